@@ -1,0 +1,81 @@
+/* Engines and programs. An engine is a backend with named variables and one arena that
+ * all its programs share; a program is a compiled graph. One thread at a time. */
+#ifndef LIMN_EXEC_EXEC_H
+#define LIMN_EXEC_EXEC_H
+
+#include "base/str.h"
+#include "graph/graph.h"
+
+typedef struct lm_engine lm_engine;
+typedef struct lm_program lm_program;
+
+/* backend: "cpu", "ref" or "null". */
+lm_status lm_engine_new(const char *backend, lm_engine **engine);
+void lm_engine_free(lm_engine *engine); /* after its programs */
+
+/* Variables are flat f32 (f64 in ref) vectors, zero at first. Adding one that exists
+ * with the same count is fine. */
+lm_status lm_engine_add_var(lm_engine *engine, const char *name, int64_t count);
+bool lm_engine_has_var(const lm_engine *engine, const char *name);
+int64_t lm_engine_var_count(const lm_engine *engine, const char *name); /* -1: none */
+lm_status lm_engine_write_var(lm_engine *engine, const char *name, int64_t offset,
+                              int64_t count, lm_dtype dtype, const void *from);
+lm_status lm_engine_read_var(lm_engine *engine, const char *name, int64_t offset,
+                             int64_t count, lm_dtype dtype, void *to);
+/* Bytes held for variables and for the shared arena. */
+void lm_engine_memory(const lm_engine *engine, int64_t *variables, int64_t *arena);
+
+typedef struct lm_compile_options {
+    bool no_simplify, no_fuse, no_reorder, no_in_place, no_reuse; /* for tests */
+    bool inline_all; /* no fused composite kernels */
+    bool poison;     /* fill freed memory with NaN at each run (debug builds: always) */
+    bool check;      /* verify between passes and check the plan (debug: always) */
+} lm_compile_options;
+
+/* Compiles what the graph's roots need. The graph may be freed afterwards. options may
+ * be NULL. Variables must have been added and be large enough. */
+lm_status lm_compile(lm_engine *engine, lm_graph *graph, const lm_compile_options *options,
+                     lm_program **program);
+void lm_program_free(lm_program *program);
+
+/* Inputs keep their content between runs. count must be the input's element count.
+ * An input that the graph does not need is accepted and ignored: give known names to
+ * lm_program_has_input to tell. */
+lm_status lm_program_set(lm_program *program, const char *input, lm_dtype dtype,
+                         const void *from, int64_t count);
+bool lm_program_has_input(const lm_program *program, const char *input);
+lm_status lm_program_run(lm_program *program);
+/* Results of the latest run; valid until another program of this engine runs. */
+lm_status lm_program_get(lm_program *program, const char *output, lm_dtype dtype,
+                         void *to, int64_t count);
+lm_status lm_program_output_shape(const lm_program *program, const char *output,
+                                  lm_shape *shape);
+double lm_program_scalar(lm_program *program, const char *output); /* NaN if absent */
+
+/* Runs step by step without the assigns, looking at every float result. *found false:
+ * all finite. Else `text` describes the first bad one ("conv f32[..] at unet.in: 3 of 100
+ * values are not finite"). */
+lm_status lm_program_find_nonfinite(lm_program *program, bool *found, lm_str *text);
+
+typedef struct lm_program_stats {
+    int n_nodes, n_steps, n_clusters;
+    int64_t arena_bytes, workspace_bytes, constant_bytes;
+    double compile_seconds;
+    double flops, bytes; /* of one run, estimated */
+} lm_program_stats;
+lm_program_stats lm_program_get_stats(const lm_program *program);
+
+/* Profile: while on, each step is timed. */
+void lm_program_profile(lm_program *program, bool on);
+typedef struct lm_profile_row {
+    const char *kernel, *group, *kind, *label; /* owned by the program */
+    int64_t runs;
+    double seconds, flops, bytes; /* sums over runs */
+} lm_profile_row;
+/* A row per step in order of execution; lm_free'd by the caller. */
+lm_status lm_program_get_profile(const lm_program *program, lm_profile_row **rows,
+                                 int *count);
+/* The schedule with places and kernels, a line per step. */
+lm_status lm_program_print(const lm_program *program, lm_str *out);
+
+#endif

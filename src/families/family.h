@@ -1,0 +1,99 @@
+/* The contract between a model family and everything else. The trainer, checkpoints,
+ * snapshots, sampling and reports are written once, against this; a new family is a new
+ * table here and its graphs. */
+#ifndef LIMN_FAMILIES_FAMILY_H
+#define LIMN_FAMILIES_FAMILY_H
+
+#include "base/options.h"
+#include "nn/nn.h"
+
+typedef struct lm_family lm_family;
+typedef struct lm_model lm_model;
+
+#define LM_MAX_GROUPS 4
+#define LM_MAX_PHASES 4
+
+/* What a model needs to know of the data. Pixels reach phases as u8. */
+typedef struct lm_image_info {
+    int height, width, channels, classes;
+} lm_image_info;
+
+typedef struct lm_preset {
+    const char *name;
+    const char *settings; /* "base=64 mult=1,2,2 lr=2e-4", family and trainer keys */
+    const char *help;
+} lm_preset;
+
+/* A training phase: one program that updates one parameter group. */
+typedef struct lm_phase {
+    const char *name;  /* "train", "discriminator" */
+    int group;         /* index into model->groups: what it updates */
+    /* Builds the scalar loss. images: u8[N,H,W,C]; labels: i32[N]; nn->key is the random
+     * key. Further scalars to log are declared with lm_graph_output. */
+    lm_node *(*loss)(const lm_model *model, lm_nn *nn, lm_node *images, lm_node *labels);
+} lm_phase;
+
+typedef struct lm_sample_request {
+    int steps;   /* 0: the family's own */
+    double eta;  /* DDIM; negative: the family's own */
+    const char *sampler; /* NULL: the family's own */
+    int label;   /* class to draw, -1: any */
+    double guidance;
+} lm_sample_request;
+
+/* How to sample: a state per image, made from noise, then `n_steps` runs of one program
+ * with n_scalars numbers each. Pure data; made by family->sampler. */
+typedef struct lm_sampler {
+    int n_steps, n_scalars;
+    float *scalars;  /* [n_steps][n_scalars], lm_alloc, owned */
+    lm_shape state;  /* of one image, without the batch axis */
+    char *protocol;  /* "ddim steps=50 eta=0 spacing=trailing", owned */
+    int nfe;         /* network evaluations per image */
+} lm_sampler;
+void lm_sampler_release(lm_sampler *sampler);
+
+struct lm_family {
+    const char *name, *title, *paper;
+    const lm_option *options; /* the model's and objective's settings */
+    const lm_preset *presets; /* ended by name NULL; the first is the default */
+    lm_phase phases[LM_MAX_PHASES]; /* ended by loss NULL */
+    /* Checks settings against the data and creates groups with their parameters
+     * registered. LM_ARG failures name the option. */
+    lm_status (*open)(lm_model *model);
+    void (*close)(lm_model *model); /* frees model->state; may be NULL */
+
+    /* Sampling; NULL when the family cannot. */
+    lm_status (*sampler)(const lm_model *model, const lm_sample_request *request,
+                         lm_sampler *sampler);
+    /* Initial state from noise (nn->key: step 0, first sample index). */
+    lm_node *(*sample_init)(const lm_model *model, lm_nn *nn, int batch);
+    /* One step: state and scalars f32[n_scalars] to the next state. labels may be NULL.
+     * nn->key has the step index in its third word. */
+    lm_node *(*sample_step)(const lm_model *model, lm_nn *nn, lm_node *state,
+                            lm_node *scalars, lm_node *labels);
+    /* Final state to images f32[N,H,W,C] in [-1,1]. */
+    lm_node *(*sample_image)(const lm_model *model, lm_nn *nn, lm_node *state);
+};
+
+struct lm_model {
+    const lm_family *family;
+    lm_settings settings; /* of family->options */
+    lm_image_info info;
+    lm_params *groups[LM_MAX_GROUPS];
+    int n_groups;
+    void *state; /* the family's own */
+};
+
+/* All families, ended by NULL; by name (LM_NOT_FOUND names the nearest). */
+extern const lm_family *const lm_families[];
+lm_status lm_family_find(const char *name, const lm_family **family);
+lm_status lm_preset_find(const lm_family *family, const char *name,
+                         const lm_preset **preset);
+
+/* Takes over `settings` (released with the model, also on failure). */
+lm_status lm_model_open(const lm_family *family, lm_settings *settings,
+                        const lm_image_info *info, lm_model **model);
+void lm_model_close(lm_model *model);
+int64_t lm_model_parameters(const lm_model *model);
+
+#endif

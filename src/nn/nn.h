@@ -1,0 +1,63 @@
+/* Layers as graph builders. A builder context carries the graph, the parameter group that
+ * layers register their weights in, and what training needs (dropout, random key). */
+#ifndef LIMN_NN_NN_H
+#define LIMN_NN_NN_H
+
+#include "graph/graph.h"
+#include "nn/params.h"
+
+typedef struct lm_nn {
+    lm_graph *graph;
+    lm_params *params; /* group that lm_nn_param registers in and reads from */
+    const char *var;   /* variable that holds them: params->name, or its ".ema" */
+    bool train;        /* dropout on */
+    lm_node *key;      /* u32[4] for dropout and noise; may be NULL when nothing draws */
+    uint32_t next_stream; /* of lm_nn_stream; starts at 1000 */
+} lm_nn;
+
+/* A random stream number of its own, in order of construction. */
+uint32_t lm_nn_stream(lm_nn *nn);
+
+/* The weight `name` within the current scope: registered on first sight, found again by
+ * its full name ("unet.in.weight") later; a changed shape is a failure. */
+lm_node *lm_nn_param(lm_nn *nn, const char *name, lm_shape shape, lm_init init);
+
+/* Each pushes `name` as scope for its parameters ("weight", "bias", "gamma", "beta"). */
+
+/* x[.., in] -> [.., out]. weight [out, in]. */
+lm_node *lm_nn_dense(lm_nn *nn, const char *name, lm_node *x, int64_t out, bool bias,
+                     lm_init init);
+typedef struct lm_conv_spec {
+    int kernel, stride, pad; /* square; pad on each side */
+    bool bias;
+    lm_init init;
+} lm_conv_spec;
+/* x[N,H,W,C] -> [N,H',W',out]. weight [out, k, k, C]. */
+lm_node *lm_nn_conv(lm_nn *nn, const char *name, lm_node *x, int64_t out,
+                    const lm_conv_spec *spec);
+/* gamma 1, beta 0; groups must divide C. silu: SiLU applied to the result. */
+lm_node *lm_nn_group_norm(lm_nn *nn, const char *name, lm_node *x, int groups, double eps,
+                          bool silu);
+lm_node *lm_nn_layer_norm(lm_nn *nn, const char *name, lm_node *x, double eps);
+lm_node *lm_nn_embedding(lm_nn *nn, const char *name, lm_node *index, int64_t rows,
+                         int64_t width, lm_init init);
+/* Inverted dropout; x itself when not training or p is 0. */
+lm_node *lm_nn_dropout(lm_nn *nn, lm_node *x, double p);
+/* Self attention over the positions of x[N,H,W,C]: norm, q k v, attention, projection,
+ * residual. heads divides C. */
+lm_node *lm_nn_attention(lm_nn *nn, const char *name, lm_node *x, int heads, int groups);
+
+/* No parameters. */
+/* t[N] f32 -> [N, width]: sin then cos of t * exp(-ln(max_period) * i / (width/2 - 1)),
+ * as Ho et al. 2020 (after Vaswani et al. 2017). width even. */
+lm_node *lm_nn_time_embedding(lm_nn *nn, lm_node *t, int64_t width, double max_period);
+lm_node *lm_nn_upsample_nearest(lm_nn *nn, lm_node *x, int factor);
+lm_node *lm_nn_avg_pool(lm_nn *nn, lm_node *x, int factor);
+/* [N,H,W,C] <-> [N,H/f,W/f,C*f*f]. */
+lm_node *lm_nn_space_to_depth(lm_nn *nn, lm_node *x, int factor);
+lm_node *lm_nn_depth_to_space(lm_nn *nn, lm_node *x, int factor);
+
+/* Losses: scalars, mean over everything. */
+lm_node *lm_nn_mse(lm_nn *nn, lm_node *a, lm_node *b);
+
+#endif

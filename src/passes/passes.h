@@ -1,0 +1,20 @@
+/* Graph to graph: simplification and the choice of composites. Every pass rebuilds what
+ * the roots need into a new graph, so dead code goes by itself and equal nodes meet. */
+#ifndef LIMN_PASSES_PASSES_H
+#define LIMN_PASSES_PASSES_H
+
+#include "graph/graph.h"
+
+/* Dead code only: copies what the roots need. */
+lm_status lm_pass_copy(lm_graph *from, lm_graph **to);
+
+/* Folds constants and identities, cancels reshape and permute chains, turns
+ * add(mul(a,b),c) of single use into fma, add of disjoint pads into concat. Never folds
+ * x * 0 or x - x: NaN must survive. */
+lm_status lm_pass_simplify(lm_graph *from, lm_graph **to);
+
+/* Replaces every call for which keep() is false by its body (repeatedly). */
+typedef bool (*lm_keep_call)(void *user, const lm_node *call);
+lm_status lm_pass_inline(lm_graph *from, lm_keep_call keep, void *user, lm_graph **to);
+
+#endif
