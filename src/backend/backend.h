@@ -24,8 +24,8 @@ struct lm_kernel {
     void (*release)(lm_kernel *kernel); /* frees state only; may be NULL */
     void *state;
     size_t workspace;
-    const char *name; /* static or owned by state: "onednn brgconv:avx512_core" */
-    const char *group; /* static, for profiles: "onednn", "fused", "own" */
+    const char *name;    /* static or owned by state: "onednn brgconv:avx512_core" */
+    const char *group;   /* static, for profiles: "onednn", "fused", "own" */
     double flops, bytes; /* useful work and memory traffic of one run, estimated */
 };
 

@@ -8,7 +8,8 @@ typedef struct lm_arena {
     struct lm_arena_chunk *head; /* newest chunk first */
 } lm_arena;
 
-#define LM_ARENA_INIT {NULL}
+#define LM_ARENA_INIT                                                                    \
+    { NULL }
 
 /* 16-byte aligned, zeroed; NULL when memory is out. */
 void *lm_arena_alloc(lm_arena *arena, size_t size);

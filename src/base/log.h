@@ -9,6 +9,6 @@ typedef enum lm_log_level { LM_LOG_DEBUG, LM_LOG_INFO, LM_LOG_WARNING } lm_log_l
 typedef void (*lm_log_hook)(void *user, lm_log_level level, const char *line);
 
 void lm_log_set(lm_log_hook hook, void *user); /* NULL: drop all */
-void lm_log(lm_log_level level, const char *format, ...) LM_PRINTF(2, 3);
+void lm_log_line(lm_log_level level, const char *format, ...) LM_PRINTF(2, 3);
 
 #endif

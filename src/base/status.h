@@ -34,7 +34,7 @@ typedef enum lm_status {
 
 #if defined(__GNUC__)
 #define LM_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
-#define LM_CHECKED __attribute__((warn_unused_result))
+#define LM_CHECKED           __attribute__((warn_unused_result))
 #else
 #define LM_PRINTF(fmt, args)
 #define LM_CHECKED

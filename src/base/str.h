@@ -14,7 +14,8 @@ typedef struct lm_str {
     bool failed;
 } lm_str;
 
-#define LM_STR_INIT {NULL, 0, 0, false}
+#define LM_STR_INIT                                                                      \
+    { NULL, 0, 0, false }
 
 void lm_str_printf(lm_str *str, const char *format, ...) LM_PRINTF(2, 3);
 void lm_str_append(lm_str *str, const char *text);

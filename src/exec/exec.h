@@ -34,8 +34,8 @@ typedef struct lm_compile_options {
 
 /* Compiles what the graph's roots need. The graph may be freed afterwards. options may
  * be NULL. Variables must have been added and be large enough. */
-lm_status lm_compile(lm_engine *engine, lm_graph *graph, const lm_compile_options *options,
-                     lm_program **program);
+lm_status lm_compile(lm_engine *engine, lm_graph *graph,
+                     const lm_compile_options *options, lm_program **program);
 void lm_program_free(lm_program *program);
 
 /* Inputs keep their content between runs. count must be the input's element count.

@@ -26,18 +26,18 @@ typedef struct lm_preset {
 
 /* A training phase: one program that updates one parameter group. */
 typedef struct lm_phase {
-    const char *name;  /* "train", "discriminator" */
-    int group;         /* index into model->groups: what it updates */
+    const char *name; /* "train", "discriminator" */
+    int group;        /* index into model->groups: what it updates */
     /* Builds the scalar loss. images: u8[N,H,W,C]; labels: i32[N]; nn->key is the random
      * key. Further scalars to log are declared with lm_graph_output. */
     lm_node *(*loss)(const lm_model *model, lm_nn *nn, lm_node *images, lm_node *labels);
 } lm_phase;
 
 typedef struct lm_sample_request {
-    int steps;   /* 0: the family's own */
-    double eta;  /* DDIM; negative: the family's own */
+    int steps;           /* 0: the family's own */
+    double eta;          /* DDIM; negative: the family's own */
     const char *sampler; /* NULL: the family's own */
-    int label;   /* class to draw, -1: any */
+    int label;           /* class to draw, -1: any */
     double guidance;
 } lm_sample_request;
 
@@ -45,17 +45,17 @@ typedef struct lm_sample_request {
  * with n_scalars numbers each. Pure data; made by family->sampler. */
 typedef struct lm_sampler {
     int n_steps, n_scalars;
-    float *scalars;  /* [n_steps][n_scalars], lm_alloc, owned */
-    lm_shape state;  /* of one image, without the batch axis */
-    char *protocol;  /* "ddim steps=50 eta=0 spacing=trailing", owned */
-    int nfe;         /* network evaluations per image */
+    float *scalars; /* [n_steps][n_scalars], lm_alloc, owned */
+    lm_shape state; /* of one image, without the batch axis */
+    char *protocol; /* "ddim steps=50 eta=0 spacing=trailing", owned */
+    int nfe;        /* network evaluations per image */
 } lm_sampler;
 void lm_sampler_release(lm_sampler *sampler);
 
 struct lm_family {
     const char *name, *title, *paper;
-    const lm_option *options; /* the model's and objective's settings */
-    const lm_preset *presets; /* ended by name NULL; the first is the default */
+    const lm_option *options;       /* the model's and objective's settings */
+    const lm_preset *presets;       /* ended by name NULL; the first is the default */
     lm_phase phases[LM_MAX_PHASES]; /* ended by loss NULL */
     /* Checks settings against the data and creates groups with their parameters
      * registered. LM_ARG failures name the option. */

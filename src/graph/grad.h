@@ -7,8 +7,8 @@
 /* d y / d wrt[i], contracted with `seed` (y's shape; NULL: ones) into out[i], which is
  * NULL where y does not depend on wrt[i] (a symbolic zero, never a tensor of zeros).
  * Works on its own results: any order. Cotangents add up in ascending node order. */
-lm_status lm_grad(lm_graph *g, lm_node *y, lm_node *seed, int count,
-                  lm_node *const *wrt, lm_node **out);
+lm_status lm_grad(lm_graph *g, lm_node *y, lm_node *seed, int count, lm_node *const *wrt,
+                  lm_node **out);
 
 /* The same for several ys with a seed each. */
 lm_status lm_grad_many(lm_graph *g, int n_y, lm_node *const *y, lm_node *const *seed,

@@ -88,10 +88,10 @@ typedef union lm_attr {
         int32_t code; /* lm_ew */
         float value;  /* LEAKY, POWC */
     } ew;
-    uint32_t axes;                /* bit i: axis i */
+    uint32_t axes; /* bit i: axis i */
     struct {
-        int32_t axis, reverse;    /* reverse: cumsum only */
-        const lm_sparse *matrix;  /* axismap only */
+        int32_t axis, reverse;   /* reverse: cumsum only */
+        const lm_sparse *matrix; /* axismap only */
     } axis;
     int32_t perm[LM_MAX_RANK];
     lm_slice_attr slice;
@@ -173,7 +173,7 @@ lm_node *lm_param(lm_graph *g, const char *var, int64_t offset, lm_shape shape);
 const char *lm_graph_var_name(const lm_graph *g, int32_t var);
 int lm_graph_var_count(const lm_graph *g);
 lm_node *lm_input(lm_graph *g, const char *name, lm_dtype dtype, lm_shape shape);
-lm_node *lm_const(lm_graph *g, double value);                       /* f32 scalar */
+lm_node *lm_const(lm_graph *g, double value);                           /* f32 scalar */
 lm_node *lm_const_like(lm_graph *g, double value, const lm_node *like); /* its shape */
 lm_node *lm_const_full(lm_graph *g, lm_dtype dtype, lm_shape shape, double value);
 /* Copies and interns the table. */
@@ -260,7 +260,8 @@ lm_node *lm_conv_wgrad(lm_graph *g, lm_node *x, lm_node *y, const lm_conv_attr *
 lm_node *lm_inv(lm_graph *g, lm_node *a);
 lm_node *lm_logabsdet(lm_graph *g, lm_node *a);
 
-/* ---- the rest ----------------------------------------------------------------------- */
+/* ---- the rest -----------------------------------------------------------------------
+ */
 
 lm_node *lm_gather(lm_graph *g, lm_node *a, lm_node *index);
 lm_node *lm_scatter_add(lm_graph *g, lm_node *a, lm_node *index, int64_t rows);
@@ -300,7 +301,8 @@ lm_node *lm_logsumexp(lm_graph *g, lm_node *x);
 lm_node *lm_attention(lm_graph *g, lm_node *q, lm_node *k, lm_node *v, double scale);
 lm_node *lm_softmax_xent(lm_graph *g, lm_node *logits, lm_node *labels);
 
-/* ---- generic construction, verification, printing ------------------------------------ */
+/* ---- generic construction, verification, printing ------------------------------------
+ */
 
 /* Builds a node of any kind with these sources and attributes: infers dtype and shape
  * (kinds whose shape is not determined by their sources take `like_shape` and

@@ -1,4 +1,5 @@
-/* A step: what one kernel computes. Passes group nodes into steps, backends lower them. */
+/* A step: what one kernel computes. Passes group nodes into steps, backends lower them.
+ */
 #ifndef LIMN_GRAPH_STEP_H
 #define LIMN_GRAPH_STEP_H
 

@@ -20,8 +20,8 @@ typedef struct lm_optim_spec {
 lm_status lm_optim_adamw(lm_nn *nn, lm_node *loss, const lm_optim_spec *spec);
 
 /* step counts from 1; lr and ema_decay as given by the schedules below. */
-void lm_optim_scalars(const lm_optim_spec *spec, int64_t step, double lr, double ema_decay,
-                      float scalars[LM_OPTIM_SCALARS]);
+void lm_optim_scalars(const lm_optim_spec *spec, int64_t step, double lr,
+                      double ema_decay, float scalars[LM_OPTIM_SCALARS]);
 
 typedef enum lm_lr_kind { LM_LR_CONSTANT, LM_LR_COSINE, LM_LR_LINEAR } lm_lr_kind;
 /* Linear warm-up over `warmup` steps, then constant, cosine or linear towards 0 at

@@ -8,12 +8,12 @@
 typedef enum lm_init_kind {
     LM_INIT_ZEROS,
     LM_INIT_ONES,
-    LM_INIT_NORMAL,      /* N(0, scale^2) */
-    LM_INIT_UNIFORM,     /* U(-scale, scale) */
-    LM_INIT_FAN_IN,      /* variance scaling: uniform, variance scale / fan_in */
-    LM_INIT_FAN_AVG,     /* uniform, variance scale / mean(fan_in, fan_out) */
-    LM_INIT_HE_NORMAL,   /* normal, variance 2 * scale / fan_in */
-    LM_INIT_ORTHOGONAL   /* rows (or columns) orthonormal, times scale */
+    LM_INIT_NORMAL,    /* N(0, scale^2) */
+    LM_INIT_UNIFORM,   /* U(-scale, scale) */
+    LM_INIT_FAN_IN,    /* variance scaling: uniform, variance scale / fan_in */
+    LM_INIT_FAN_AVG,   /* uniform, variance scale / mean(fan_in, fan_out) */
+    LM_INIT_HE_NORMAL, /* normal, variance 2 * scale / fan_in */
+    LM_INIT_ORTHOGONAL /* rows (or columns) orthonormal, times scale */
 } lm_init_kind;
 
 typedef struct lm_init {

@@ -27,7 +27,7 @@ typedef struct lm_plan {
     int n_inputs;
     lm_node **constants; /* CONST nodes that some kernel reads from memory */
     int n_constants;
-    bool *skip; /* per step: nothing to run (assign or copy whose value is in place) */
+    bool *skip;    /* per step: nothing to run (assign or copy whose value is in place) */
     int *last_use; /* by node id: last step that reads it, -1 never, n_steps: output */
     lm_arena arena;
 } lm_plan;

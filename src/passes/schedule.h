@@ -12,7 +12,7 @@ typedef struct lm_schedule {
 } lm_schedule;
 
 typedef struct lm_schedule_options {
-    bool fuse;   /* make clusters */
+    bool fuse;    /* make clusters */
     bool reorder; /* order by memory; else by node id */
 } lm_schedule_options;
 

@@ -20,8 +20,8 @@ typedef struct lm_rng {
     uint32_t stream, step, sample, element; /* element advances by one a draw */
 } lm_rng;
 
-double lm_rng_uniform(lm_rng *rng);                /* [0, 1) */
-double lm_rng_normal(lm_rng *rng);                 /* Box-Muller, two draws */
+double lm_rng_uniform(lm_rng *rng);                 /* [0, 1) */
+double lm_rng_normal(lm_rng *rng);                  /* Box-Muller, two draws */
 uint32_t lm_rng_below(lm_rng *rng, uint32_t limit); /* 0 .. limit-1, unbiased */
 
 #endif

@@ -10,7 +10,8 @@ typedef struct lm_tensor {
     void *data; /* lm_alloc_aligned, owned; NULL when released */
 } lm_tensor;
 
-#define LM_TENSOR_INIT {LM_F32, {0, {0}}, NULL}
+#define LM_TENSOR_INIT                                                                   \
+    { LM_F32, {0, {0}}, NULL }
 
 lm_status lm_tensor_init(lm_tensor *tensor, lm_dtype dtype, lm_shape shape); /* zeroed */
 void lm_tensor_release(lm_tensor *tensor);
