@@ -44,12 +44,9 @@ void *lm_cpu_kernel_init(lm_kernel *kernel, const lm_step *step, const char *nam
                          lm_cpu_run run, size_t state_size);
 void lm_cpu_kernel_release(lm_kernel *kernel);
 
-/* lm_fail with the text of the node that could not be lowered in front. */
-lm_status lm_cpu_refuse(const lm_node *node, lm_status status, const char *format, ...)
-    LM_PRINTF(3, 4);
-
 /* ---- lowering, by file ------------------------------------------------------------- */
 
+/* A refusal says what is wrong with lm_fail; cpu.c puts the node's text in front. */
 typedef lm_status (*lm_cpu_lower)(lm_backend *backend, const lm_step *step,
                                   lm_kernel *kernel);
 
