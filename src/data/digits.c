@@ -1,0 +1,335 @@
+/* builtin:digits: labelled 28x28 grey digits drawn with a pen.
+ *
+ * A digit is a few strokes through control points. Image `index` of a split is a pure
+ * function of the index: its class, the form of the digit, jitter of the control points,
+ * slant, size, turn, shift, an elastic field and the pen's width all come from one Philox
+ * sample. Train and test draw from different streams, so they never meet. */
+#include "data/data_internal.h"
+
+#include "base/mem.h"
+#include "tensor/philox.h"
+
+#include <math.h>
+#include <string.h>
+
+#define SIDE       28
+#define MAX_POINTS 12  /* control points of a stroke */
+#define MAX_PATH   400 /* points of all flattened strokes */
+#define PIECES     8   /* segments between two control points of a curve */
+
+enum { STREAM_TRAIN = 20, STREAM_TEST = 21 };
+
+typedef struct pen_point {
+    float x, y; /* unit square, y down */
+} pen_point;
+
+typedef struct pen_stroke {
+    int count;
+    bool curved; /* through the points (Catmull and Rom 1974), else straight lines */
+    pen_point at[MAX_POINTS];
+} pen_stroke;
+
+typedef struct pen_form {
+    int digit, n_strokes;
+    pen_stroke strokes[2];
+} pen_form;
+
+/* The ways in which each digit is written; equally likely within a digit. */
+static const pen_form forms[] = {
+    {0,
+     1,
+     {{9,
+       true,
+       {{.5f, 0},
+        {.2f, .15f},
+        {.1f, .5f},
+        {.2f, .87f},
+        {.5f, 1},
+        {.8f, .86f},
+        {.9f, .5f},
+        {.78f, .13f},
+        {.48f, 0}}}}},
+    {1, 1, {{2, false, {{.5f, 0}, {.5f, 1}}}}},
+    {1, 1, {{3, false, {{.28f, .22f}, {.54f, 0}, {.54f, 1}}}}},
+    {1,
+     2,
+     {{3, false, {{.26f, .2f}, {.52f, 0}, {.52f, 1}}},
+      {2, false, {{.25f, 1}, {.8f, 1}}}}},
+    {2,
+     1,
+     {{8,
+       true,
+       {{.12f, .25f},
+        {.28f, .04f},
+        {.66f, .02f},
+        {.84f, .24f},
+        {.64f, .58f},
+        {.14f, .96f},
+        {.45f, .95f},
+        {.92f, .94f}}}}},
+    {2,
+     1,
+     {{9,
+       true,
+       {{.15f, .2f},
+        {.5f, 0},
+        {.82f, .24f},
+        {.55f, .66f},
+        {.22f, .95f},
+        {.1f, .82f},
+        {.3f, .78f},
+        {.6f, .97f},
+        {.95f, .9f}}}}},
+    {3,
+     1,
+     {{9,
+       true,
+       {{.12f, .1f},
+        {.5f, 0},
+        {.8f, .2f},
+        {.62f, .42f},
+        {.4f, .47f},
+        {.72f, .54f},
+        {.88f, .76f},
+        {.55f, 1},
+        {.1f, .88f}}}}},
+    {3,
+     2,
+     {{3, false, {{.12f, .02f}, {.82f, .02f}, {.42f, .42f}}},
+      {5, true, {{.42f, .42f}, {.75f, .5f}, {.86f, .76f}, {.5f, 1}, {.1f, .88f}}}}},
+    {4,
+     2,
+     {{3, false, {{.6f, 0}, {.08f, .64f}, {.94f, .64f}}},
+      {2, false, {{.66f, .3f}, {.66f, 1}}}}},
+    {4,
+     2,
+     {{4, true, {{.16f, .02f}, {.12f, .4f}, {.3f, .54f}, {.84f, .46f}}},
+      {2, false, {{.82f, 0}, {.74f, 1}}}}},
+    {5,
+     2,
+     {{3, false, {{.84f, .02f}, {.26f, .02f}, {.2f, .44f}}},
+      {6,
+       true,
+       {{.2f, .44f}, {.5f, .36f}, {.84f, .52f}, {.8f, .86f}, {.48f, 1}, {.1f, .88f}}}}},
+    {6,
+     1,
+     {{9,
+       true,
+       {{.74f, 0},
+        {.4f, .22f},
+        {.16f, .6f},
+        {.24f, .92f},
+        {.54f, 1},
+        {.84f, .82f},
+        {.74f, .56f},
+        {.45f, .54f},
+        {.18f, .74f}}}}},
+    {7, 1, {{3, false, {{.08f, .03f}, {.9f, .03f}, {.38f, 1}}}}},
+    {7,
+     2,
+     {{3, false, {{.08f, .06f}, {.88f, .02f}, {.42f, 1}}},
+      {2, false, {{.28f, .5f}, {.82f, .48f}}}}},
+    {8,
+     1,
+     {{10,
+       true,
+       {{.54f, .46f},
+        {.2f, .28f},
+        {.34f, .03f},
+        {.68f, .03f},
+        {.78f, .26f},
+        {.46f, .5f},
+        {.14f, .76f},
+        {.48f, 1},
+        {.84f, .78f},
+        {.52f, .45f}}}}},
+    {9,
+     1,
+     {{10,
+       true,
+       {{.8f, .2f},
+        {.5f, 0},
+        {.18f, .2f},
+        {.28f, .48f},
+        {.6f, .48f},
+        {.8f, .22f},
+        {.82f, .4f},
+        {.78f, .62f},
+        {.7f, .84f},
+        {.58f, 1}}}}},
+    {9,
+     2,
+     {{8,
+       true,
+       {{.78f, .14f},
+        {.5f, 0},
+        {.2f, .16f},
+        {.2f, .42f},
+        {.48f, .52f},
+        {.72f, .38f},
+        {.79f, .2f},
+        {.78f, .14f}}},
+      {2, false, {{.8f, .1f}, {.72f, 1}}}}},
+};
+
+static const pen_form *choose_form(int digit, lm_rng *rng) {
+    const pen_form *found[4];
+    uint32_t count = 0;
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (forms[i].digit == digit) found[count++] = &forms[i];
+    return found[lm_rng_below(rng, count)];
+}
+
+static float uniform(lm_rng *rng, float lo, float hi) {
+    return lo + (hi - lo) * (float)lm_rng_uniform(rng);
+}
+
+/* ---- from strokes to a path -----------------------------------------------------------
+ */
+
+/* Points of all strokes; starts[i] marks the first point of a stroke. */
+typedef struct pen_path {
+    int count;
+    pen_point at[MAX_PATH];
+    bool starts[MAX_PATH];
+} pen_path;
+
+static void add_point(pen_path *path, pen_point p, bool starts) {
+    if (path->count == MAX_PATH) return;
+    path->at[path->count] = p;
+    path->starts[path->count++] = starts;
+}
+
+static float spline(float a, float b, float c, float d, float t) {
+    return b + 0.5f * t *
+                   (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)));
+}
+
+static void flatten_stroke(const pen_stroke *stroke, pen_path *path) {
+    const pen_point *p = stroke->at;
+    int last = stroke->count - 1, pieces = PIECES;
+    add_point(path, p[0], true);
+    for (int i = 0; i < last; i++) {
+        pen_point before = i ? p[i - 1] : p[i],
+                  after = i + 2 <= last ? p[i + 2] : p[i + 1];
+        for (int k = 1; k <= pieces; k++) {
+            float t = (float)k / pieces;
+            pen_point q = {p[i].x + t * (p[i + 1].x - p[i].x),
+                           p[i].y + t * (p[i + 1].y - p[i].y)};
+            if (stroke->curved)
+                q = (pen_point){spline(before.x, p[i].x, p[i + 1].x, after.x, t),
+                                spline(before.y, p[i].y, p[i + 1].y, after.y, t)};
+            add_point(path, q, false);
+        }
+    }
+}
+
+static void write_form(const pen_form *form, lm_rng *rng, pen_path *path) {
+    for (int s = 0; s < form->n_strokes; s++) {
+        pen_stroke stroke = form->strokes[s];
+        for (int i = 0; i < stroke.count; i++) {
+            stroke.at[i].x += 0.035f * (float)lm_rng_normal(rng);
+            stroke.at[i].y += 0.035f * (float)lm_rng_normal(rng);
+        }
+        flatten_stroke(&stroke, path);
+    }
+}
+
+/* ---- the hand
+ * ---------------------------------------------------------------------------- */
+
+/* Elastic noise: a few long waves that bend the plane (the idea of Simard, Steinkraus,
+ * Platt 2003, with sines in place of a smoothed random field). */
+static void bend(pen_path *path, lm_rng *rng) {
+    enum { WAVES = 3 };
+    float ax[WAVES], ay[WAVES], fx[WAVES], fy[WAVES], phase[WAVES];
+    for (int w = 0; w < WAVES; w++) {
+        ax[w] = uniform(rng, -0.03f, 0.03f);
+        ay[w] = uniform(rng, -0.03f, 0.03f);
+        fx[w] = uniform(rng, -7, 7);
+        fy[w] = uniform(rng, -7, 7);
+        phase[w] = uniform(rng, 0, 6.2831853f);
+    }
+    for (int i = 0; i < path->count; i++) {
+        pen_point *p = &path->at[i];
+        float dx = 0, dy = 0;
+        for (int w = 0; w < WAVES; w++) {
+            float wave = sinf(fx[w] * p->x + fy[w] * p->y + phase[w]);
+            dx += ax[w] * wave;
+            dy += ay[w] * wave;
+        }
+        p->x += dx;
+        p->y += dy;
+    }
+}
+
+/* Slant, size, turn and shift into pixels; the digit fills about 20 of 28 pixels. */
+static void place(pen_path *path, lm_rng *rng) {
+    float slant = uniform(rng, -0.25f, 0.4f), turn = 0.09f * (float)lm_rng_normal(rng);
+    float height = uniform(rng, 17.5f, 21), width = height * uniform(rng, 0.55f, 0.85f);
+    float left = SIDE / 2.0f + uniform(rng, -1, 1),
+          top = SIDE / 2.0f + uniform(rng, -1, 1);
+    float c = cosf(turn), s = sinf(turn);
+    for (int i = 0; i < path->count; i++) {
+        pen_point *p = &path->at[i];
+        float y = (p->y - 0.5f) * height, x = (p->x - 0.5f) * width - slant * y;
+        *p = (pen_point){left + c * x - s * y, top + s * x + c * y};
+    }
+}
+
+static float segment_distance(pen_point p, pen_point a, pen_point b) {
+    float dx = b.x - a.x, dy = b.y - a.y, length = dx * dx + dy * dy;
+    float t = length > 0 ? ((p.x - a.x) * dx + (p.y - a.y) * dy) / length : 0;
+    t = t < 0 ? 0 : t > 1 ? 1 : t;
+    dx = a.x + t * dx - p.x;
+    dy = a.y + t * dy - p.y;
+    return dx * dx + dy * dy;
+}
+
+/* Ink falls off linearly over one pixel around the pen's edge. */
+static void ink(const pen_path *path, float radius, uint8_t *pixels) {
+    for (int y = 0; y < SIDE; y++)
+        for (int x = 0; x < SIDE; x++) {
+            pen_point centre = {x + 0.5f, y + 0.5f};
+            float nearest = 1e9f;
+            for (int i = 1; i < path->count; i++) {
+                if (path->starts[i]) continue;
+                float d = segment_distance(centre, path->at[i - 1], path->at[i]);
+                if (d < nearest) nearest = d;
+            }
+            float cover = (radius + 0.6f - sqrtf(nearest)) / 1.2f;
+            pixels[y * SIDE + x] = cover <= 0   ? 0
+                                   : cover >= 1 ? 255
+                                                : (uint8_t)lrintf(255 * cover);
+        }
+}
+
+static lm_status get_digit(const lm_dataset *set, int64_t index, uint8_t *pixels,
+                           int32_t *label) {
+    LM_RETURN_IF(index < 0 || index >= set->count, LM_ARG, "%s: no image %lld", set->name,
+                 (long long)index);
+    uint32_t stream = set->hash & 1 ? STREAM_TEST : STREAM_TRAIN;
+    lm_rng rng = {.stream = stream, .sample = (uint32_t)index};
+    *label = (int32_t)lm_rng_below(&rng, 10);
+    pen_path path = {0};
+    write_form(choose_form(*label, &rng), &rng, &path);
+    bend(&path, &rng);
+    place(&path, &rng);
+    ink(&path, uniform(&rng, 0.75f, 1.7f), pixels);
+    return LM_OK;
+}
+
+lm_status lm_digits_open(lm_split split, lm_dataset **set) {
+    LM_TRY(lm_dataset_new("builtin:digits", "drawn by limn, recipe 1", set));
+    lm_dataset *digits = *set;
+    digits->height = digits->width = SIDE;
+    digits->channels = 1;
+    digits->classes = 10;
+    digits->count = INT32_MAX;
+    digits->endless = true;
+    /* The recipe's hash; its lowest bit tells the split. */
+    uint64_t recipe = lm_hash_bytes(LM_HASH_SEED, "digits recipe 1", 15);
+    digits->hash = (recipe & ~(uint64_t)1) | (split == LM_SPLIT_TEST);
+    digits->get = get_digit;
+    return LM_OK;
+}
