@@ -15,7 +15,17 @@
  *
  * The iteration space of a cluster is `space`. Every node inside has the space's element
  * count after broadcasting, or is a broadcast source; a closing reduce_sum reads the
- * space and writes a smaller value, and nothing inside reads it. */
+ * space and writes a smaller value, and nothing inside reads it. In full:
+ * - nodes lists all that is computed inside, uniform CONSTs too; a node may be in several
+ *   clusters (it is computed in each). Every source of a node inside is in nodes or in.
+ * - The source of a BROADCAST inside is in `in`, or a uniform CONST. So is the key of a
+ *   PHILOX. All other values, in or inside, are full: one element for each of the space.
+ * - When all full values have the same shape, it is the space. Otherwise (a RESHAPE is
+ *   inside) the space is their common refinement without axes of size 1: each axis of
+ * each full value is a product of consecutive axes of the space.
+ * - Closing reduce_sums of one cluster all split the space into the same
+ *   [outer, reduced, inner], and are always in out.
+ * - An in value may be a RESHAPE or another view of what is in memory. */
 typedef struct lm_step {
     lm_node *const *nodes;
     int n_nodes;
