@@ -31,6 +31,7 @@ typedef struct lm_conv_spec {
     int kernel, stride, pad; /* square; pad on each side */
     bool bias;
     lm_init init;
+    int pad_extra; /* more at the bottom and right: TensorFlow's SAME with stride 2 */
 } lm_conv_spec;
 /* x[N,H,W,C] -> [N,H',W',out]. weight [out, k, k, C]. */
 lm_node *lm_nn_conv(lm_nn *nn, const char *name, lm_node *x, int64_t out,

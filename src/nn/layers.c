@@ -1,0 +1,86 @@
+/* The builder context and the plain layers. */
+#include "nn/nn.h"
+#include <stdio.h>
+
+enum { FIRST_LAYER_STREAM = 1000 };
+
+uint32_t lm_nn_stream(lm_nn *nn) {
+    if (nn->next_stream < FIRST_LAYER_STREAM) nn->next_stream = FIRST_LAYER_STREAM;
+    return nn->next_stream++;
+}
+
+lm_node *lm_nn_param(lm_nn *nn, const char *name, lm_shape shape, lm_init init) {
+    const char *path = lm_scope_path(nn->graph);
+    const lm_param_slice *slice = NULL;
+    lm_str full = LM_STR_INIT;
+    lm_str_printf(&full, "%s%s%s", path, *path ? "." : "", name);
+    const char *text = lm_str_text(&full);
+    lm_status status =
+        text ? lm_params_get(nn->params, text, shape, init, &slice) : LM_NOMEM;
+    lm_str_release(&full);
+    if (status == LM_OK) return lm_param(nn->graph, nn->var, slice->offset, shape);
+    char message[256];
+    snprintf(message, sizeof message, "%s", lm_message());
+    return lm_graph_fail(nn->graph, status, "%s", message);
+}
+
+lm_node *lm_nn_dense(lm_nn *nn, const char *name, lm_node *x, int64_t out, bool bias,
+                     lm_init init) {
+    if (!x) return NULL;
+    lm_graph *g = nn->graph;
+    if (x->shape.rank < 1)
+        return lm_graph_fail(g, LM_SHAPE, "%s: dense needs at least one axis", name);
+    lm_scope_push(g, "%s", name);
+    lm_shape shape = x->shape;
+    int64_t in = shape.dim[shape.rank - 1];
+    int64_t rows = in ? lm_shape_count(shape) / in : 0;
+    lm_node *weight = lm_nn_param(nn, "weight", LM_SHAPE(out, in), init);
+    lm_node *flat = lm_reshape(g, x, LM_SHAPE(rows, in));
+    lm_node *y;
+    if (bias) {
+        lm_node *b = lm_nn_param(nn, "bias", LM_SHAPE(out), LM_INIT(ZEROS, 0));
+        y = b ? lm_matmul_bias(g, flat, weight, b, false, true) : NULL;
+    } else {
+        y = lm_matmul(g, flat, weight, false, true);
+    }
+    shape.dim[shape.rank - 1] = out;
+    y = lm_reshape(g, y, shape);
+    lm_scope_pop(g);
+    return y;
+}
+
+lm_node *lm_nn_conv(lm_nn *nn, const char *name, lm_node *x, int64_t out,
+                    const lm_conv_spec *spec) {
+    if (!x) return NULL;
+    lm_graph *g = nn->graph;
+    if (x->shape.rank != 4)
+        return lm_graph_fail(g, LM_SHAPE, "%s: a convolution needs x[N,H,W,C]", name);
+    int lo = spec->pad, hi = spec->pad + spec->pad_extra;
+    lm_conv_attr attr = {
+        .stride = {spec->stride, spec->stride}, .pad_lo = {lo, lo}, .pad_hi = {hi, hi}};
+    lm_scope_push(g, "%s", name);
+    lm_shape shape = LM_SHAPE(out, spec->kernel, spec->kernel, x->shape.dim[3]);
+    lm_node *y, *weight = lm_nn_param(nn, "weight", shape, spec->init);
+    if (spec->bias) {
+        lm_node *b = lm_nn_param(nn, "bias", LM_SHAPE(out), LM_INIT(ZEROS, 0));
+        y = b ? lm_conv(g, x, weight, b, &attr) : NULL;
+    } else {
+        y = lm_conv(g, x, weight, NULL, &attr);
+    }
+    lm_scope_pop(g);
+    return y;
+}
+
+lm_node *lm_nn_dropout(lm_nn *nn, lm_node *x, double p) {
+    if (!x || !nn->train || p <= 0) return x;
+    lm_graph *g = nn->graph;
+    if (!nn->key) return lm_graph_fail(g, LM_ARG, "dropout needs a random key");
+    lm_node *u = lm_uniform(g, nn->key, lm_nn_stream(nn), x->shape);
+    lm_node *keep = lm_le(g, lm_const(g, p), u);
+    return lm_where(g, keep, lm_scale(g, x, 1.0 / (1.0 - p)), lm_const(g, 0));
+}
+
+lm_node *lm_nn_mse(lm_nn *nn, lm_node *a, lm_node *b) {
+    lm_graph *g = nn->graph;
+    return lm_mean_all(g, lm_square(g, lm_sub(g, a, b)));
+}
