@@ -25,7 +25,7 @@ typedef struct lm_option {
     const char *name; /* "lr", "ema-half-life" */
     lm_option_type type;
     const char *standard;
-    double min, max;     /* numbers only; both 0: unbounded */
+    double min, max;     /* numbers only; both 0: unbounded; max < min: no upper bound */
     const char *choices; /* LM_OPT_CHOICE only */
     const char *value;   /* placeholder in help: "N", "PX", "FILE" */
     const char *help;    /* one line, lower case, no full stop */

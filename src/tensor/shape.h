@@ -34,7 +34,7 @@ const char *lm_dtype_name(lm_dtype dtype); /* "f32" */
 bool lm_dtype_is_float(lm_dtype dtype);
 
 /* Row-major and contiguous, always. Rank 0 is a scalar with one element. Unused
- * dimensions are 0, so that shapes compare with lm_shape_equal or memcmp. */
+ * dimensions are 0. */
 typedef struct lm_shape {
     int rank;
     int64_t dim[LM_MAX_RANK];
