@@ -15,8 +15,8 @@ lm_status lm_grad_many(lm_graph *g, int n_y, lm_node *const *y, lm_node *const *
                        int count, lm_node *const *wrt, lm_node **out);
 
 /* A rule writes the cotangent of each source into d (left NULL: none). Failures are
- * recorded in the graph. grad.c keeps one rule per kind, per elementwise code and,
- * optionally, per composite. */
+ * recorded in the graph. There is a rule for each kind (grad_kinds.c), elementwise code
+ * (grad_ew.c) and composite (grad_composite.c), or an entry that says: none. */
 typedef void (*lm_grad_rule)(lm_graph *g, lm_node *node, lm_node *cotangent, lm_node **d);
 
 #endif
