@@ -1,0 +1,64 @@
+/* Denoising diffusion (Ho, Jain, Abbeel 2020), sampled by its ancestral chain or by DDIM
+ * (Song, Meng, Ermon 2020). */
+#ifndef LIMN_FAMILIES_DDPM_H
+#define LIMN_FAMILIES_DDPM_H
+
+#include "families/diffusion_schedule.h"
+#include "families/family.h"
+#include "families/unet.h"
+
+extern const lm_family lm_family_ddpm;
+
+/* model->state: the settings, parsed. */
+typedef struct lm_ddpm {
+    lm_unet_spec unet;
+    int patch;
+    int timesteps;
+    double *alpha_bar; /* [timesteps] */
+} lm_ddpm;
+
+/* The noise in x[N,H,W,C], as the network sees it at the times t[N] f32. */
+lm_node *lm_ddpm_epsilon(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t);
+
+/* The simple loss (Ho et al., eq. 14) of clean images x[N,H,W,C] in [-1,1], noised to the
+ * times t[N] i32 by `noise`. */
+lm_node *lm_ddpm_loss_at(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t,
+                         lm_node *noise);
+
+/* ---- sampling ---------------------------------------------------------------------- */
+
+/* The numbers of one sampler step:
+ *   x0 = X0_FROM_X * x - X0_FROM_EPS * eps, perhaps clipped to [-1,1]
+ *   x' = NEXT_FROM_X0 * x0 + NEXT_FROM_X * x + NOISE * z
+ * Written with x in place of epsilon, clipping x0 implies the epsilon that agrees with
+ * it. */
+typedef enum lm_ddpm_scalar {
+    LM_DDPM_T,
+    LM_DDPM_X0_FROM_X,
+    LM_DDPM_X0_FROM_EPS,
+    LM_DDPM_NEXT_FROM_X0,
+    LM_DDPM_NEXT_FROM_X,
+    LM_DDPM_NOISE,
+    LM_DDPM_SCALARS
+} lm_ddpm_scalar;
+
+lm_status lm_ddpm_sampler(const lm_model *model, const lm_sample_request *request,
+                          lm_sampler *sampler);
+lm_node *lm_ddpm_sample_init(const lm_model *model, lm_nn *nn, int batch);
+lm_node *lm_ddpm_sample_step(const lm_model *model, lm_nn *nn, lm_node *state,
+                             lm_node *scalars, lm_node *labels);
+/* The part of a step that follows the network. */
+lm_node *lm_ddpm_update(const lm_model *model, lm_nn *nn, lm_node *state,
+                        lm_node *epsilon, lm_node *scalars);
+lm_node *lm_ddpm_sample_image(const lm_model *model, lm_nn *nn, lm_node *state);
+
+/* Random streams: apart from each other and from those of layers (1000 and up). A normal
+ * takes two. */
+enum {
+    LM_DDPM_STREAM_TIME = 1,
+    LM_DDPM_STREAM_NOISE = 2,
+    LM_DDPM_STREAM_START = 4,
+    LM_DDPM_STREAM_STEP = 6
+};
+
+#endif

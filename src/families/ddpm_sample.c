@@ -1,0 +1,164 @@
+/* Ancestral and DDIM sampling. Both are one linear update, whose numbers are worked out
+ * here in double precision. */
+#include "base/mem.h"
+#include "families/ddpm.h"
+#include <math.h>
+#include <string.h>
+
+typedef struct plan {
+    bool ddim, large;
+    double eta;
+    int steps;
+    lm_spacing spacing;
+} plan;
+
+static const char *const spacing_names[] = {
+#define X(NAME, text) text,
+    LM_SPACING_MAP(X)
+#undef X
+        NULL};
+
+static lm_spacing parse_spacing(const char *name) {
+    int i = 0;
+    while (spacing_names[i + 1] && strcmp(spacing_names[i], name) != 0) i++;
+    return (lm_spacing)i;
+}
+
+static lm_status choose_steps(const lm_model *model, int64_t wanted, plan *plan) {
+    const lm_ddpm *ddpm = model->state;
+    int most = ddpm->timesteps;
+    if (wanted == 0) wanted = lm_setting_int(&model->settings, "sample-steps");
+    if (wanted == 0) wanted = plan->ddim && most > 50 ? 50 : most;
+    LM_RETURN_IF(
+        wanted < 1 || wanted > most, LM_ARG,
+        "sample-steps: %lld is not within 1 and the %d noise levels of the model",
+        (long long)wanted, most);
+    plan->steps = (int)wanted;
+    return LM_OK;
+}
+
+static lm_status read_request(const lm_model *model, const lm_sample_request *request,
+                              plan *plan) {
+    const lm_settings *s = &model->settings;
+    const char *name =
+        request->sampler ? request->sampler : lm_setting_text(s, "sampler");
+    plan->ddim = strcmp(name, "ddim") == 0;
+    LM_RETURN_IF(!plan->ddim && strcmp(name, "ddpm") != 0, LM_ARG,
+                 "sampler: %s is not one of ddpm, ddim", name);
+    LM_RETURN_IF(request->label >= 0, LM_ARG,
+                 "label: this model was not trained with classes");
+    plan->eta = request->eta < 0 ? lm_setting_float(s, "eta") : request->eta;
+    LM_RETURN_IF(!(plan->eta <= 1), LM_ARG, "eta: %g is not within 0 and 1", plan->eta);
+    plan->large = strcmp(lm_setting_text(s, "variance"), "large") == 0;
+    plan->spacing = parse_spacing(lm_setting_text(s, "spacing"));
+    return choose_steps(model, request->steps, plan);
+}
+
+/* From the level `now` to the level `next` (shares of signal, next > now). */
+static void fill_step(const plan *plan, double now, double next, float *scalar) {
+    double ratio = now / next;
+    double posterior = sqrt((1 - next) / (1 - now) * (1 - ratio));
+    double sigma = plan->ddim ? plan->eta * posterior : posterior;
+    /* What is kept of epsilon, which is (x - sqrt(now) x0) / sqrt(1 - now). With sigma at
+     * the posterior's this gives the means of Ho et al., eq. 7. */
+    double kept = sqrt(fmax(1 - next - sigma * sigma, 0)) / sqrt(1 - now);
+    bool last = next >= 1;
+    if (!plan->ddim && plan->large) sigma = last ? 0 : sqrt(1 - ratio);
+    scalar[LM_DDPM_X0_FROM_X] = (float)(1 / sqrt(now));
+    scalar[LM_DDPM_X0_FROM_EPS] = (float)sqrt(1 / now - 1);
+    scalar[LM_DDPM_NEXT_FROM_X0] = (float)(sqrt(next) - kept * sqrt(now));
+    scalar[LM_DDPM_NEXT_FROM_X] = (float)kept;
+    scalar[LM_DDPM_NOISE] = (float)sigma;
+}
+
+static lm_status fill_steps(const lm_ddpm *ddpm, const plan *plan, float *scalars) {
+    int *times = lm_alloc((size_t)plan->steps * sizeof *times);
+    if (!times) return LM_NOMEM;
+    lm_spaced_times(plan->spacing, ddpm->timesteps, plan->steps, times);
+    for (int i = plan->steps - 1; i >= 0; i--, scalars += LM_DDPM_SCALARS) {
+        scalars[LM_DDPM_T] = (float)times[i];
+        fill_step(plan, ddpm->alpha_bar[times[i]],
+                  i > 0 ? ddpm->alpha_bar[times[i - 1]] : 1.0, scalars);
+    }
+    lm_free(times);
+    return LM_OK;
+}
+
+static bool clips(const lm_model *model) {
+    return strcmp(lm_setting_text(&model->settings, "clip-x0"), "yes") == 0;
+}
+
+static char *protocol_text(const lm_model *model, const plan *plan) {
+    lm_str str = LM_STR_INIT;
+    lm_str_printf(&str, "%s steps=%d", plan->ddim ? "ddim" : "ddpm", plan->steps);
+    if (plan->ddim)
+        lm_str_printf(&str, " eta=%g", plan->eta);
+    else
+        lm_str_printf(&str, " variance=%s", plan->large ? "large" : "small");
+    lm_str_printf(&str, " spacing=%s clip-x0=%s", spacing_names[plan->spacing],
+                  clips(model) ? "yes" : "no");
+    const char *text = lm_str_text(&str);
+    char *copy = text ? lm_strdup(text) : NULL;
+    lm_str_release(&str);
+    return copy;
+}
+
+lm_status lm_ddpm_sampler(const lm_model *model, const lm_sample_request *request,
+                          lm_sampler *sampler) {
+    const lm_ddpm *ddpm = model->state;
+    const lm_image_info *info = &model->info;
+    plan plan;
+    *sampler = (lm_sampler){0};
+    LM_TRY(read_request(model, request, &plan));
+    sampler->n_steps = sampler->nfe = plan.steps;
+    sampler->n_scalars = LM_DDPM_SCALARS;
+    sampler->state = LM_SHAPE(info->height, info->width, info->channels);
+    sampler->scalars = lm_calloc((size_t)plan.steps, LM_DDPM_SCALARS * sizeof(float));
+    sampler->protocol = protocol_text(model, &plan);
+    lm_status status = LM_NOMEM;
+    if (sampler->scalars && sampler->protocol)
+        status = fill_steps(ddpm, &plan, sampler->scalars);
+    if (status != LM_OK) lm_sampler_release(sampler);
+    return status;
+}
+
+/* ---- graphs -------------------------------------------------------------------------
+ */
+
+lm_node *lm_ddpm_sample_init(const lm_model *model, lm_nn *nn, int batch) {
+    const lm_image_info *info = &model->info;
+    lm_shape shape = LM_SHAPE(batch, info->height, info->width, info->channels);
+    return lm_normal(nn->graph, nn->key, LM_DDPM_STREAM_START, shape);
+}
+
+static lm_node *scalar_at(lm_graph *g, lm_node *scalars, lm_ddpm_scalar which) {
+    lm_node *one = lm_slice_axis(g, scalars, 0, which, which + 1);
+    return lm_reshape(g, one, LM_SCALAR);
+}
+
+lm_node *lm_ddpm_update(const lm_model *model, lm_nn *nn, lm_node *state,
+                        lm_node *epsilon, lm_node *scalars) {
+    if (!state) return NULL;
+    lm_graph *g = nn->graph;
+    lm_node *x0 = lm_sub(g, lm_mul(g, scalar_at(g, scalars, LM_DDPM_X0_FROM_X), state),
+                         lm_mul(g, scalar_at(g, scalars, LM_DDPM_X0_FROM_EPS), epsilon));
+    if (clips(model)) x0 = lm_clamp(g, x0, -1, 1);
+    lm_node *mean = lm_add(g, lm_mul(g, scalar_at(g, scalars, LM_DDPM_NEXT_FROM_X0), x0),
+                           lm_mul(g, scalar_at(g, scalars, LM_DDPM_NEXT_FROM_X), state));
+    lm_node *z = lm_normal(g, nn->key, LM_DDPM_STREAM_STEP, state->shape);
+    return lm_add(g, mean, lm_mul(g, scalar_at(g, scalars, LM_DDPM_NOISE), z));
+}
+
+lm_node *lm_ddpm_sample_step(const lm_model *model, lm_nn *nn, lm_node *state,
+                             lm_node *scalars, lm_node *labels) {
+    if (!state) return NULL;
+    lm_graph *g = nn->graph;
+    lm_node *t = scalar_at(g, scalars, LM_DDPM_T);
+    t = lm_broadcast(g, t, LM_SHAPE(state->shape.dim[0]));
+    lm_node *epsilon = lm_ddpm_epsilon(model, nn, state, t);
+    return lm_ddpm_update(model, nn, state, epsilon, scalars);
+}
+
+lm_node *lm_ddpm_sample_image(const lm_model *model, lm_nn *nn, lm_node *state) {
+    return lm_clamp(nn->graph, state, -1, 1);
+}
