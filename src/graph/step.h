@@ -21,8 +21,8 @@
  * - The source of a BROADCAST inside is in `in`, or a uniform CONST. So is the key of a
  *   PHILOX. All other values, in or inside, are full: one element for each of the space.
  * - When all full values have the same shape, it is the space. Otherwise (a RESHAPE is
- *   inside) the space is their common refinement without axes of size 1: each axis of
- * each full value is a product of consecutive axes of the space.
+ *   inside) the space is their common refinement without axes of size 1: an axis of a
+ *   full value is a product of consecutive axes of the space.
  * - Closing reduce_sums of one cluster all split the space into the same
  *   [outer, reduced, inner], and are always in out.
  * - An in value may be a RESHAPE or another view of what is in memory. */

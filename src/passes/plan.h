@@ -7,7 +7,7 @@
 typedef enum lm_place {
     LM_PLACE_NONE,  /* never in memory (inside a cluster, or not needed) */
     LM_PLACE_ARENA, /* offset: bytes from the arena's base */
-    LM_PLACE_VAR,   /* index: the graph's variable; offset: elements from its start */
+    LM_PLACE_VAR,   /* index: the graph's variable; offset: bytes from its start */
     LM_PLACE_INPUT, /* index: number of the input in `inputs` */
     LM_PLACE_CONST  /* index: number in `constants` */
 } lm_place;
@@ -15,7 +15,7 @@ typedef enum lm_place {
 typedef struct lm_location {
     lm_place place;
     int index;
-    int64_t offset; /* bytes; for views of anything: bytes into it */
+    int64_t offset; /* always bytes, a view's included */
 } lm_location;
 
 typedef struct lm_plan {
