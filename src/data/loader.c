@@ -13,6 +13,7 @@ struct lm_loader {
     uint64_t seed;
     int64_t epoch;  /* that `order` was drawn for; -1: none */
     int32_t *order; /* [count], NULL for endless sets */
+    int64_t *index; /* [batch], of the batch being read */
 };
 
 lm_status lm_loader_new(const lm_dataset *set, int batch, uint64_t seed,
@@ -24,12 +25,11 @@ lm_status lm_loader_new(const lm_dataset *set, int batch, uint64_t seed,
     lm_loader *made = lm_calloc(1, sizeof *made);
     if (!made) return LM_NOMEM;
     *made = (lm_loader){.set = set, .batch = batch, .seed = seed, .epoch = -1};
-    if (!set->endless) {
-        made->order = lm_alloc(sizeof *made->order * set->count);
-        if (!made->order) {
-            lm_free(made);
-            return LM_NOMEM;
-        }
+    made->index = lm_alloc(sizeof *made->index * batch);
+    if (!set->endless) made->order = lm_alloc(sizeof *made->order * set->count);
+    if (!made->index || (!set->endless && !made->order)) {
+        lm_loader_free(made);
+        return LM_NOMEM;
     }
     *loader = made;
     return LM_OK;
@@ -38,6 +38,7 @@ lm_status lm_loader_new(const lm_dataset *set, int batch, uint64_t seed,
 void lm_loader_free(lm_loader *loader) {
     if (!loader) return;
     lm_free(loader->order);
+    lm_free(loader->index);
     lm_free(loader);
 }
 
@@ -63,14 +64,25 @@ static int64_t index_at(lm_loader *loader, int64_t position) {
     return loader->order[position % count];
 }
 
+/* What one image needs; drawing built-in images is worth all threads. Messages are kept
+ * per thread, so a failed image is read once more by the caller's own. */
 lm_status lm_loader_read(lm_loader *loader, int64_t position, uint8_t *pixels,
                          int32_t *labels) {
     const lm_dataset *set = loader->set;
     size_t size = (size_t)set->height * set->width * set->channels;
+    for (int i = 0; i < loader->batch; i++)
+        loader->index[i] = index_at(loader, position + i);
+    int failed = -1;
+#pragma omp parallel for schedule(static)
     for (int i = 0; i < loader->batch; i++) {
         int32_t label;
-        LM_TRY(set->get(set, index_at(loader, position + i), pixels + i * size, &label));
-        if (labels) labels[i] = label;
+        if (set->get(set, loader->index[i], pixels + i * size, &label) != LM_OK) {
+#pragma omp critical
+            if (failed < 0 || i < failed) failed = i;
+        } else if (labels)
+            labels[i] = label;
     }
-    return LM_OK;
+    int32_t label;
+    if (failed < 0) return LM_OK;
+    return set->get(set, loader->index[failed], pixels + failed * size, &label);
 }

@@ -1,0 +1,220 @@
+/* Saving and loading training state. */
+#include "train/checkpoint.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "tensor/safetensors.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *const lm_group_parts[] = {"", ".m", ".v", ".ema", NULL};
+
+#define MAX_NAME 256
+
+static void var_name(char *name, const lm_params *group, const char *part) {
+    snprintf(name, MAX_NAME, "%s%s", group->name, part);
+}
+
+lm_status lm_checkpoint_add_vars(const lm_model *model, lm_engine *engine) {
+    char name[MAX_NAME];
+    for (int g = 0; g < model->n_groups; g++)
+        for (int p = 0; lm_group_parts[p]; p++) {
+            var_name(name, model->groups[g], lm_group_parts[p]);
+            LM_TRY(lm_engine_add_var(engine, name, model->groups[g]->count));
+        }
+    return LM_OK;
+}
+
+/* ---- saving --------------------------------------------------------------------------
+ */
+
+/* Host copies of all variables, and an entry for each slice of each. */
+typedef struct snapshot {
+    lm_arena arena;
+    lm_st_entry *entries;
+    int count;
+} snapshot;
+
+static lm_status add_part(snapshot *snap, const lm_params *group, const char *part,
+                          lm_engine *engine) {
+    char name[MAX_NAME];
+    var_name(name, group, part);
+    float *values = lm_arena_alloc(&snap->arena, group->count * sizeof(float));
+    if (!values) return LM_NOMEM;
+    LM_TRY(lm_engine_read_var(engine, name, 0, group->count, LM_F32, values));
+    for (int s = 0; s < group->n_slices; s++) {
+        const lm_param_slice *slice = &group->slices[s];
+        lm_st_entry *entry = &snap->entries[snap->count++];
+        entry->name = lm_arena_printf(&snap->arena, "%s/%s", name, slice->name);
+        if (!entry->name) return LM_NOMEM;
+        entry->dtype = LM_F32;
+        entry->shape = slice->shape;
+        entry->data = values + slice->offset;
+    }
+    return LM_OK;
+}
+
+static lm_status take_snapshot(snapshot *snap, const lm_model *model, lm_engine *engine) {
+    int slices = 0, parts = 0;
+    while (lm_group_parts[parts]) parts++;
+    for (int g = 0; g < model->n_groups; g++) slices += model->groups[g]->n_slices;
+    snap->entries =
+        lm_arena_alloc(&snap->arena, sizeof *snap->entries * slices * (size_t)parts);
+    if (!snap->entries) return LM_NOMEM;
+    for (int g = 0; g < model->n_groups; g++)
+        for (int p = 0; p < parts; p++)
+            LM_TRY(add_part(snap, model->groups[g], lm_group_parts[p], engine));
+    return LM_OK;
+}
+
+lm_status lm_checkpoint_save(const char *path, const lm_run *run, const lm_model *model,
+                             lm_engine *engine, const lm_train_state *state) {
+    char step[24], images[24], seed[24], hash[20], image[64];
+    snprintf(step, sizeof step, "%" PRId64, state->step);
+    snprintf(images, sizeof images, "%" PRId64, state->images);
+    snprintf(seed, sizeof seed, "%" PRIu64, run->seed);
+    snprintf(hash, sizeof hash, "%016" PRIx64, run->data_hash);
+    snprintf(image, sizeof image, "%dx%dx%d", run->info.height, run->info.width,
+             run->info.channels);
+    const lm_st_meta meta[] = {
+        {"limn", LM_VERSION},    {"family", run->family->name},
+        {"preset", run->preset}, {"data", run->data},
+        {"data_hash", hash},     {"image", image},
+        {"seed", seed},          {"step", step},
+        {"images", images},
+    };
+    snapshot snap = {LM_ARENA_INIT, NULL, 0};
+    lm_status status = take_snapshot(&snap, model, engine);
+    if (status == LM_OK)
+        status = lm_safetensors_write(path, snap.entries, snap.count, meta,
+                                      sizeof meta / sizeof *meta);
+    lm_arena_release(&snap.arena);
+    return status;
+}
+
+/* ---- loading
+ * ---------------------------------------------------------------------------- */
+
+static lm_status load_part(const lm_safetensors *file, const lm_params *group,
+                           const char *var, lm_engine *engine) {
+    float *values = lm_alloc(group->count * sizeof(float));
+    if (!values) return LM_NOMEM;
+    lm_status status = LM_OK;
+    char name[2 * MAX_NAME];
+    for (int s = 0; s < group->n_slices && status == LM_OK; s++) {
+        const lm_param_slice *slice = &group->slices[s];
+        snprintf(name, sizeof name, "%s/%s", var, slice->name);
+        if (!lm_safetensors_find(file, name))
+            status =
+                lm_fail(LM_MISMATCH, "a checkpoint of another model: no tensor %s", name);
+        else
+            status = lm_safetensors_read(file, name, LM_F32, slice->shape,
+                                         values + slice->offset);
+        if (status == LM_SHAPE) status = LM_MISMATCH;
+    }
+    if (status == LM_OK)
+        status = lm_engine_write_var(engine, var, 0, group->count, LM_F32, values);
+    lm_free(values);
+    return status;
+}
+
+static lm_status load_parts(const lm_safetensors *file, const lm_model *model,
+                            lm_engine *engine) {
+    const char *family = lm_safetensors_meta(file, "family");
+    LM_RETURN_IF(!family || strcmp(family, model->family->name) != 0, LM_MISMATCH,
+                 "a checkpoint of family %s: expected %s", family ? family : "(none)",
+                 model->family->name);
+    char name[MAX_NAME];
+    for (int g = 0; g < model->n_groups; g++)
+        for (int p = 0; lm_group_parts[p]; p++) {
+            var_name(name, model->groups[g], lm_group_parts[p]);
+            if (lm_engine_has_var(engine, name))
+                LM_TRY(load_part(file, model->groups[g], name, engine));
+        }
+    return LM_OK;
+}
+
+static lm_status read_count(const lm_safetensors *file, const char *key, int64_t *value) {
+    const char *text = lm_safetensors_meta(file, key);
+    LM_RETURN_IF(!text || !lm_parse_int(text, value) || *value < 0, LM_FORMAT,
+                 "metadata %s is %s: expected a count", key, text ? text : "missing");
+    return LM_OK;
+}
+
+lm_status lm_checkpoint_load(const char *path, const lm_model *model, lm_engine *engine,
+                             lm_train_state *state) {
+    lm_safetensors file;
+    LM_TRY(lm_safetensors_open(&file, path));
+    lm_status status = load_parts(&file, model, engine);
+    if (status == LM_OK) status = read_count(&file, "step", &state->step);
+    if (status == LM_OK) status = read_count(&file, "images", &state->images);
+    if (status != LM_OK && status != LM_NOMEM)
+        status = lm_fail_context(status, "%s", path);
+    lm_safetensors_release(&file);
+    return status;
+}
+
+/* ---- the folder
+ * --------------------------------------------------------------------------- */
+
+static bool is_checkpoint(const char *name) {
+    size_t length = strlen(name);
+    return strncmp(name, "step-", 5) == 0 && length > 17 &&
+           strcmp(name + length - 12, ".safetensors") == 0;
+}
+
+/* Names have eight digits at least, so text order is step order up to 10^8 steps; beyond,
+ * longer names are later. */
+static int compare_steps(const void *a, const void *b) {
+    const char *x = *(char *const *)a, *y = *(char *const *)b;
+    size_t m = strlen(x), n = strlen(y);
+    return m != n ? (m > n) - (m < n) : strcmp(x, y);
+}
+
+static lm_status list_checkpoints(const lm_run *run, char **folder, char ***names,
+                                  size_t *count) {
+    *count = 0;
+    *names = NULL;
+    *folder = lm_path_join(run->folder, "checkpoints");
+    if (!*folder) return LM_NOMEM;
+    if (!lm_is_folder(*folder)) return LM_OK;
+    LM_TRY(lm_list_folder(*folder, is_checkpoint, names, count));
+    qsort(*names, *count, sizeof **names, compare_steps);
+    return LM_OK;
+}
+
+lm_status lm_checkpoint_latest(const lm_run *run, char **path) {
+    *path = NULL;
+    char *folder, **names;
+    size_t count;
+    lm_status status = list_checkpoints(run, &folder, &names, &count);
+    if (status == LM_OK && count == 0)
+        status = lm_fail(LM_NOT_FOUND, "%s: no checkpoint in it", run->folder);
+    if (status == LM_OK) {
+        *path = lm_path_join(folder, names[count - 1]);
+        if (!*path) status = LM_NOMEM;
+    }
+    lm_names_free(names, count);
+    lm_free(folder);
+    return status;
+}
+
+lm_status lm_checkpoint_prune(const lm_run *run, int keep) {
+    char *folder, **names;
+    size_t count;
+    lm_status status = list_checkpoints(run, &folder, &names, &count);
+    for (size_t i = 0; status == LM_OK && i + keep < count; i++) {
+        char *path = lm_path_join(folder, names[i]);
+        if (path)
+            unlink(path);
+        else
+            status = LM_NOMEM;
+        lm_free(path);
+    }
+    lm_names_free(names, count);
+    lm_free(folder);
+    return status;
+}

@@ -1,0 +1,34 @@
+/* Checkpoints: one safetensors file with every parameter, its moments and its average
+ * under their names, and what is needed to continue: step and images seen. The bytes are
+ * a pure function of the run and the step, so two files can be compared. */
+#ifndef LIMN_TRAIN_CHECKPOINT_H
+#define LIMN_TRAIN_CHECKPOINT_H
+
+#include "exec/exec.h"
+#include "train/run.h"
+
+typedef struct lm_train_state {
+    int64_t step, images; /* done; images is also the position in the data */
+} lm_train_state;
+
+/* Variables that a group has beside its weights. */
+extern const char *const lm_group_parts[]; /* "", ".m", ".v", ".ema", NULL */
+
+/* Adds all variables of the model's groups to the engine. */
+lm_status lm_checkpoint_add_vars(const lm_model *model, lm_engine *engine);
+
+lm_status lm_checkpoint_save(const char *path, const lm_run *run, const lm_model *model,
+                             lm_engine *engine, const lm_train_state *state);
+
+/* Loads the parts that the engine has variables for. A file of another model fails with
+ * LM_MISMATCH and names the first tensor that differs; the engine may then hold a mix. */
+lm_status lm_checkpoint_load(const char *path, const lm_model *model, lm_engine *engine,
+                             lm_train_state *state);
+
+/* Path of the newest checkpoint of a run; LM_NOT_FOUND when there is none. */
+lm_status lm_checkpoint_latest(const lm_run *run, char **path);
+
+/* Removes all but the newest `keep`. */
+lm_status lm_checkpoint_prune(const lm_run *run, int keep);
+
+#endif

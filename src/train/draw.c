@@ -1,0 +1,198 @@
+/* A sampler is three programs over one state variable: from noise to state, one step,
+ * from state to images. The state stays in the engine's memory between runs. */
+#include "train/draw.h"
+
+#include "base/mem.h"
+#include "image/image.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define STATE_VAR "sample.state"
+
+struct lm_drawer {
+    const lm_model *model;
+    lm_sampler sampler;
+    lm_program *init, *step, *image;
+    int batch;
+    int64_t pixels;  /* of one image */
+    int32_t *labels; /* [batch] */
+    float *images;   /* [batch][pixels] */
+};
+
+const lm_sampler *lm_drawer_sampler(const lm_drawer *drawer) {
+    return &drawer->sampler;
+}
+
+void lm_drawer_free(lm_drawer *drawer) {
+    if (!drawer) return;
+    lm_program_free(drawer->init);
+    lm_program_free(drawer->step);
+    lm_program_free(drawer->image);
+    lm_sampler_release(&drawer->sampler);
+    lm_free(drawer->labels);
+    lm_free(drawer->images);
+    lm_free(drawer);
+}
+
+/* ---- the three graphs -----------------------------------------------------------------
+ */
+
+typedef struct sample_graph {
+    lm_nn nn;
+    lm_node *state, *labels;
+    char var[128];
+} sample_graph;
+
+static lm_status begin_graph(const lm_drawer *drawer, sample_graph *sg) {
+    const lm_model *model = drawer->model;
+    *sg = (sample_graph){.nn = {.params = model->groups[0], .next_stream = 1000}};
+    LM_TRY(lm_graph_new(&sg->nn.graph));
+    lm_graph *g = sg->nn.graph;
+    snprintf(sg->var, sizeof sg->var, "%s.ema", model->groups[0]->name);
+    sg->nn.var = sg->var;
+    sg->nn.key = lm_input(g, "key", LM_U32, LM_SHAPE(4));
+    lm_shape shape = {.rank = drawer->sampler.state.rank + 1, .dim = {drawer->batch}};
+    memcpy(shape.dim + 1, drawer->sampler.state.dim,
+           sizeof *shape.dim * drawer->sampler.state.rank);
+    sg->state = lm_param(g, STATE_VAR, 0, shape);
+    if (model->info.classes > 0)
+        sg->labels = lm_input(g, "labels", LM_I32, LM_SHAPE(drawer->batch));
+    return lm_graph_status(g);
+}
+
+/* Compiles and frees the graph in every case. */
+static lm_status end_graph(sample_graph *sg, lm_engine *engine, lm_program **program) {
+    lm_status status = lm_graph_status(sg->nn.graph);
+    if (status == LM_OK) status = lm_compile(engine, sg->nn.graph, NULL, program);
+    lm_graph_free(sg->nn.graph);
+    return status;
+}
+
+static lm_status compile_init(lm_drawer *drawer, lm_engine *engine) {
+    sample_graph sg;
+    LM_TRY(begin_graph(drawer, &sg));
+    const lm_family *family = drawer->model->family;
+    lm_assign(sg.nn.graph, sg.state,
+              family->sample_init(drawer->model, &sg.nn, drawer->batch));
+    return end_graph(&sg, engine, &drawer->init);
+}
+
+static lm_status compile_step(lm_drawer *drawer, lm_engine *engine) {
+    sample_graph sg;
+    LM_TRY(begin_graph(drawer, &sg));
+    const lm_family *family = drawer->model->family;
+    lm_node *scalars =
+        lm_input(sg.nn.graph, "scalars", LM_F32, LM_SHAPE(drawer->sampler.n_scalars));
+    lm_assign(sg.nn.graph, sg.state,
+              family->sample_step(drawer->model, &sg.nn, sg.state, scalars, sg.labels));
+    return end_graph(&sg, engine, &drawer->step);
+}
+
+static lm_status compile_image(lm_drawer *drawer, lm_engine *engine) {
+    sample_graph sg;
+    LM_TRY(begin_graph(drawer, &sg));
+    const lm_family *family = drawer->model->family;
+    lm_graph_output(sg.nn.graph, "image",
+                    family->sample_image(drawer->model, &sg.nn, sg.state));
+    return end_graph(&sg, engine, &drawer->image);
+}
+
+static lm_status build(lm_drawer *drawer, lm_engine *engine,
+                       const lm_sample_request *request) {
+    const lm_model *model = drawer->model;
+    LM_TRY(model->family->sampler(model, request, &drawer->sampler));
+    int64_t state = drawer->batch * lm_shape_count(drawer->sampler.state);
+    LM_TRY(lm_engine_add_var(engine, STATE_VAR, state));
+    drawer->pixels =
+        (int64_t)model->info.height * model->info.width * model->info.channels;
+    drawer->labels = lm_calloc(drawer->batch, sizeof *drawer->labels);
+    drawer->images = lm_alloc(sizeof(float) * drawer->batch * drawer->pixels);
+    if (!drawer->labels || !drawer->images) return LM_NOMEM;
+    LM_TRY(compile_init(drawer, engine));
+    LM_TRY(compile_step(drawer, engine));
+    return compile_image(drawer, engine);
+}
+
+lm_status lm_drawer_new(lm_engine *engine, const lm_model *model,
+                        const lm_sample_request *request, int batch, lm_drawer **drawer) {
+    LM_RETURN_IF(!model->family->sampler, LM_UNSUPPORTED, "family %s cannot sample",
+                 model->family->name);
+    lm_drawer *made = lm_calloc(1, sizeof *made);
+    if (!made) return LM_NOMEM;
+    made->model = model;
+    made->batch = batch;
+    lm_status status = build(made, engine, request);
+    if (status == LM_OK)
+        *drawer = made;
+    else
+        lm_drawer_free(made);
+    return status;
+}
+
+/* ---- running
+ * --------------------------------------------------------------------------- */
+
+static lm_status run_with_key(lm_program *program, uint64_t seed, int step,
+                              int64_t first) {
+    const uint32_t key[4] = {(uint32_t)seed, (uint32_t)(seed >> 32), (uint32_t)step,
+                             (uint32_t)first};
+    if (lm_program_has_input(program, "key"))
+        LM_TRY(lm_program_set(program, "key", LM_U32, key, 4));
+    return lm_program_run(program);
+}
+
+static lm_status draw_batch(lm_drawer *drawer, uint64_t seed, int64_t first,
+                            lm_draw_hook hook, void *user) {
+    const lm_sampler *sampler = &drawer->sampler;
+    LM_TRY(run_with_key(drawer->init, seed, 0, first));
+    if (lm_program_has_input(drawer->step, "labels"))
+        LM_TRY(lm_program_set(drawer->step, "labels", LM_I32, drawer->labels,
+                              drawer->batch));
+    for (int i = 0; i < sampler->n_steps; i++) {
+        LM_TRY(lm_program_set(drawer->step, "scalars", LM_F32,
+                              sampler->scalars + (size_t)i * sampler->n_scalars,
+                              sampler->n_scalars));
+        LM_TRY(run_with_key(drawer->step, seed, i, first));
+        if (hook && !hook(user, i + 1, sampler->n_steps))
+            return lm_fail(LM_INTERRUPTED, "interrupted while sampling");
+    }
+    LM_TRY(run_with_key(drawer->image, seed, 0, first));
+    return lm_program_get(drawer->image, "image", LM_F32, drawer->images,
+                          drawer->batch * drawer->pixels);
+}
+
+lm_status lm_drawer_draw(lm_drawer *drawer, uint64_t seed, int64_t first, int count,
+                         const int32_t *labels, float *images, lm_draw_hook hook,
+                         void *user) {
+    for (int done = 0; done < count; done += drawer->batch) {
+        int now = count - done < drawer->batch ? count - done : drawer->batch;
+        if (labels) memcpy(drawer->labels, labels + done, sizeof *labels * now);
+        LM_TRY(draw_batch(drawer, seed, first + done, hook, user));
+        memcpy(images + done * drawer->pixels, drawer->images,
+               sizeof *images * now * drawer->pixels);
+    }
+    return LM_OK;
+}
+
+lm_status lm_drawer_sheet(lm_drawer *drawer, uint64_t seed, int count, const char *path,
+                          const char *text) {
+    const lm_image_info *info = &drawer->model->info;
+    int64_t total = count * drawer->pixels;
+    float *images = lm_alloc(sizeof *images * total);
+    uint8_t *bytes = lm_alloc(total);
+    lm_status status = images && bytes ? LM_OK : LM_NOMEM;
+    if (status == LM_OK)
+        status = lm_drawer_draw(drawer, seed, 0, count, NULL, images, NULL, NULL);
+    lm_image sheet = {0};
+    if (status == LM_OK) {
+        lm_image_from_signed(images, bytes, total);
+        status = lm_image_grid(bytes, count, info->height, info->width, info->channels,
+                               &(lm_grid_spec){.gap = 2, .background = 64}, &sheet);
+    }
+    if (status == LM_OK) status = lm_png_write(path, &sheet, text);
+    lm_image_release(&sheet);
+    lm_free(images);
+    lm_free(bytes);
+    return status;
+}

@@ -1,0 +1,30 @@
+/* Drawing samples: a family's sampler run on an engine. */
+#ifndef LIMN_TRAIN_DRAW_H
+#define LIMN_TRAIN_DRAW_H
+
+#include "exec/exec.h"
+#include "families/family.h"
+
+typedef struct lm_drawer lm_drawer;
+
+/* Called after each step; returning false stops with LM_INTERRUPTED. */
+typedef bool (*lm_draw_hook)(void *user, int step, int steps);
+
+/* Compiles the sampler for `batch` images a run, on the averaged weights (".ema"). The
+ * drawer must go before the engine. */
+lm_status lm_drawer_new(lm_engine *engine, const lm_model *model,
+                        const lm_sample_request *request, int batch, lm_drawer **drawer);
+void lm_drawer_free(lm_drawer *drawer);
+const lm_sampler *lm_drawer_sampler(const lm_drawer *drawer);
+
+/* Images first .. first + count - 1 of the seed, whatever the batch size: f32 in [-1, 1],
+ * count * h * w * c values. labels: count classes, or NULL. */
+lm_status lm_drawer_draw(lm_drawer *drawer, uint64_t seed, int64_t first, int count,
+                         const int32_t *labels, float *images, lm_draw_hook hook,
+                         void *user);
+
+/* Draws and writes a sheet; `text` becomes the picture's comment. */
+lm_status lm_drawer_sheet(lm_drawer *drawer, uint64_t seed, int count, const char *path,
+                          const char *text);
+
+#endif

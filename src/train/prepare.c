@@ -1,0 +1,177 @@
+/* Starting or continuing a run. */
+#include "train/prepare.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "train/settings.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static lm_status apply_settings(const lm_train_request *request, lm_run *run) {
+    const lm_preset *preset;
+    LM_TRY(lm_preset_find(run->family, run->preset, &preset));
+    LM_TRY(lm_settings_init(&run->model, run->family->options));
+    LM_TRY(lm_settings_init(&run->trainer, lm_trainer_options));
+    LM_TRY(lm_apply_preset(preset, &run->model, &run->trainer));
+    for (int i = 0; i < request->n_assignments; i++)
+        LM_TRY(lm_assign_setting(&run->model, &run->trainer, "--set ",
+                                 request->assignments[i]));
+    return LM_OK;
+}
+
+/* runs/ddpm-mnist, or the first of -2, -3 .. that does not exist yet. */
+static lm_status choose_folder(lm_run *run) {
+    lm_str path = LM_STR_INIT;
+    char data[64];
+    snprintf(data, sizeof data, "%s",
+             strrchr(run->data, '/') ? strrchr(run->data, '/') + 1 : run->data);
+    for (char *c = data; *c; c++)
+        if (*c == ':' || *c == '.') *c = '-';
+    for (int i = 1; i < 10000; i++) {
+        lm_str_clear(&path);
+        lm_str_printf(&path, "runs/%s-%s", run->family->name, data);
+        if (i > 1) lm_str_printf(&path, "-%d", i);
+        if (path.failed) return LM_NOMEM;
+        if (!lm_file_exists(path.text) && !lm_is_folder(path.text)) break;
+    }
+    run->folder = path.text; /* handed over */
+    return LM_OK;
+}
+
+static lm_status make_folders(const lm_run *run) {
+    static const char *const parts[] = {"checkpoints", "samples"};
+    for (int i = 0; i < 2; i++) {
+        char *path = lm_path_join(run->folder, parts[i]);
+        if (!path) return LM_NOMEM;
+        lm_status status = lm_make_folders(path);
+        lm_free(path);
+        LM_TRY(status);
+    }
+    return LM_OK;
+}
+
+static lm_status describe_data(lm_run *run, const lm_dataset *set) {
+    run->info = (lm_image_info){set->height, set->width, set->channels, set->classes};
+    run->data_hash = set->hash;
+    run->source = lm_strdup(set->source);
+    return run->source ? LM_OK : LM_NOMEM;
+}
+
+static lm_status refuse_existing(const lm_run *run) {
+    char *path = lm_path_join(run->folder, "run.json");
+    if (!path) return LM_NOMEM;
+    bool exists = lm_file_exists(path);
+    lm_free(path);
+    LM_RETURN_IF(exists, LM_ARG,
+                 "--out %s: holds a run already; --resume continues it, another --out "
+                 "starts a new one",
+                 run->folder);
+    return LM_OK;
+}
+
+static lm_status start_run(const lm_train_request *request, lm_run *run,
+                           lm_dataset **set) {
+    LM_RETURN_IF(!request->family, LM_ARG,
+                 "train: which family? expected a name as ddpm");
+    LM_RETURN_IF(!request->data, LM_ARG,
+                 "--data: not given; expected a SPEC as builtin:digits or mnist");
+    LM_TRY(lm_family_find(request->family, &run->family));
+    const char *preset = request->preset ? request->preset : run->family->presets[0].name;
+    run->preset = lm_strdup(preset);
+    run->data = lm_strdup(request->data);
+    if (!run->preset || !run->data) return LM_NOMEM;
+    run->seed = request->seed;
+    LM_TRY(apply_settings(request, run));
+    LM_TRY(lm_dataset_open(run->data, LM_SPLIT_TRAIN, set));
+    LM_TRY(describe_data(run, *set));
+    lm_model
+        *model; /* refuses settings that do not fit the data before a folder is made */
+    LM_TRY(lm_run_model(run, &model));
+    lm_model_close(model);
+    if (request->out) {
+        run->folder = lm_strdup(request->out);
+        if (!run->folder) return LM_NOMEM;
+        LM_TRY(refuse_existing(run));
+    } else
+        LM_TRY(choose_folder(run));
+    LM_TRY(make_folders(run));
+    return lm_run_write(run);
+}
+
+/* ---- continuing -----------------------------------------------------------------------
+ */
+
+static lm_status must_agree(const char *option, const char *given, const char *recorded,
+                            const lm_run *run) {
+    LM_RETURN_IF(given && strcmp(given, recorded) != 0, LM_MISMATCH,
+                 "%s %s: the run in %s was started with %s", option, given, run->folder,
+                 recorded);
+    return LM_OK;
+}
+
+static lm_status settings_agree(const lm_settings *given, const lm_settings *recorded,
+                                const lm_run *run) {
+    for (int i = 0; i < given->count; i++) {
+        const lm_option_value *a = &given->values[i], *b = &recorded->values[i];
+        bool equal = a->flag == b->flag && a->integer == b->integer &&
+                     a->number == b->number && a->n_ints == b->n_ints &&
+                     memcmp(a->ints, b->ints, sizeof *a->ints * a->n_ints) == 0;
+        lm_option_type type = given->table[i].type;
+        if (type == LM_OPT_TEXT || type == LM_OPT_CHOICE)
+            equal = strcmp(a->text, b->text) == 0;
+        LM_RETURN_IF(a->is_set && !equal, LM_MISMATCH,
+                     "--set %s=%s: the run in %s was started with %s",
+                     given->table[i].name, a->text, run->folder, b->text);
+    }
+    return LM_OK;
+}
+
+/* Only what was given by --set is compared; everything else is the run's. */
+static lm_status assignments_agree(const lm_train_request *request, const lm_run *run) {
+    lm_settings model, trainer;
+    LM_TRY(lm_settings_init(&model, run->family->options));
+    lm_status status = lm_settings_init(&trainer, lm_trainer_options);
+    for (int i = 0; i < request->n_assignments && status == LM_OK; i++)
+        status = lm_assign_setting(&model, &trainer, "--set ", request->assignments[i]);
+    if (status == LM_OK) status = settings_agree(&model, &run->model, run);
+    if (status == LM_OK) status = settings_agree(&trainer, &run->trainer, run);
+    lm_settings_release(&trainer);
+    lm_settings_release(&model);
+    return status;
+}
+
+static lm_status continue_run(const lm_train_request *request, lm_run *run,
+                              lm_dataset **set) {
+    LM_RETURN_IF(!request->out, LM_ARG,
+                 "--resume: which run? give its folder with --out");
+    LM_TRY(lm_run_read(request->out, run));
+    LM_TRY(must_agree("family", request->family, run->family->name, run));
+    LM_TRY(must_agree("--data", request->data, run->data, run));
+    LM_TRY(must_agree("--preset", request->preset, run->preset, run));
+    LM_RETURN_IF(request->seed_given && request->seed != run->seed, LM_MISMATCH,
+                 "--seed %" PRIu64 ": the run in %s was started with %" PRIu64,
+                 request->seed, run->folder, run->seed);
+    LM_TRY(assignments_agree(request, run));
+    LM_TRY(make_folders(run));
+    LM_TRY(lm_dataset_open(run->data, LM_SPLIT_TRAIN, set));
+    LM_RETURN_IF((*set)->hash != run->data_hash, LM_MISMATCH,
+                 "--data %s: not the data that %s was started with (hash %016" PRIx64
+                 ", expected %016" PRIx64 ")",
+                 run->data, run->folder, (*set)->hash, run->data_hash);
+    return LM_OK;
+}
+
+lm_status lm_prepare_run(const lm_train_request *request, lm_run *run, lm_dataset **set) {
+    *run = (lm_run){0};
+    *set = NULL;
+    lm_status status =
+        request->resume ? continue_run(request, run, set) : start_run(request, run, set);
+    if (status != LM_OK) {
+        lm_dataset_free(*set);
+        *set = NULL;
+        lm_run_release(run);
+    }
+    return status;
+}

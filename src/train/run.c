@@ -1,0 +1,252 @@
+/* Run directories. */
+#include "train/run.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "train/settings.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RUN_FORMAT 1
+#define MAX_JSON   ((size_t)16 << 20)
+#define MAX_LOG    ((size_t)1 << 30)
+
+void lm_run_release(lm_run *run) {
+    lm_free(run->folder);
+    lm_free(run->preset);
+    lm_free(run->data);
+    lm_free(run->source);
+    lm_settings_release(&run->model);
+    lm_settings_release(&run->trainer);
+    *run = (lm_run){0};
+}
+
+/* ---- writing ------------------------------------------------------------------------
+ */
+
+static json_t *value_to_json(const lm_option *option, const lm_option_value *value) {
+    switch (option->type) {
+    case LM_OPT_FLAG:
+        return json_boolean(value->flag);
+    case LM_OPT_INT:
+        return json_integer(value->integer);
+    case LM_OPT_FLOAT:
+        return json_real(value->number);
+    case LM_OPT_TEXT:
+    case LM_OPT_CHOICE:
+        return json_string(value->text);
+    case LM_OPT_INTS:
+        break;
+    }
+    json_t *list = json_array();
+    for (int i = 0; i < value->n_ints; i++)
+        json_array_append_new(list, json_integer(value->ints[i]));
+    return list;
+}
+
+static json_t *settings_to_json(const lm_settings *settings) {
+    json_t *object = json_object();
+    for (int i = 0; i < settings->count; i++)
+        json_object_set_new(object, settings->table[i].name,
+                            value_to_json(&settings->table[i], &settings->values[i]));
+    return object;
+}
+
+static json_t *run_to_json(const lm_run *run) {
+    char hash[20], seed[24];
+    snprintf(hash, sizeof hash, "%016" PRIx64, run->data_hash);
+    snprintf(seed, sizeof seed, "%" PRIu64, run->seed);
+    return json_pack(
+        "{s:i, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:i, s:i, s:i, s:i}, s:s, s:o, s:o}",
+        "format", RUN_FORMAT, "limn", LM_VERSION, "family", run->family->name, "preset",
+        run->preset, "data", "spec", run->data, "source", run->source, "hash", hash,
+        "height", run->info.height, "width", run->info.width, "channels",
+        run->info.channels, "classes", run->info.classes, "seed", seed, "model",
+        settings_to_json(&run->model), "trainer", settings_to_json(&run->trainer));
+}
+
+lm_status lm_run_write(const lm_run *run) {
+    char *path = lm_path_join(run->folder, "run.json");
+    json_t *json = path ? run_to_json(run) : NULL;
+    char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
+    lm_status status = text ? LM_OK : lm_fail(LM_NOMEM, "run.json: out of memory");
+    lm_writer writer;
+    if (status == LM_OK) status = lm_writer_open(&writer, path);
+    if (status == LM_OK) {
+        lm_writer_put(&writer, text, strlen(text));
+        lm_writer_put(&writer, "\n", 1);
+        status = lm_writer_commit(&writer);
+    }
+    free(text);
+    json_decref(json);
+    lm_free(path);
+    return status;
+}
+
+/* ---- reading --------------------------------------------------------------------------
+ */
+
+/* The text that lm_settings_set understands. */
+static lm_status json_to_text(const json_t *json, lm_str *text) {
+    lm_str_clear(text);
+    if (json_is_boolean(json))
+        lm_str_append(text, json_is_true(json) ? "true" : "false");
+    else if (json_is_integer(json))
+        lm_str_printf(text, "%" JSON_INTEGER_FORMAT, json_integer_value(json));
+    else if (json_is_real(json))
+        lm_str_printf(text, "%.17g", json_real_value(json));
+    else if (json_is_string(json))
+        lm_str_append(text, json_string_value(json));
+    else if (json_is_array(json))
+        for (size_t i = 0; i < json_array_size(json); i++)
+            lm_str_printf(text, "%s%" JSON_INTEGER_FORMAT, i ? "," : "",
+                          json_integer_value(json_array_get(json, i)));
+    else
+        return lm_fail(LM_FORMAT, "expected a value");
+    return text->failed ? LM_NOMEM : LM_OK;
+}
+
+static lm_status json_to_settings(const json_t *object, lm_settings *settings) {
+    lm_str text = LM_STR_INIT;
+    lm_status status = LM_OK;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)object, key, value) {
+        status = json_to_text(value, &text);
+        /* Empty means "not given" for texts and lists. */
+        if (status == LM_OK && lm_str_text(&text)[0])
+            status = lm_settings_set(settings, "", key, lm_str_text(&text));
+        if (status != LM_OK) break;
+    }
+    lm_str_release(&text);
+    return status;
+}
+
+static lm_status json_to_run(json_t *json, lm_run *run) {
+    const char *family, *preset, *data, *source, *hash, *seed;
+    json_t *model, *trainer;
+    json_error_t error;
+    lm_image_info *info = &run->info;
+    if (json_unpack_ex(json, &error, 0,
+                       "{s:s, s:s, s:{s:s, s:s, s:s, s:i, s:i, s:i, s:i}, s:s, s:o, s:o}",
+                       "family", &family, "preset", &preset, "data", "spec", &data,
+                       "source", &source, "hash", &hash, "height", &info->height, "width",
+                       &info->width, "channels", &info->channels, "classes",
+                       &info->classes, "seed", &seed, "model", &model, "trainer",
+                       &trainer))
+        return lm_fail(LM_FORMAT, "%s", error.text);
+    LM_TRY(lm_family_find(family, &run->family));
+    run->data_hash = strtoull(hash, NULL, 16);
+    run->seed = strtoull(seed, NULL, 10);
+    run->preset = lm_strdup(preset);
+    run->data = lm_strdup(data);
+    run->source = lm_strdup(source);
+    if (!run->preset || !run->data || !run->source) return LM_NOMEM;
+    LM_TRY(lm_settings_init(&run->model, run->family->options));
+    LM_TRY(lm_settings_init(&run->trainer, lm_trainer_options));
+    LM_TRY(json_to_settings(model, &run->model));
+    return json_to_settings(trainer, &run->trainer);
+}
+
+lm_status lm_run_read(const char *folder, lm_run *run) {
+    *run = (lm_run){0};
+    LM_RETURN_IF(!lm_is_folder(folder), LM_NOT_FOUND, "%s: no such run directory",
+                 folder);
+    char *path = lm_path_join(folder, "run.json");
+    if (!path) return LM_NOMEM;
+    void *text = NULL;
+    size_t size;
+    json_t *json = NULL;
+    json_error_t error;
+    lm_status status = lm_file_read(path, MAX_JSON, &text, &size);
+    if (status == LM_OK) {
+        json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+        status = json ? json_to_run(json, run)
+                      : lm_fail(LM_FORMAT, "line %d: %s", error.line, error.text);
+        if (status != LM_OK) status = lm_fail_context(status, "%s", path);
+    }
+    if (status == LM_OK) {
+        run->folder = lm_strdup(folder);
+        if (!run->folder) status = LM_NOMEM;
+    }
+    if (status != LM_OK) lm_run_release(run);
+    json_decref(json);
+    lm_free(text);
+    lm_free(path);
+    return status;
+}
+
+lm_status lm_run_model(const lm_run *run, lm_model **model) {
+    lm_settings settings;
+    LM_TRY(lm_settings_copy(&settings, &run->model));
+    return lm_model_open(run->family, &settings, &run->info, model);
+}
+
+char *lm_run_path(const lm_run *run, const char *part, int64_t step,
+                  const char *extension) {
+    lm_str path = LM_STR_INIT;
+    lm_str_printf(&path, "%s/%s/step-%08" PRId64 ".%s", run->folder, part, step,
+                  extension);
+    if (path.failed) lm_str_release(&path);
+    return path.text; /* the string's own block, handed over */
+}
+
+/* ---- the log
+ * ---------------------------------------------------------------------------- */
+
+lm_status lm_run_log(const lm_run *run, const lm_log_row *row) {
+    char line[400];
+    snprintf(line, sizeof line,
+             "{\"step\": %" PRId64 ", \"images\": %" PRId64
+             ", \"seconds\": %.3f, \"loss\": %.9g, \"grad_norm\": %.9g, \"lr\": %.9g, "
+             "\"images_per_second\": %.1f}",
+             row->step, row->images, row->seconds, row->loss, row->grad_norm, row->lr,
+             row->images_per_second);
+    char *path = lm_path_join(run->folder, "log.jsonl");
+    if (!path) return LM_NOMEM;
+    lm_status status = lm_file_append_line(path, line);
+    lm_free(path);
+    return status;
+}
+
+/* The length of the log's part up to `step`; a line cut short by a crash ends it. */
+static size_t kept_length(const char *text, size_t size, int64_t step, double *seconds) {
+    size_t kept = 0;
+    while (kept < size) {
+        const char *end = memchr(text + kept, '\n', size - kept);
+        if (!end) break;
+        json_t *row = json_loadb(text + kept, end - (text + kept), 0, NULL);
+        json_t *at = json_object_get(row, "step");
+        bool keep = json_is_integer(at) && json_integer_value(at) <= step;
+        if (keep) *seconds = json_number_value(json_object_get(row, "seconds"));
+        json_decref(row);
+        if (!keep) break;
+        kept = end + 1 - text;
+    }
+    return kept;
+}
+
+lm_status lm_run_rewind_log(const lm_run *run, int64_t step, double *seconds) {
+    *seconds = 0;
+    char *path = lm_path_join(run->folder, "log.jsonl");
+    if (!path) return LM_NOMEM;
+    void *text = NULL;
+    size_t size = 0;
+    lm_status status = LM_OK;
+    if (lm_file_exists(path)) status = lm_file_read(path, MAX_LOG, &text, &size);
+    size_t kept = text ? kept_length(text, size, step, seconds) : 0;
+    if (status == LM_OK && kept < size) {
+        lm_writer writer;
+        status = lm_writer_open(&writer, path);
+        if (status == LM_OK) {
+            lm_writer_put(&writer, text, kept);
+            status = lm_writer_commit(&writer);
+        }
+    }
+    lm_free(text);
+    lm_free(path);
+    return status;
+}

@@ -1,0 +1,45 @@
+/* A run directory: run.json, log.jsonl, checkpoints/, samples/. */
+#ifndef LIMN_TRAIN_RUN_H
+#define LIMN_TRAIN_RUN_H
+
+#include "families/family.h"
+
+#define LM_VERSION "0.1.0"
+
+/* What was decided when the run began: everything that determines its result. */
+typedef struct lm_run {
+    char *folder;
+    const lm_family *family;
+    char *preset, *data, *source; /* source: where the data was found */
+    lm_settings model, trainer;
+    lm_image_info info;
+    uint64_t seed, data_hash;
+} lm_run;
+
+void lm_run_release(lm_run *run);
+
+/* run.json in the run's folder, atomically. */
+lm_status lm_run_write(const lm_run *run);
+/* From a run directory. Unknown families and settings, and values out of range, are
+ * failures that name the file. */
+lm_status lm_run_read(const char *folder, lm_run *run);
+
+/* A model of the run's family and settings. */
+lm_status lm_run_model(const lm_run *run, lm_model **model);
+
+/* "folder/samples/step-00001000.png" and the like; lm_free'd by the caller. */
+char *lm_run_path(const lm_run *run, const char *part, int64_t step,
+                  const char *extension);
+
+/* The log: one JSON object a line. */
+typedef struct lm_log_row {
+    int64_t step, images;
+    double seconds; /* of training, over all sessions of the run */
+    double loss, grad_norm, lr, images_per_second;
+} lm_log_row;
+lm_status lm_run_log(const lm_run *run, const lm_log_row *row);
+/* Drops rows after `step` (they will be written again) and returns the seconds of the
+ * last one kept (0: none). */
+lm_status lm_run_rewind_log(const lm_run *run, int64_t step, double *seconds);
+
+#endif

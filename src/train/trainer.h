@@ -1,0 +1,53 @@
+/* The trainer: one loop for every family. */
+#ifndef LIMN_TRAIN_TRAINER_H
+#define LIMN_TRAIN_TRAINER_H
+
+#include "train/checkpoint.h"
+
+/* What the live line shows; also handed out once before the first step (step 0). */
+typedef struct lm_progress {
+    const lm_run *run;
+    int64_t step, images, parameters;
+    double loss, images_per_second;
+    double seconds;    /* of training, over all sessions of the run */
+    double share;      /* of the run that is done, 0 .. 1 */
+    double eta;        /* seconds left; negative: not known yet */
+    const char *event; /* "saved checkpoints/..": something worth a line, else NULL */
+} lm_progress;
+
+/* Hooks run on the calling thread; NULL: none. */
+typedef struct lm_train_hooks {
+    void *user;
+    bool (*stop)(void *user); /* asked after every step; true: save and end */
+    void (*progress)(void *user, const lm_progress *progress);
+} lm_train_hooks;
+
+/* NULL and 0 mean "not given". With `resume`, family and data come from the run, settings
+ * that are given must agree with it, and only the length may change. */
+typedef struct lm_train_request {
+    const char *family, *data, *preset, *out;
+    const char *const *assignments; /* "key=value" */
+    int n_assignments;
+    int64_t steps, epochs; /* the run ends at the first limit that is reached; */
+    double minutes;        /* counted from the run's start, not from the resume */
+    uint64_t seed;
+    bool seed_given, resume;
+    int64_t save_every, snapshot_every, log_every; /* steps; 0: see trainer.c */
+    int keep;                                      /* checkpoints; 0: 2 */
+    int snapshot_count, snapshot_steps;            /* 0: 64 images, 25 steps */
+    const char *backend;                           /* NULL: "cpu" */
+    lm_train_hooks hooks;
+} lm_train_request;
+
+typedef struct lm_train_result {
+    lm_train_state state;
+    double loss, seconds;
+    char checkpoint[1024], sheet[1024]; /* paths of the last ones, "" none */
+} lm_train_result;
+
+/* LM_INTERRUPTED: stopped by the hook with everything saved. LM_NUMERIC: the loss was not
+ * finite; the message names the first bad tensor, and the last good checkpoint is kept.
+ */
+lm_status lm_train(const lm_train_request *request, lm_train_result *result);
+
+#endif
