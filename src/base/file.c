@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,6 +61,32 @@ lm_status lm_file_read(const char *path, size_t limit, void **data, size_t *size
     bytes[*size] = '\0';
     *data = bytes;
     return LM_OK;
+}
+
+static lm_status map_regular(int fd, const char *path, void **data, size_t *size) {
+    struct stat info;
+    if (fstat(fd, &info) != 0) return fail_io(path, "read", errno);
+    LM_RETURN_IF(!S_ISREG(info.st_mode), LM_IO, "%s: not a regular file", path);
+    LM_RETURN_IF((uintmax_t)info.st_size > PTRDIFF_MAX, LM_IO, "%s: too large", path);
+    if (info.st_size == 0) return LM_OK;
+    void *map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (map == MAP_FAILED) return fail_io(path, "map", errno);
+    *data = map;
+    *size = (size_t)info.st_size;
+    return LM_OK;
+}
+
+lm_status lm_file_map(const char *path, void **data, size_t *size) {
+    *data = NULL, *size = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail_io(path, "open", errno);
+    lm_status status = map_regular(fd, path, data, size);
+    close(fd);
+    return status;
+}
+
+void lm_file_unmap(void *data, size_t size) {
+    if (data) munmap(data, size);
 }
 
 /* ---- folders ----------------------------------------------------------------------- */

@@ -12,6 +12,11 @@
  * Fails with LM_FORMAT when larger than `limit` bytes. */
 lm_status lm_file_read(const char *path, size_t limit, void **data, size_t *size);
 
+/* Maps a regular file read-only; an empty one gives NULL and 0. Ends with lm_file_unmap,
+ * for which NULL is fine. */
+lm_status lm_file_map(const char *path, void **data, size_t *size);
+void lm_file_unmap(void *data, size_t size);
+
 bool lm_file_exists(const char *path);
 bool lm_is_folder(const char *path);
 /* Creates a folder and its parents. An existing folder is fine. */

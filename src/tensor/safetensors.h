@@ -19,13 +19,14 @@ typedef struct lm_st_meta {
     const char *key, *value;
 } lm_st_meta;
 
-/* An opened file: its entries in file order and its "__metadata__" strings. */
+/* An opened file: its entries in the order of their data and its "__metadata__" strings. */
 typedef struct lm_safetensors {
     lm_st_entry *entries;
     int n_entries;
     lm_st_meta *meta;
     int n_meta;
-    void *image; /* memory map or heap block, owned */
+    const char *name; /* of the file, for messages */
+    void *image;      /* memory map, owned; NULL when parsed from memory */
     size_t image_size;
     struct lm_arena *arena; /* owns names, entries, meta */
 } lm_safetensors;
@@ -42,7 +43,8 @@ const char *lm_safetensors_meta(const lm_safetensors *file, const char *key);
 lm_status lm_safetensors_read(const lm_safetensors *file, const char *name,
                               lm_dtype dtype, lm_shape shape, void *to);
 
-/* Writes atomically (temporary name, sync, rename). Names must be unique. */
+/* Writes atomically (temporary name, sync, rename), the same bytes for the same input.
+ * Names must be unique. Data goes in the order given, larger element types first. */
 lm_status lm_safetensors_write(const char *path, const lm_st_entry *entries,
                                int n_entries, const lm_st_meta *meta, int n_meta);
 

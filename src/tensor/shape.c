@@ -47,6 +47,14 @@ int64_t lm_shape_count(lm_shape shape) {
     return count;
 }
 
+bool lm_shape_bytes(lm_shape shape, lm_dtype dtype, size_t *bytes) {
+    if (shape.rank < 0 || shape.rank > LM_MAX_RANK) return false;
+    for (int i = 0; i < shape.rank; i++)
+        if (shape.dim[i] < 0) return false;
+    return !__builtin_mul_overflow(lm_shape_count(shape), lm_dtype_size(dtype), bytes) &&
+           *bytes < PTRDIFF_MAX;
+}
+
 bool lm_shape_equal(lm_shape a, lm_shape b) {
     if (a.rank != b.rank) return false;
     for (int i = 0; i < a.rank; i++)

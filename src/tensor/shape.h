@@ -47,7 +47,9 @@ lm_shape lm_shape_make(int rank, const int64_t *dim);
                   (const int64_t[]){__VA_ARGS__})
 #define LM_SCALAR ((lm_shape){0, {0}})
 
-int64_t lm_shape_count(lm_shape shape); /* elements */
+int64_t lm_shape_count(lm_shape shape); /* elements; INT64_MAX when too many */
+/* False unless the dimensions are those of an array that memory can hold. */
+bool lm_shape_bytes(lm_shape shape, lm_dtype dtype, size_t *bytes);
 bool lm_shape_equal(lm_shape a, lm_shape b);
 
 #define LM_SHAPE_TEXT 96

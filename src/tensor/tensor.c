@@ -4,15 +4,11 @@
 
 lm_status lm_tensor_init(lm_tensor *tensor, lm_dtype dtype, lm_shape shape) {
     *tensor = (lm_tensor)LM_TENSOR_INIT;
-    LM_RETURN_IF(shape.rank < 0 || shape.rank > LM_MAX_RANK, LM_SHAPE,
-                 "tensor of rank %d: expected 0 to %d", shape.rank, LM_MAX_RANK);
     char text[LM_SHAPE_TEXT];
-    size_t bytes = lm_dtype_size(dtype);
-    for (int i = 0; i < shape.rank; i++)
-        LM_RETURN_IF(shape.dim[i] < 0 ||
-                         __builtin_mul_overflow(bytes, (size_t)shape.dim[i], &bytes),
-                     LM_SHAPE, "tensor %s: not a shape that memory can hold",
-                     lm_shape_text(shape, text));
+    size_t bytes;
+    LM_RETURN_IF(!lm_shape_bytes(shape, dtype, &bytes), LM_SHAPE,
+                 "tensor %s: not a shape that memory can hold",
+                 lm_shape_text(shape, text));
     void *data = lm_alloc_aligned(bytes);
     if (!data) return LM_NOMEM;
     *tensor = (lm_tensor){dtype, shape, data};

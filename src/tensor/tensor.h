@@ -18,7 +18,7 @@ void lm_tensor_release(lm_tensor *tensor);
 size_t lm_tensor_bytes(const lm_tensor *tensor);
 
 /* Element conversion, any dtype to any dtype (round to nearest even into BF16 and F16,
- * truncation and saturation into integers). */
+ * truncation and saturation into integers). `from` may be unaligned. */
 void lm_convert(void *to, lm_dtype to_dtype, const void *from, lm_dtype from_dtype,
                 int64_t count);
 
