@@ -22,7 +22,7 @@ static const lm_option options[] = {
      "how the noise grows"},
     {"variance", LM_OPT_CHOICE, "small", 0, 0, "small|large", "NAME",
      "noise of ancestral sampling: the posterior's, or beta"},
-    {"clip-x0", LM_OPT_CHOICE, "yes", 0, 0, "yes|no", "WHETHER",
+    {"clip-x0", LM_OPT_FLAG, "true", 0, 0, NULL, NULL,
      "clip the predicted image to [-1,1] at each sampling step"},
     {"sampler", LM_OPT_CHOICE, "ddim", 0, 0, "ddpm|ddim", "NAME",
      "ancestral or implicit sampling"},

@@ -5,12 +5,13 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct plan {
+/* A request, resolved. */
+typedef struct sampling {
     bool ddim, large;
     double eta;
     int steps;
     lm_spacing spacing;
-} plan;
+} sampling;
 
 static const char *const spacing_names[] = {
 #define X(NAME, text) text,
@@ -24,46 +25,46 @@ static lm_spacing parse_spacing(const char *name) {
     return (lm_spacing)i;
 }
 
-static lm_status choose_steps(const lm_model *model, int64_t wanted, plan *plan) {
+static lm_status choose_steps(const lm_model *model, int64_t wanted, sampling *chain) {
     const lm_ddpm *ddpm = model->state;
     int most = ddpm->timesteps;
     if (wanted == 0) wanted = lm_setting_int(&model->settings, "sample-steps");
-    if (wanted == 0) wanted = plan->ddim && most > 50 ? 50 : most;
+    if (wanted == 0) wanted = chain->ddim && most > 50 ? 50 : most;
     LM_RETURN_IF(
         wanted < 1 || wanted > most, LM_ARG,
         "sample-steps: %lld is not within 1 and the %d noise levels of the model",
         (long long)wanted, most);
-    plan->steps = (int)wanted;
+    chain->steps = (int)wanted;
     return LM_OK;
 }
 
 static lm_status read_request(const lm_model *model, const lm_sample_request *request,
-                              plan *plan) {
+                              sampling *chain) {
     const lm_settings *s = &model->settings;
     const char *name =
         request->sampler ? request->sampler : lm_setting_text(s, "sampler");
-    plan->ddim = strcmp(name, "ddim") == 0;
-    LM_RETURN_IF(!plan->ddim && strcmp(name, "ddpm") != 0, LM_ARG,
+    chain->ddim = strcmp(name, "ddim") == 0;
+    LM_RETURN_IF(!chain->ddim && strcmp(name, "ddpm") != 0, LM_ARG,
                  "sampler: %s is not one of ddpm, ddim", name);
     LM_RETURN_IF(request->label >= 0, LM_ARG,
                  "label: this model was not trained with classes");
-    plan->eta = request->eta < 0 ? lm_setting_float(s, "eta") : request->eta;
-    LM_RETURN_IF(!(plan->eta <= 1), LM_ARG, "eta: %g is not within 0 and 1", plan->eta);
-    plan->large = strcmp(lm_setting_text(s, "variance"), "large") == 0;
-    plan->spacing = parse_spacing(lm_setting_text(s, "spacing"));
-    return choose_steps(model, request->steps, plan);
+    chain->eta = request->eta < 0 ? lm_setting_float(s, "eta") : request->eta;
+    LM_RETURN_IF(!(chain->eta <= 1), LM_ARG, "eta: %g is not within 0 and 1", chain->eta);
+    chain->large = strcmp(lm_setting_text(s, "variance"), "large") == 0;
+    chain->spacing = parse_spacing(lm_setting_text(s, "spacing"));
+    return choose_steps(model, request->steps, chain);
 }
 
 /* From the level `now` to the level `next` (shares of signal, next > now). */
-static void fill_step(const plan *plan, double now, double next, float *scalar) {
+static void fill_step(const sampling *chain, double now, double next, float *scalar) {
     double ratio = now / next;
     double posterior = sqrt((1 - next) / (1 - now) * (1 - ratio));
-    double sigma = plan->ddim ? plan->eta * posterior : posterior;
+    double sigma = chain->ddim ? chain->eta * posterior : posterior;
     /* What is kept of epsilon, which is (x - sqrt(now) x0) / sqrt(1 - now). With sigma at
      * the posterior's this gives the means of Ho et al., eq. 7. */
     double kept = sqrt(fmax(1 - next - sigma * sigma, 0)) / sqrt(1 - now);
     bool last = next >= 1;
-    if (!plan->ddim && plan->large) sigma = last ? 0 : sqrt(1 - ratio);
+    if (!chain->ddim && chain->large) sigma = last ? 0 : sqrt(1 - ratio);
     scalar[LM_DDPM_X0_FROM_X] = (float)(1 / sqrt(now));
     scalar[LM_DDPM_X0_FROM_EPS] = (float)sqrt(1 / now - 1);
     scalar[LM_DDPM_NEXT_FROM_X0] = (float)(sqrt(next) - kept * sqrt(now));
@@ -71,13 +72,13 @@ static void fill_step(const plan *plan, double now, double next, float *scalar) 
     scalar[LM_DDPM_NOISE] = (float)sigma;
 }
 
-static lm_status fill_steps(const lm_ddpm *ddpm, const plan *plan, float *scalars) {
-    int *times = lm_alloc((size_t)plan->steps * sizeof *times);
+static lm_status fill_steps(const lm_ddpm *ddpm, const sampling *chain, float *scalars) {
+    int *times = lm_alloc((size_t)chain->steps * sizeof *times);
     if (!times) return LM_NOMEM;
-    lm_spaced_times(plan->spacing, ddpm->timesteps, plan->steps, times);
-    for (int i = plan->steps - 1; i >= 0; i--, scalars += LM_DDPM_SCALARS) {
+    lm_spaced_times(chain->spacing, ddpm->timesteps, chain->steps, times);
+    for (int i = chain->steps - 1; i >= 0; i--, scalars += LM_DDPM_SCALARS) {
         scalars[LM_DDPM_T] = (float)times[i];
-        fill_step(plan, ddpm->alpha_bar[times[i]],
+        fill_step(chain, ddpm->alpha_bar[times[i]],
                   i > 0 ? ddpm->alpha_bar[times[i - 1]] : 1.0, scalars);
     }
     lm_free(times);
@@ -85,17 +86,17 @@ static lm_status fill_steps(const lm_ddpm *ddpm, const plan *plan, float *scalar
 }
 
 static bool clips(const lm_model *model) {
-    return strcmp(lm_setting_text(&model->settings, "clip-x0"), "yes") == 0;
+    return lm_setting_flag(&model->settings, "clip-x0");
 }
 
-static char *protocol_text(const lm_model *model, const plan *plan) {
+static char *protocol_text(const lm_model *model, const sampling *chain) {
     lm_str str = LM_STR_INIT;
-    lm_str_printf(&str, "%s steps=%d", plan->ddim ? "ddim" : "ddpm", plan->steps);
-    if (plan->ddim)
-        lm_str_printf(&str, " eta=%g", plan->eta);
+    lm_str_printf(&str, "%s steps=%d", chain->ddim ? "ddim" : "ddpm", chain->steps);
+    if (chain->ddim)
+        lm_str_printf(&str, " eta=%g", chain->eta);
     else
-        lm_str_printf(&str, " variance=%s", plan->large ? "large" : "small");
-    lm_str_printf(&str, " spacing=%s clip-x0=%s", spacing_names[plan->spacing],
+        lm_str_printf(&str, " variance=%s", chain->large ? "large" : "small");
+    lm_str_printf(&str, " spacing=%s clip-x0=%s", spacing_names[chain->spacing],
                   clips(model) ? "yes" : "no");
     const char *text = lm_str_text(&str);
     char *copy = text ? lm_strdup(text) : NULL;
@@ -107,17 +108,17 @@ lm_status lm_ddpm_sampler(const lm_model *model, const lm_sample_request *reques
                           lm_sampler *sampler) {
     const lm_ddpm *ddpm = model->state;
     const lm_image_info *info = &model->info;
-    plan plan;
+    sampling chain;
     *sampler = (lm_sampler){0};
-    LM_TRY(read_request(model, request, &plan));
-    sampler->n_steps = sampler->nfe = plan.steps;
+    LM_TRY(read_request(model, request, &chain));
+    sampler->n_steps = sampler->nfe = chain.steps;
     sampler->n_scalars = LM_DDPM_SCALARS;
     sampler->state = LM_SHAPE(info->height, info->width, info->channels);
-    sampler->scalars = lm_calloc((size_t)plan.steps, LM_DDPM_SCALARS * sizeof(float));
-    sampler->protocol = protocol_text(model, &plan);
+    sampler->scalars = lm_calloc((size_t)chain.steps, LM_DDPM_SCALARS * sizeof(float));
+    sampler->protocol = protocol_text(model, &chain);
     lm_status status = LM_NOMEM;
     if (sampler->scalars && sampler->protocol)
-        status = fill_steps(ddpm, &plan, sampler->scalars);
+        status = fill_steps(ddpm, &chain, sampler->scalars);
     if (status != LM_OK) lm_sampler_release(sampler);
     return status;
 }
