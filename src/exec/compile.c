@@ -1,0 +1,171 @@
+/* From a graph to a program: passes, schedule, kernels, plan, addresses. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "exec/exec_internal.h"
+#include "passes/passes.h"
+
+#ifdef NDEBUG
+enum { IS_DEBUG = 0 };
+#else
+enum { IS_DEBUG = 1 };
+#endif
+
+/* ---- passes ---------------------------------------------------------------------- */
+
+static bool keep_call(void *user, const lm_node *call) {
+    lm_program *program = user;
+    lm_backend *backend = program->engine->backend;
+    return !program->options.inline_all && backend->has_composite(backend, call);
+}
+
+static lm_status simplify(lm_program *program, lm_graph *from, lm_graph **to) {
+    return program->options.no_simplify ? lm_pass_copy(from, to)
+                                        : lm_pass_simplify(from, to);
+}
+
+static lm_status inline_calls(lm_program *program, lm_graph *from, lm_graph **to) {
+    return lm_pass_inline(from, keep_call, program, to);
+}
+
+/* Simplified again after inlining, since bodies meet what surrounds their calls. */
+static const struct {
+    const char *name;
+    lm_status (*run)(lm_program *program, lm_graph *from, lm_graph **to);
+} passes[] = {
+    {"simplify", simplify},
+    {"inline", inline_calls},
+    {"simplify", simplify},
+};
+
+/* The first pass copies, so the caller's graph stays as it is. */
+static lm_status run_passes(lm_program *program, lm_graph *graph) {
+    LM_TRY(lm_graph_status(graph));
+    LM_TRY(lm_verify(graph));
+    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
+        lm_graph *result = NULL;
+        LM_TRY(passes[i].run(program, i == 0 ? graph : program->graph, &result));
+        lm_graph_free(program->graph);
+        program->graph = result;
+        lm_status status = program->options.check ? lm_verify(result) : LM_OK;
+        if (status != LM_OK) return lm_fail_context(status, "after %s", passes[i].name);
+    }
+    return LM_OK;
+}
+
+/* ---- kernels and plan ------------------------------------------------------------ */
+
+static lm_status schedule(lm_program *program) {
+    lm_schedule_options options = {
+        .fuse = program->engine->backend->clusters && !program->options.no_fuse,
+        .reorder = !program->options.no_reorder,
+    };
+    return lm_schedule_build(program->graph, &options, &program->schedule);
+}
+
+static lm_status lower(lm_program *program) {
+    lm_backend *backend = program->engine->backend;
+    int n_steps = program->schedule.n_steps;
+    program->kernels =
+        lm_arena_alloc(&program->memory, (size_t)(n_steps + 1) * sizeof(lm_kernel));
+    if (!program->kernels) return LM_NOMEM;
+    for (int i = 0; i < n_steps; i++) {
+        LM_TRY(
+            backend->lower(backend, &program->schedule.steps[i], &program->kernels[i]));
+        program->n_kernels++;
+    }
+    return LM_OK;
+}
+
+static lm_status plan(lm_program *program) {
+    size_t *workspace = lm_arena_alloc(
+        &program->memory, (size_t)(program->n_kernels + 1) * sizeof *workspace);
+    if (!workspace) return LM_NOMEM;
+    for (int i = 0; i < program->n_kernels; i++)
+        workspace[i] = program->kernels[i].workspace;
+    lm_plan_options options = {
+        .element_size = program->engine->backend->element_size,
+        .workspace = workspace,
+        .in_place = !program->options.no_in_place,
+        .reuse = !program->options.no_reuse,
+    };
+    LM_TRY(lm_plan_build(&program->schedule, &options, &program->plan));
+    return program->options.check
+               ? lm_plan_check(&program->schedule, &options, &program->plan)
+               : LM_OK;
+}
+
+/* ---- programs -------------------------------------------------------------------- */
+
+/* The inputs that the caller knows of, needed or not. */
+static lm_status list_declared(lm_program *program, const lm_graph *graph) {
+    int size = lm_graph_size(graph), count = 0;
+    program->declared =
+        lm_arena_alloc(&program->memory, (size_t)(size + 1) * sizeof(char *));
+    if (!program->declared) return LM_NOMEM;
+    for (int i = 0; i < size; i++) {
+        const lm_node *node = lm_graph_node(graph, i);
+        if (node->kind != LM_KIND_INPUT) continue;
+        char *name = lm_arena_strdup(&program->memory, node->attr.name);
+        if (!name) return LM_NOMEM;
+        program->declared[count++] = name;
+    }
+    return LM_OK;
+}
+
+static lm_status build(lm_program *program, lm_graph *graph) {
+    LM_TRY(run_passes(program, graph));
+    LM_TRY(list_declared(program, graph));
+    LM_TRY(lm_program_find_vars(program));
+    LM_TRY(schedule(program));
+    LM_TRY(lower(program));
+    LM_TRY(plan(program));
+    LM_TRY(lm_program_place(program));
+    LM_TRY(lm_program_make_steps(program));
+    if (program->options.poison) LM_TRY(lm_program_list_dying(program));
+    /* Reserving now tells early that memory is out. It would destroy the results of an
+     * earlier program, though; then it waits until this one runs. */
+    lm_engine *engine = program->engine;
+    return engine->latest ? LM_OK : lm_engine_reserve(engine, program->plan.arena_bytes);
+}
+
+lm_status lm_program_build(lm_engine *engine, lm_graph *graph,
+                           const lm_compile_options *options, lm_program *parent,
+                           lm_program **program) {
+    double start = lm_now();
+    *program = NULL;
+    lm_program *made = lm_calloc(1, sizeof *made);
+    if (!made) return LM_NOMEM;
+    made->engine = engine;
+    made->parent = parent;
+    if (options) made->options = *options;
+    made->options.poison |= IS_DEBUG;
+    made->options.check |= IS_DEBUG;
+    lm_status status = build(made, graph);
+    if (status != LM_OK) {
+        lm_program_free(made);
+        return status;
+    }
+    made->compile_seconds = lm_now() - start;
+    *program = made;
+    return LM_OK;
+}
+
+lm_status lm_compile(lm_engine *engine, lm_graph *graph,
+                     const lm_compile_options *options, lm_program **program) {
+    return lm_program_build(engine, graph, options, NULL, program);
+}
+
+void lm_program_free(lm_program *program) {
+    if (!program) return;
+    lm_program_free(program->probe);
+    if (program->engine->latest == program) program->engine->latest = NULL;
+    for (int i = 0; i < program->n_kernels; i++)
+        if (program->kernels[i].release)
+            program->kernels[i].release(&program->kernels[i]);
+    lm_program_unplace(program);
+    lm_plan_release(&program->plan);
+    lm_schedule_release(&program->schedule);
+    lm_graph_free(program->graph);
+    lm_arena_release(&program->memory);
+    lm_free(program);
+}
