@@ -52,6 +52,16 @@ static lm_status make_folders(const lm_run *run) {
     return LM_OK;
 }
 
+static lm_status check_size(const lm_train_request *request, const lm_dataset *set) {
+    LM_RETURN_IF(request->size &&
+                     (request->size != set->height || request->size != set->width),
+                 LM_ARG,
+                 "--size %d: %s has %d x %d pixels, and images are used as they "
+                 "are; leave --size out",
+                 request->size, set->name, set->height, set->width);
+    return LM_OK;
+}
+
 static lm_status describe_data(lm_run *run, const lm_dataset *set) {
     run->info = (lm_image_info){set->height, set->width, set->channels, set->classes};
     run->data_hash = set->hash;
@@ -85,6 +95,7 @@ static lm_status start_run(const lm_train_request *request, lm_run *run,
     run->seed = request->seed;
     LM_TRY(apply_settings(request, run));
     LM_TRY(lm_dataset_open(run->data, LM_SPLIT_TRAIN, set));
+    LM_TRY(check_size(request, *set));
     LM_TRY(describe_data(run, *set));
     lm_model
         *model; /* refuses settings that do not fit the data before a folder is made */
@@ -160,7 +171,7 @@ static lm_status continue_run(const lm_train_request *request, lm_run *run,
                  "--data %s: not the data that %s was started with (hash %016" PRIx64
                  ", expected %016" PRIx64 ")",
                  run->data, run->folder, (*set)->hash, run->data_hash);
-    return LM_OK;
+    return check_size(request, *set);
 }
 
 lm_status lm_prepare_run(const lm_train_request *request, lm_run *run, lm_dataset **set) {

@@ -1,0 +1,60 @@
+/* What the commands share: parsed arguments, exit codes, output. */
+#ifndef LIMN_CLI_CLI_H
+#define LIMN_CLI_CLI_H
+
+#include "base/options.h"
+
+#include <jansson.h>
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
+
+typedef struct cli_context {
+    const struct cli_command *command;
+    lm_settings options; /* of the command's table and the common one */
+    const char **args;   /* positional */
+    int n_args;
+    const char **sets; /* values of every --set */
+    int n_sets;
+    bool quiet, json;
+} cli_context;
+
+/* Each command is a row in main.c and a file of its own. Returns a status; main turns it
+ * into message and exit code. */
+typedef struct cli_command {
+    const char *name, *arguments, *help;
+    const lm_option *options; /* ended by name NULL */
+    int min_args, max_args;
+    bool takes_sets;
+    lm_status (*run)(cli_context *cli);
+    /* More for `limn COMMAND [ARG] --help`, or NULL. */
+    lm_status (*more_help)(const cli_context *cli, lm_str *out);
+} cli_command;
+
+extern const cli_command train_command, sample_command, demo_command, info_command,
+    doctor_command, bench_command;
+
+/* True once SIGINT or SIGTERM arrived; a second one ends the program at once. */
+bool cli_interrupted(void);
+void cli_watch_signals(void);
+
+/* A line on stderr, unless --quiet. */
+void cli_note(const cli_context *cli, const char *format, ...) LM_PRINTF(2, 3);
+
+/* One object on stdout, with a newline; takes the reference. */
+void cli_print_json(json_t *json);
+
+/* The option's text, or NULL when it was not given and has no default. */
+const char *cli_text(const cli_context *cli, const char *name);
+
+/* The live line of a training run (progress.c). */
+struct lm_progress;
+void cli_show_progress(void *user, const struct lm_progress *progress);
+typedef struct cli_live {
+    const cli_context *cli;
+    bool terminal, open; /* open: the line on the terminal has no newline yet */
+    double last;         /* clock of the latest line */
+} cli_live;
+cli_live cli_live_start(const cli_context *cli);
+void cli_live_end(cli_live *live);
+
+#endif

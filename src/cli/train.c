@@ -1,0 +1,120 @@
+/* limn train: starts or continues a run. */
+#include "cli/cli.h"
+
+#include "base/clock.h"
+#include "train/settings.h"
+#include "train/trainer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const lm_option options[] = {
+    {"data", LM_OPT_TEXT, "", 0, 0, NULL, "SPEC",
+     "builtin:digits, mnist, fashion-mnist, kmnist, an IDX file or a folder of them"},
+    {"out", LM_OPT_TEXT, "", 0, 0, NULL, "RUN", "run directory [runs/FAMILY-DATA]"},
+    {"preset", LM_OPT_TEXT, "", 0, 0, NULL, "NAME", "start from these settings"},
+    {"steps", LM_OPT_INT, "", 1, 1e12, NULL, "N", "stop after this many steps"},
+    {"epochs", LM_OPT_INT, "", 1, 1e9, NULL, "N", "stop after this many epochs"},
+    {"minutes", LM_OPT_FLOAT, "", 0.001, 1e6, NULL, "M",
+     "stop after this time of training [10 when nothing else is given]"},
+    {"size", LM_OPT_INT, "", 1, 4096, NULL, "PX", "height and width the data must have"},
+    {"seed", LM_OPT_INT, "", 0, 9e18, NULL, "N", "seed of everything random [0]"},
+    {"resume", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
+     "continue the run in --out, bit for bit"},
+    {"save-every", LM_OPT_INT, "500", 1, 1e12, NULL, "N", "steps between checkpoints"},
+    {"snapshot-every", LM_OPT_INT, "500", 1, 1e12, NULL, "N",
+     "steps between sheets of the same 64 noises"},
+    {"log-every", LM_OPT_INT, "10", 1, 1e12, NULL, "N",
+     "steps between lines of log.jsonl"},
+    {"keep", LM_OPT_INT, "2", 1, 1e6, NULL, "N", "checkpoints to keep"},
+    {0}};
+
+static lm_status add_family_help(const lm_family *family, lm_str *out) {
+    lm_str_printf(out, "\n%s: %s (%s)\n\npresets (--preset):\n", family->name,
+                  family->title, family->paper);
+    for (const lm_preset *p = family->presets; p->name; p++)
+        lm_str_printf(out, "  %-10s %s\n             %s\n", p->name, p->help,
+                      p->settings);
+    lm_str_append(out, "\nsettings of the model (--set):\n");
+    lm_options_help(family->options, "", out);
+    lm_str_append(out, "\nsettings of the trainer (--set):\n");
+    lm_options_help(lm_trainer_options, "", out);
+    return LM_OK;
+}
+
+static lm_status more_help(const cli_context *cli, lm_str *out) {
+    if (cli->n_args > 0) {
+        const lm_family *family;
+        LM_TRY(lm_family_find(cli->args[0], &family));
+        return add_family_help(family, out);
+    }
+    lm_str_append(out, "\nfamilies ('limn train FAMILY --help' lists settings):\n");
+    for (int i = 0; lm_families[i]; i++)
+        lm_str_printf(out, "  %-8s %s\n", lm_families[i]->name, lm_families[i]->title);
+    return LM_OK;
+}
+
+static bool ask_stop(void *user) {
+    return cli_interrupted();
+}
+
+static void print_result(const cli_context *cli, const lm_train_result *result) {
+    if (cli->json) {
+        cli_print_json(json_pack(
+            "{s:I, s:I, s:f, s:f, s:s, s:s}", "step", (json_int_t)result->state.step,
+            "images", (json_int_t)result->state.images, "loss", result->loss, "seconds",
+            result->seconds, "checkpoint", result->checkpoint, "sheet", result->sheet));
+        return;
+    }
+    char time[32];
+    lm_duration_text(result->seconds, time, sizeof time);
+    printf("%" PRId64 " steps, %" PRId64 " images in %s; loss %.4f\n", result->state.step,
+           result->state.images, time, result->loss);
+    if (result->checkpoint[0]) printf("checkpoint %s\n", result->checkpoint);
+    if (result->sheet[0]) printf("samples    %s\n", result->sheet);
+}
+
+static lm_status run(cli_context *cli) {
+    const lm_settings *o = &cli->options;
+    lm_train_request request = {
+        .family = cli->n_args ? cli->args[0] : NULL,
+        .data = cli_text(cli, "data"),
+        .preset = cli_text(cli, "preset"),
+        .out = cli_text(cli, "out"),
+        .assignments = cli->sets,
+        .n_assignments = cli->n_sets,
+        .steps = lm_setting_int(o, "steps"),
+        .epochs = lm_setting_int(o, "epochs"),
+        .minutes = lm_setting_float(o, "minutes"),
+        .size = (int)lm_setting_int(o, "size"),
+        .seed = (uint64_t)lm_setting_int(o, "seed"),
+        .seed_given = lm_setting(o, "seed")->is_set,
+        .resume = lm_setting_flag(o, "resume"),
+        .save_every = lm_setting_int(o, "save-every"),
+        .snapshot_every = lm_setting_int(o, "snapshot-every"),
+        .log_every = lm_setting_int(o, "log-every"),
+        .keep = (int)lm_setting_int(o, "keep"),
+    };
+    if (request.family) { /* a wrong name is wrong usage */
+        const lm_family *family;
+        if (lm_family_find(request.family, &family) == LM_NOT_FOUND) return LM_ARG;
+    }
+    cli_watch_signals();
+    cli_live live = cli_live_start(cli);
+    request.hooks = (lm_train_hooks){&live, ask_stop, cli_show_progress};
+    lm_train_result result;
+    lm_status status = lm_train(&request, &result);
+    cli_live_end(&live);
+    if (status == LM_OK) print_result(cli, &result);
+    return status;
+}
+
+const cli_command train_command = {.name = "train",
+                                   .arguments = "FAMILY --data SPEC",
+                                   .help = "trains a model, or continues with --resume",
+                                   .options = options,
+                                   .max_args = 1,
+                                   .takes_sets = true,
+                                   .run = run,
+                                   .more_help = more_help};
