@@ -152,9 +152,8 @@ static int version_source(const lm_program *program, const lm_node *node) {
     const lm_location *at = &program->plan.of[node->id];
     if (at->place == LM_PLACE_CONST) return LM_CHANGES_NEVER;
     if (at->place != LM_PLACE_VAR) return LM_CHANGES_ALWAYS;
-    while (node->kind == LM_KIND_SLICE || lm_kind_get(node->kind)->flags & LM_K_VIEW)
-        node = node->src[0];
-    return node->kind == LM_KIND_PARAM ? program->variable[at->index] : LM_CHANGES_ALWAYS;
+    const lm_node *root = lm_view_root(node, NULL);
+    return root->kind == LM_KIND_PARAM ? program->variable[at->index] : LM_CHANGES_ALWAYS;
 }
 
 static lm_status make_step(lm_program *program, const lm_step *step,

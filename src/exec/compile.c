@@ -37,6 +37,40 @@ static const struct {
     {"simplify", simplify},
 };
 
+/* Whether an assign overwrites what this value, a slice of a variable, shows. */
+static bool is_overwritten(const lm_graph *graph, const lm_node *value) {
+    const lm_node *read = lm_view_root(value, NULL);
+    if (read->kind != LM_KIND_PARAM) return false;
+    int count;
+    const lm_named_node *roots = lm_graph_roots(graph, &count);
+    for (int i = 0; i < count; i++)
+        if (roots[i].node->kind == LM_KIND_ASSIGN &&
+            lm_params_overlap(read, roots[i].node->src[0]))
+            return true;
+    return false;
+}
+
+/* p := q and q := p would each have to wait for the other, so such an assign takes a copy
+ * that is made before. */
+static lm_status copy_overwritten(lm_graph *graph) {
+    int count;
+    const lm_named_node *roots = lm_graph_roots(graph, &count);
+    lm_named_node *changed = lm_calloc((size_t)count + 1, sizeof *changed);
+    if (!changed) return LM_NOMEM;
+    for (int i = 0; i < count; i++) {
+        lm_node *node = roots[i].node;
+        changed[i] = roots[i];
+        if (node->kind != LM_KIND_ASSIGN || !is_overwritten(graph, node->src[1]))
+            continue;
+        lm_node *src[] = {node->src[0], lm_ew1(graph, LM_EW_STOP, node->src[1])};
+        changed[i].node = lm_rebuild(graph, graph, node, src);
+    }
+    lm_status status = lm_graph_status(graph);
+    if (status == LM_OK) status = lm_graph_set_roots(graph, changed, count);
+    lm_free(changed);
+    return status;
+}
+
 /* The first pass copies, so the caller's graph stays as it is. */
 static lm_status run_passes(lm_program *program, lm_graph *graph) {
     LM_TRY(lm_graph_status(graph));
@@ -49,7 +83,7 @@ static lm_status run_passes(lm_program *program, lm_graph *graph) {
         lm_status status = program->options.check ? lm_verify(result) : LM_OK;
         if (status != LM_OK) return lm_fail_context(status, "after %s", passes[i].name);
     }
-    return LM_OK;
+    return copy_overwritten(program->graph);
 }
 
 /* ---- kernels and plan ------------------------------------------------------------ */

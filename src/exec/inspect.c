@@ -105,7 +105,7 @@ static lm_status remove_assigns(lm_graph *graph) {
         values[i] = roots[i];
         if (roots[i].node->kind != LM_KIND_ASSIGN) continue;
         values[i].node = roots[i].node->src[1];
-        values[i].name = lm_arena_printf(&names, "assigned.%d", i);
+        values[i].name = lm_arena_printf(&names, "(assign %d)", i);
         if (!values[i].name) status = LM_NOMEM;
     }
     if (status == LM_OK) status = lm_graph_set_roots(graph, values, count);

@@ -21,7 +21,7 @@ static void find_lives(const lm_program *program, life *lives) {
         const lm_node *node = lm_graph_node(program->graph, id);
         life *l = &lives[id];
         if (plan->of[id].place != LM_PLACE_ARENA) continue;
-        if (l->born < 0 && node->n_src > 0) l->born = lives[node->src[0]->id].born;
+        l->born = lives[lm_view_root(node, NULL)->id].born;
         l->dies = plan->last_use[id] > l->born ? plan->last_use[id] : l->born;
         l->from = plan->of[id].offset;
         l->to = l->from + (int64_t)lm_engine_size(program->engine, node->dtype,

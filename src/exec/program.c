@@ -80,7 +80,7 @@ lm_status lm_program_run_step(lm_program *program, int s) {
         lm_kernel_args args = {bound->in, bound->version, bound->out, bound->workspace};
         double start = program->profiling ? lm_now() : 0;
         lm_status status = kernel->run(kernel, &args);
-        if (status != LM_OK) return lm_fail_context(status, "kernel %s", kernel->name);
+        if (status != LM_OK) return lm_fail_at_node(status, step->out[0]);
         if (program->profiling) {
             bound->seconds += lm_now() - start;
             bound->runs++;

@@ -18,18 +18,6 @@ double lm_ref_fit(lm_dtype dtype, double value) {
     return fmin(fmax(trunc(value), range[dtype].least), range[dtype].most);
 }
 
-lm_status lm_ref_fail(lm_status status, const lm_node *node, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    lm_vfail(status, format, args);
-    va_end(args);
-    lm_str text = LM_STR_INIT;
-    lm_node_text(node, &text);
-    if (lm_str_text(&text)) lm_fail_context(status, "%s", lm_str_text(&text));
-    lm_str_release(&text);
-    return status;
-}
-
 static const lm_ref_function functions[LM_KIND_COUNT] = {
 #define X(KIND, function) [LM_KIND_##KIND] = lm_ref_##function,
     LM_REF_KERNELS(X)
@@ -54,12 +42,19 @@ static bool has_composite(lm_backend *backend, const lm_node *call) {
     return false;
 }
 
+/* Both mean that the graph was not made for this backend. */
+static lm_status refuse(const lm_node *node, const char *why) {
+    lm_str text = LM_STR_INIT;
+    lm_node_text(node, &text);
+    lm_fail(LM_INTERNAL, "%s: ref: %s", text.failed ? "a node" : lm_str_text(&text), why);
+    lm_str_release(&text);
+    return LM_INTERNAL;
+}
+
 static lm_status lower(lm_backend *backend, const lm_step *step, lm_kernel *kernel) {
     lm_node *node = step->nodes[0];
-    if (step->cluster)
-        return lm_ref_fail(LM_INTERNAL, node, "ref computes single nodes, no clusters");
-    if (!functions[node->kind])
-        return lm_ref_fail(LM_INTERNAL, node, "ref has no kernel for this kind");
+    if (step->cluster) return refuse(node, "single nodes are computed here, no clusters");
+    if (!functions[node->kind]) return refuse(node, "there is no kernel for this kind");
     int64_t elements = lm_shape_count(node->shape);
     for (int i = 0; i < step->n_in; i++) elements += lm_shape_count(step->in[i]->shape);
     *kernel = (lm_kernel){

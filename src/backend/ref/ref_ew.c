@@ -124,7 +124,7 @@ lm_status lm_ref_philox(const lm_node *node, const lm_kernel_args *args) {
     const double *key = args->in[0];
     uint64_t seed = (uint64_t)key[0] | (uint64_t)key[1] << 32;
     uint32_t step = (uint32_t)key[2], first = (uint32_t)key[3];
-    int64_t samples = node->shape.rank > 0 ? node->shape.dim[0] : 1;
+    int64_t samples = node->shape.dim[0];
     int64_t elements = lm_shape_count(node->shape) / samples;
     double *out = args->out[0];
     for (int64_t s = 0; s < samples; s++)

@@ -6,8 +6,8 @@
 /* Checks one index against the number of rows. */
 static lm_status check_index(const lm_node *node, double index, int64_t i, int64_t rows) {
     if (index >= 0 && index < (double)rows) return LM_OK;
-    return lm_ref_fail(LM_ARG, node, "index %" PRId64 " is %.0f, outside 0 to %" PRId64,
-                       i, index, rows - 1);
+    return lm_fail(LM_ARG, "index %" PRId64 " is %.0f, outside 0 to %" PRId64, i, index,
+                   rows - 1);
 }
 
 lm_status lm_ref_gather(const lm_node *node, const lm_kernel_args *args) {

@@ -53,10 +53,6 @@ LM_REF_KERNELS(X)
 /* Bytes of workspace that inv and logabsdet need for the factors of one matrix. */
 size_t lm_ref_lu_bytes(const lm_node *node);
 
-/* lm_fail with the node's text in front. */
-lm_status lm_ref_fail(lm_status status, const lm_node *node, const char *format, ...)
-    LM_PRINTF(3, 4);
-
 /* What an element of this dtype keeps of a number: integers truncate and saturate, NaN
  * becomes 0; floats keep all. */
 double lm_ref_fit(lm_dtype dtype, double value);

@@ -110,7 +110,7 @@ lm_status lm_ref_inv(const lm_node *node, const lm_kernel_args *args) {
     factors f = factors_in(args->workspace, n);
     for (int64_t s = 0; s < batch; s++) {
         if (!factorise(&f, (const double *)args->in[0] + s * n * n))
-            return lm_ref_fail(LM_NUMERIC, node, "matrix %" PRId64 " is singular", s);
+            return lm_fail(LM_NUMERIC, "matrix %" PRId64 " is singular", s);
         for (int64_t column = 0; column < n; column++)
             solve_unit(&f, column, (double *)args->out[0] + s * n * n);
     }

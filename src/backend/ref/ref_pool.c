@@ -60,9 +60,8 @@ static lm_status chosen(const lm_node *node, const double *index, lm_shape image
     bool known = index[i] < attr->window[0] * attr->window[1];
     *at = known ? element_at(&w, (int64_t)index[i]) : -1;
     if (*at >= 0) return LM_OK;
-    return lm_ref_fail(LM_ARG, node,
-                       "position %.0f of element %" PRId64 " lies outside its window",
-                       index[i], i);
+    return lm_fail(LM_ARG, "position %.0f of element %" PRId64 " lies outside its window",
+                   index[i], i);
 }
 
 lm_status lm_ref_pool_gather(const lm_node *node, const lm_kernel_args *args) {

@@ -17,12 +17,6 @@ lm_ref_span lm_ref_span_of(lm_shape shape, int first, int last) {
     return span;
 }
 
-/* The run of adjacent axes in a mask; an empty mask is a run of no axes. */
-static lm_ref_span span_of_axes(lm_shape shape, uint32_t axes) {
-    if (axes == 0) return lm_ref_span_of(shape, shape.rank, shape.rank);
-    return lm_ref_span_of(shape, __builtin_ctz(axes), 31 - __builtin_clz(axes));
-}
-
 typedef double (*fold)(double total, double value);
 
 static double fold_sum(double total, double value) {
@@ -33,24 +27,37 @@ static double fold_max(double total, double value) {
     return lm_ref_beats(value, total) ? value : total;
 }
 
-static void reduce(const lm_node *node, const lm_kernel_args *args, fold fold_in) {
-    lm_ref_span span = span_of_axes(node->src[0]->shape, node->attr.axes);
-    const double *in = args->in[0];
+/* Reads the source in order; a reduced axis does not move the result's place. Returns
+ * what is left of the source. */
+static const double *fold_axis(const lm_node *node, int axis, const double *in,
+                               double *out, fold each) {
+    lm_shape from = node->src[0]->shape;
+    if (axis == from.rank) {
+        *out = each(*out, *in);
+        return in + 1;
+    }
+    int64_t stride = lm_ref_span_of(node->shape, axis, axis).inner;
+    if (node->attr.axes >> axis & 1) stride = 0;
+    for (int64_t i = 0; i < from.dim[axis]; i++)
+        in = fold_axis(node, axis + 1, in, out + i * stride, each);
+    return in;
+}
+
+static lm_status reduce(const lm_node *node, const lm_kernel_args *args, double start,
+                        fold each) {
     double *out = args->out[0];
-    for (int64_t o = 0; o < span.outer; o++, out += span.inner)
-        for (int64_t i = 0; i < span.size; i++, in += span.inner)
-            for (int64_t e = 0; e < span.inner; e++)
-                out[e] = i == 0 ? in[e] : fold_in(out[e], in[e]);
+    int64_t count = lm_shape_count(node->shape);
+    for (int64_t i = 0; i < count; i++) out[i] = start;
+    fold_axis(node, 0, args->in[0], out, each);
+    return LM_OK;
 }
 
 lm_status lm_ref_reduce_sum(const lm_node *node, const lm_kernel_args *args) {
-    reduce(node, args, fold_sum);
-    return LM_OK;
+    return reduce(node, args, 0, fold_sum);
 }
 
 lm_status lm_ref_reduce_max(const lm_node *node, const lm_kernel_args *args) {
-    reduce(node, args, fold_max);
-    return LM_OK;
+    return reduce(node, args, -INFINITY, fold_max);
 }
 
 lm_status lm_ref_argmax(const lm_node *node, const lm_kernel_args *args) {
