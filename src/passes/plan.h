@@ -18,6 +18,10 @@ typedef struct lm_location {
     int64_t offset; /* always bytes, a view's included */
 } lm_location;
 
+/* A value that is made right in a variable (LM_PLACE_VAR, though no PARAM) still changes
+ * at every run. The assign that it is for has nothing left to do: skip is set. A concat
+ * whose parts are all made in place is skipped too; where only some are, the pointers of
+ * those parts equal their destination, and copying a part onto itself does no harm. */
 typedef struct lm_plan {
     lm_location *of; /* by node id */
     int n_nodes;
@@ -34,7 +38,7 @@ typedef struct lm_plan {
 
 typedef struct lm_plan_options {
     size_t (*element_size)(lm_dtype dtype);
-    const size_t *workspace; /* per step, bytes */
+    const size_t *workspace; /* per step, bytes; NULL: none */
     bool in_place;           /* outputs may take the place of dying inputs; parts of a
                                 concat and values of an assign are made in place */
     bool reuse;              /* off: every value has memory of its own */
