@@ -1,5 +1,6 @@
 /* Reverse mode: one walk against creation order, which is a topological order. */
 #include "graph/grad_internal.h"
+#include "graph/graph_internal.h"
 
 #include <assert.h>
 
@@ -27,8 +28,7 @@ typedef struct sweep {
 
 static void *sweep_alloc(sweep *s, size_t size) {
     void *block = lm_arena_alloc(&s->arena, size);
-    if (!block) lm_graph_fail(s->graph, LM_NOMEM, "gradient: %zu bytes", size);
-    return block;
+    return block ? block : lm_graph_record(s->graph, LM_NOMEM);
 }
 
 static bool sweep_init(sweep *s, lm_graph *g, bool independent, int n_y,
@@ -57,8 +57,7 @@ static lm_grad_rule rule_at(const sweep *s, const lm_node *node) {
     if (s->independent && s->mark[node->id] & WANTED) return lm_grad_none;
     lm_grad_rule rule = rule_of(node);
     if (rule) return rule; /* NULL: a new op that nobody has thought about yet */
-    lm_graph_fail(s->graph, LM_INTERNAL, "%s: no gradient rule",
-                  lm_kind_get(node->kind)->text);
+    lm_graph_fail(s->graph, LM_INTERNAL, "%s: no gradient rule", lm_node_op_text(node));
     return lm_grad_none;
 }
 
@@ -113,14 +112,23 @@ static lm_node *sum_terms(sweep *s, int id) {
     return first->value;
 }
 
+/* "unet.in'" in profiles and messages is the derivative of what "unet.in" built; a body
+ * has the label of the walk that opened it. */
+static const char *derivative_label(sweep *s, const lm_node *node) {
+    if (s->independent || !node->label[0]) return lm_scope_path(s->graph);
+    const char *label = lm_arena_printf(&s->arena, "%s'", node->label);
+    if (label) return lm_intern_text(s->graph, label);
+    return lm_graph_record(s->graph, LM_NOMEM);
+}
+
 static void apply_rule(sweep *s, lm_node *node, lm_grad_rule rule, lm_node *cotangent) {
+    const char *label = derivative_label(s, node);
+    if (!label) return;
     for (int i = 0; i < node->n_src; i++) s->sources[i] = NULL;
-    /* "unet.in'" in profiles and messages is the derivative of what "unet.in" built; a
-     * composite's body has that label already. */
-    bool labelled = node->label[0] && !s->independent;
-    if (labelled) lm_scope_push(s->graph, "%s'", node->label);
+    lm_scope scope;
+    lm_label_begin(s->graph, &scope, label);
     rule(s->graph, node, cotangent, s->sources);
-    if (labelled) lm_scope_pop(s->graph);
+    lm_label_end(s->graph, &scope);
     for (int i = node->n_src - 1; i >= 0; i--) put_term(s, node->src[i], s->sources[i]);
 }
 
@@ -148,7 +156,7 @@ static lm_status check_seeds(lm_graph *g, int n_y, lm_node *const *y,
     for (int i = 0; i < n_y; i++) {
         if (!lm_dtype_is_float(y[i]->dtype))
             lm_graph_fail(g, LM_DTYPE, "gradient: %s is %s, expected a float",
-                          lm_kind_get(y[i]->kind)->text, lm_dtype_name(y[i]->dtype));
+                          lm_node_op_text(y[i]), lm_dtype_name(y[i]->dtype));
         else if (seed && seed[i] &&
                  (!lm_shape_equal(seed[i]->shape, y[i]->shape) ||
                   seed[i]->dtype != y[i]->dtype))

@@ -141,12 +141,7 @@ static void grad_softmax_xent(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d)
 }
 
 static void grad_attention(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
-    lm_node *q = y->src[0], *k = y->src[1], *v = y->src[2];
-    if (!lm_shape_equal(q->shape, k->shape) || !lm_shape_equal(q->shape, v->shape)) {
-        grad_through_body(g, y, ct, d); /* the packed result needs equal shapes */
-        return;
-    }
-    lm_node *src[5] = {q, k, v, y, ct};
+    lm_node *q = y->src[0], *src[5] = {q, y->src[1], y->src[2], y, ct};
     lm_node *packed = call_like(g, LM_COMP_ATTENTION_GRAD, y, 5, src);
     for (int i = 0; i < 3; i++)
         d[i] = lm_reshape(g, lm_slice_axis(g, packed, 0, i, i + 1), q->shape);

@@ -1,0 +1,133 @@
+/* A case for every composite: first with the shapes that the fused kernels see, then the
+ * corners. Where a source would be computed from another one in a model (statistics, the
+ * result in a gradient), it is independent here, so that the rule's partial derivative
+ * is what gets checked; the chains follow as cases of their own. */
+#include "gradcheck.h"
+
+/* ---- normalisation -------------------------------------------------------------------
+ */
+
+typedef struct norm_case {
+    int rank;
+    int64_t dim[4];
+    int groups, act;
+    bool per_sample; /* gamma and beta are [N,C] */
+} norm_case;
+
+static const norm_case norm_image = {4, {2, 3, 5, 6}, 3, 0, false};
+static const norm_case norm_silu = {4, {2, 3, 5, 6}, 3, 1, false};
+static const norm_case norm_adaptive = {4, {3, 2, 1, 4}, 2, 1, true};
+static const norm_case norm_instance = {3, {2, 7, 3}, 3, 1, false};
+static const norm_case norm_layer = {2, {3, 5}, 1, 0, false};
+
+static lm_shape norm_shape(const norm_case *p) {
+    return lm_shape_make(p->rank, p->dim);
+}
+
+static lm_node *norm_affine(gc *t, const norm_case *p, double lo) {
+    int64_t n = p->dim[0], channels = p->dim[p->rank - 1];
+    lm_shape shape = p->per_sample ? LM_SHAPE(n, channels) : LM_SHAPE(channels);
+    return gc_float(t, shape, lo, lo + 1);
+}
+
+/* Independent statistics: means around 0, deviations around 1. */
+static lm_node *norm_stats(gc *t, const norm_case *p) {
+    lm_shape shape = LM_SHAPE(p->dim[0], p->groups, 1);
+    lm_node *part[2] = {gc_float(t, shape, -0.5, 0.5), gc_float(t, shape, 0.5, 2)};
+    return lm_concat(t->graph, part, 2, 2);
+}
+
+static lm_node *group_stats(gc *t, const norm_case *p, lm_node *x) {
+    lm_call_attr attr = {{p->groups}, {1e-3f}};
+    return lm_call(t->graph, LM_COMP_GROUP_STATS, &x, 1, &attr);
+}
+
+static lm_node *build_group_stats(gc *t, const gc_case *c) {
+    return group_stats(t, c->param, gc_float(t, norm_shape(c->param), -1, 2));
+}
+
+static lm_node *build_norm(gc *t, const gc_case *c) {
+    const norm_case *p = c->param;
+    lm_node *x = gc_float(t, norm_shape(p), -1, 2);
+    lm_node *src[5] = {x, c->i[0] ? group_stats(t, p, x) : norm_stats(t, p),
+                       norm_affine(t, p, 0.5), norm_affine(t, p, -0.5)};
+    if (c->op == LM_COMP_NORM_SUMS) src[4] = gc_float(t, norm_shape(p), -1, 1);
+    lm_call_attr attr = {{p->act}, {0}};
+    return lm_call(t->graph, c->op, src, src[4] ? 5 : 4, &attr);
+}
+
+static lm_node *build_group_norm(gc *t, const gc_case *c) {
+    const norm_case *p = c->param;
+    lm_node *x = gc_float(t, norm_shape(p), -1, 2);
+    lm_node *gamma = norm_affine(t, p, 0.5), *beta = norm_affine(t, p, -0.5);
+    return lm_group_norm(t->graph, x, gamma, beta, p->groups, 1e-3, p->act);
+}
+
+/* ---- softmax -------------------------------------------------------------------------
+ */
+
+static lm_node *build_rows(gc *t, const gc_case *c) {
+    lm_node *x = gc_float(t, LM_SHAPE(2, 1, 5), -2, 2);
+    return lm_call(t->graph, c->op, &x, 1, NULL);
+}
+
+static lm_node *build_softmax_grad(gc *t, const gc_case *c) {
+    lm_node *src[2] = {gc_float(t, LM_SHAPE(3, 5), 0.1, 0.5),
+                       gc_float(t, LM_SHAPE(3, 5), -1, 1)};
+    return lm_call(t->graph, c->op, src, 2, NULL);
+}
+
+static lm_node *build_xent(gc *t, const gc_case *c) {
+    lm_node *src[3] = {gc_float(t, LM_SHAPE(3, 5), -2, 2),
+                       gc_integers(t, LM_I32, LM_SHAPE(3), 5)};
+    bool backward = c->op == LM_COMP_SOFTMAX_XENT_GRAD;
+    if (backward) src[2] = gc_float(t, LM_SHAPE(3, 1), -1, 1);
+    return lm_call(t->graph, c->op, src, backward ? 3 : 2, NULL);
+}
+
+/* ---- attention -----------------------------------------------------------------------
+ */
+
+static lm_node *build_attention(gc *t, const gc_case *c) {
+    int n_src = c->op == LM_COMP_ATTENTION_GRAD ? 5 : 3;
+    lm_node *src[5];
+    for (int i = 0; i < n_src; i++) src[i] = gc_float(t, LM_SHAPE(2, c->i[0], 3), -1, 1);
+    lm_call_attr attr = {{0}, {0.6f}};
+    return lm_call(t->graph, c->op, src, n_src, &attr);
+}
+
+static lm_node *build_one_source(gc *t, const gc_case *c) {
+    lm_node *x = gc_float(t, LM_SHAPE(2, 5, 3), -1, 1);
+    return lm_attention(t->graph, x, x, x, 0.6);
+}
+
+/* ---- the table -----------------------------------------------------------------------
+ */
+
+#define COMP(composite, builder)                                                         \
+    .table = GC_COMPOSITE, .op = LM_COMP_##composite, .build = builder
+
+const gc_case gc_cases_composite[] = {
+    {COMP(GROUP_STATS, build_group_stats), .param = &norm_image},
+    {COMP(GROUP_STATS, build_group_stats), .name = "a channel each",
+     .param = &norm_instance},
+    {COMP(GROUP_STATS, build_group_stats), .name = "one group", .param = &norm_layer},
+    {COMP(NORM_ACT, build_norm), .name = "linear", .param = &norm_image},
+    {COMP(NORM_ACT, build_norm), .name = "silu", .param = &norm_silu},
+    {COMP(NORM_ACT, build_norm), .name = "adaptive", .param = &norm_adaptive},
+    {COMP(NORM_ACT, build_norm), .name = "rank 2", .param = &norm_layer},
+    {COMP(NORM_ACT, build_norm), .name = "own statistics", .param = &norm_silu, .i = {1}},
+    {COMP(NORM_ACT, build_group_norm), .name = "group norm", .param = &norm_instance},
+    {COMP(NORM_SUMS, build_norm), .name = "linear", .param = &norm_layer},
+    {COMP(NORM_SUMS, build_norm), .name = "silu", .param = &norm_instance},
+    {COMP(NORM_SUMS, build_norm), .name = "adaptive", .param = &norm_adaptive},
+    {COMP(SOFTMAX, build_rows)},
+    {COMP(SOFTMAX_GRAD, build_softmax_grad)},
+    {COMP(LOGSUMEXP, build_rows)},
+    {COMP(ATTENTION, build_attention), .i = {5}},
+    {COMP(ATTENTION, build_one_source), .name = "one source"},
+    {COMP(ATTENTION_GRAD, build_attention), .i = {3}},
+    {COMP(SOFTMAX_XENT, build_xent)},
+    {COMP(SOFTMAX_XENT_GRAD, build_xent)},
+    {.build = NULL},
+};
