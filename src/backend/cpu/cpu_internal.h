@@ -46,17 +46,43 @@ void lm_cpu_kernel_release(lm_kernel *kernel);
 
 /* ---- lowering, by file ------------------------------------------------------------- */
 
-/* A refusal says what is wrong with lm_fail; cpu.c puts the node's text in front. */
-typedef lm_status (*lm_cpu_lower)(lm_backend *backend, const lm_step *step,
+/* Each makes the kernel of a step. A refusal says what is wrong with lm_fail; cpu.c puts
+ * the node's text in front. */
+typedef lm_status lm_cpu_lower_fn(lm_backend *backend, const lm_step *step,
                                   lm_kernel *kernel);
 
-/* vm_*.c: a cluster of elementwise-like nodes. */
-lm_status lm_cpu_lower_cluster(lm_backend *backend, const lm_step *step,
-                               lm_kernel *kernel);
-
-/* comp_*.c: fused kernels of composites. */
+lm_cpu_lower_fn lm_cpu_lower_cluster;   /* vm_*.c: a cluster of elementwise-like nodes */
+lm_cpu_lower_fn lm_cpu_lower_composite; /* comp_*.c: fused kernels */
 bool lm_cpu_has_composite(const lm_node *call);
-lm_status lm_cpu_lower_composite(lm_backend *backend, const lm_step *step,
-                                 lm_kernel *kernel);
+
+lm_cpu_lower_fn lm_cpu_lower_single; /* single.c: one elementwise-like node */
+/* conv_onednn.c, matmul.c */
+lm_cpu_lower_fn lm_cpu_lower_conv, lm_cpu_lower_conv_dgrad, lm_cpu_lower_conv_wgrad,
+    lm_cpu_lower_matmul;
+/* move.c, index.c */
+lm_cpu_lower_fn lm_cpu_lower_permute, lm_cpu_lower_slice, lm_cpu_lower_pad,
+    lm_cpu_lower_concat, lm_cpu_lower_reverse, lm_cpu_lower_assign, lm_cpu_lower_gather,
+    lm_cpu_lower_scatter_add;
+/* reduce.c, order.c */
+lm_cpu_lower_fn lm_cpu_lower_reduce_sum, lm_cpu_lower_reduce_max, lm_cpu_lower_argmax,
+    lm_cpu_lower_topk, lm_cpu_lower_cumsum;
+/* axismap.c, pool.c, lu.c */
+lm_cpu_lower_fn lm_cpu_lower_axismap, lm_cpu_lower_pool_argmax, lm_cpu_lower_pool_gather,
+    lm_cpu_lower_pool_scatter, lm_cpu_lower_inv, lm_cpu_lower_logabsdet;
+
+/* oneDNN's engine and stream of this backend. */
+struct lm_dnnl *lm_cpu_dnnl(lm_backend *backend);
+
+/* ---- geometry ---------------------------------------------------------------------- */
+
+/* A tensor seen as [outer, size, inner] around one run of axes. */
+typedef struct lm_span {
+    int64_t outer, size, inner;
+} lm_span;
+/* Axes first..last of the shape. */
+lm_span lm_span_make(lm_shape shape, int first, int last);
+
+/* Loops with less work than this (in elements) are not worth a parallel region. */
+enum { LM_CPU_GRAIN = 1 << 14 };
 
 #endif

@@ -1,0 +1,176 @@
+#include "backend/cpu/strided.h"
+#include "backend/cpu/rows.h"
+
+#include <string.h>
+
+enum {
+    CHUNK = 1 << 13, /* elements that one task moves, about */
+    TILE = 32        /* of a transposition: 32 lines of both sides stay in L1 */
+};
+
+void lm_strided_contiguous(lm_shape shape, int64_t *stride) {
+    int64_t count = 1;
+    for (int i = shape.rank - 1; i >= 0; i--) {
+        stride[i] = count;
+        count *= shape.dim[i];
+    }
+}
+
+lm_strided lm_strided_make(lm_shape shape, lm_dtype dtype) {
+    lm_strided copy = {.rank = shape.rank, .element = lm_dtype_size(dtype)};
+    memcpy(copy.size, shape.dim, sizeof shape.dim);
+    lm_strided_contiguous(shape, copy.to);
+    lm_strided_contiguous(shape, copy.from);
+    return copy;
+}
+
+static void set_axis(lm_strided *copy, int axis, int64_t size, int64_t to, int64_t from) {
+    copy->size[axis] = size;
+    copy->to[axis] = to;
+    copy->from[axis] = from;
+}
+
+void lm_strided_simplify(lm_strided *copy) {
+    int rank = 0;
+    for (int i = 0; i < copy->rank; i++) {
+        int64_t size = copy->size[i], to = copy->to[i], from = copy->from[i];
+        int last = rank - 1;
+        if (size == 1) continue;
+        if (rank > 0 && copy->to[last] == size * to && copy->from[last] == size * from)
+            set_axis(copy, last, copy->size[last] * size, to, from);
+        else
+            set_axis(copy, rank++, size, to, from);
+    }
+    if (rank == 0) set_axis(copy, rank++, 1, 1, 1);
+    copy->rank = rank;
+}
+
+/* ---- blocks: the last two axes ----------------------------------------------------- */
+
+/* Moves `rows` rows: positions along the axis before the last. */
+typedef void block_fn(const lm_strided *copy, char *to, const char *from, int64_t rows);
+
+static void copy_rows(const lm_strided *copy, char *to, const char *from, int64_t rows) {
+    int a = copy->rank - 2;
+    int64_t e = (int64_t)copy->element;
+    size_t bytes = (size_t)(copy->size[a + 1] * e);
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(to + i * copy->to[a] * e, from + i * copy->from[a] * e, bytes);
+}
+
+static void zero_rows(const lm_strided *copy, char *to, const char *from, int64_t rows) {
+    int a = copy->rank - 2;
+    int64_t e = (int64_t)copy->element;
+    for (int64_t i = 0; i < rows; i++)
+        memset(to + i * copy->to[a] * e, 0, (size_t)(copy->size[a + 1] * e));
+}
+
+#define COPY_ELEMENTS(name, type)                                                        \
+    static void name(const lm_strided *copy, char *to, const char *from, int64_t rows) { \
+        int a = copy->rank - 2, b = a + 1;                                               \
+        for (int64_t i = 0; i < rows; i++) {                                             \
+            type *restrict y = (type *)to + i * copy->to[a];                             \
+            const type *restrict x = (const type *)from + i * copy->from[a];             \
+            for (int64_t k = 0; k < copy->size[b]; k++)                                  \
+                y[k * copy->to[b]] = x[k * copy->from[b]];                               \
+        }                                                                                \
+    }
+COPY_ELEMENTS(copy_bytes, uint8_t)
+COPY_ELEMENTS(copy_words, uint32_t)
+#undef COPY_ELEMENTS
+
+/* The axis before the last is contiguous in `from`, the last in `to`. */
+static void copy_transposed(const lm_strided *copy, char *to, const char *from,
+                            int64_t rows) {
+    const lm_rows *kernels = lm_cpu_rows();
+    int a = copy->rank - 2, b = a + 1;
+    for (int64_t k = 0; k < copy->size[b]; k += TILE) {
+        int64_t cols = copy->size[b] - k < TILE ? copy->size[b] - k : TILE;
+        for (int64_t i = 0; i < rows; i += TILE)
+            kernels->transpose((float *)to + i * copy->to[a] + k, copy->to[a],
+                               (const float *)from + k * copy->from[b] + i, copy->from[b],
+                               rows - i < TILE ? rows - i : TILE, cols);
+    }
+}
+
+/* Brings the axis that is contiguous in `from` before the last one; false: there is none,
+ * or `to` is not contiguous along the last. */
+static bool find_transposition(lm_strided *copy) {
+    int last = copy->rank - 1;
+    if (copy->element != 4 || copy->to[last] != 1) return false;
+    for (int i = 0; i < last; i++) {
+        if (copy->from[i] != 1) continue;
+        int64_t size = copy->size[i], to = copy->to[i];
+        for (int k = i; k + 1 < last; k++)
+            set_axis(copy, k, copy->size[k + 1], copy->to[k + 1], copy->from[k + 1]);
+        set_axis(copy, last - 1, size, to, 1);
+        return true;
+    }
+    return false;
+}
+
+static block_fn *choose_block(lm_strided *copy, bool zero) {
+    int last = copy->rank - 1;
+    if (zero) return zero_rows;
+    if (copy->to[last] == 1 && copy->from[last] == 1 && copy->size[last] >= 4)
+        return copy_rows;
+    if (find_transposition(copy)) return copy_transposed;
+    return copy->element == 1 ? copy_bytes : copy_words;
+}
+
+/* ---- all blocks ----------------------------------------------------------------------
+ */
+
+/* One long row becomes many, with a remainder that is moved apart. */
+static int64_t split_row(lm_strided *copy) {
+    int64_t n = copy->size[0], to = copy->to[0], from = copy->from[0];
+    int64_t chunk = n < CHUNK ? n : CHUNK;
+    set_axis(copy, 0, n / chunk, chunk * to, chunk * from);
+    set_axis(copy, 1, chunk, to, from);
+    copy->rank = 2;
+    return n % chunk;
+}
+
+/* Rows that a task takes: a chunk's worth, whole tiles. */
+static int64_t rows_of_task(const lm_strided *copy) {
+    int64_t rows = CHUNK / copy->size[copy->rank - 1];
+    int64_t most = copy->size[copy->rank - 2];
+    rows = (rows + TILE - 1) / TILE * TILE;
+    return rows < 1 ? 1 : rows < most ? rows : most;
+}
+
+static void run_blocks(const lm_strided *copy, block_fn *block, char *to,
+                       const char *from) {
+    int a = copy->rank - 2;
+    int64_t step = rows_of_task(copy), e = (int64_t)copy->element;
+    int64_t tasks = (copy->size[a] + step - 1) / step;
+    for (int i = 0; i < a; i++) tasks *= copy->size[i];
+#pragma omp parallel for schedule(static) if (tasks > 1)
+    for (int64_t task = 0; task < tasks; task++) {
+        int64_t per_axis = (copy->size[a] + step - 1) / step;
+        int64_t first = task % per_axis * step, rest = task / per_axis;
+        int64_t at_to = copy->to_start + first * copy->to[a];
+        int64_t at_from = copy->from_start + first * copy->from[a];
+        for (int i = a - 1; i >= 0; i--) {
+            at_to += rest % copy->size[i] * copy->to[i];
+            at_from += rest % copy->size[i] * copy->from[i];
+            rest /= copy->size[i];
+        }
+        int64_t rows = copy->size[a] - first < step ? copy->size[a] - first : step;
+        block(copy, to + at_to * e, from ? from + at_from * e : NULL, rows);
+    }
+}
+
+void lm_strided_run(const lm_strided *plan, void *to, const void *from) {
+    lm_strided copy = *plan;
+    int64_t remainder = copy.rank == 1 ? split_row(&copy) : 0;
+    block_fn *block = choose_block(&copy, !from);
+    run_blocks(&copy, block, to, from);
+    if (remainder == 0) return;
+    int64_t done = copy.size[0];
+    copy.to_start += done * copy.to[0];
+    copy.from_start += done * copy.from[0];
+    copy.size[0] = 1;
+    copy.size[1] = remainder;
+    run_blocks(&copy, block, to, from);
+}
