@@ -1,18 +1,25 @@
 /* Scaled dot-product attention (Vaswani et al.: "Attention is all you need", eq. 1). */
 #include "graph/graph_internal.h"
 
+/* Queries may attend to a sequence of another length, with values of another width. */
 static lm_status infer_attention(lm_typing *t) {
-    t->shape = t->src[0]->shape;
-    LM_RETURN_IF(t->shape.rank != 3, LM_SHAPE, "q must be [B,T,D]");
-    for (int i = 1; i < t->n_src; i++)
-        LM_RETURN_IF(!lm_shape_equal(t->src[i]->shape, t->shape), LM_SHAPE,
-                     "the shapes differ");
+    lm_shape q = t->src[0]->shape, k = t->src[1]->shape, v = t->src[2]->shape;
+    LM_RETURN_IF(q.rank != 3 || k.rank != 3 || v.rank != 3, LM_SHAPE,
+                 "q, k and v must have rank 3");
+    LM_RETURN_IF(k.dim[0] != q.dim[0] || k.dim[2] != q.dim[2], LM_SHAPE,
+                 "k must be [%lld,S,%lld]", (long long)q.dim[0], (long long)q.dim[2]);
+    LM_RETURN_IF(v.dim[0] != k.dim[0] || v.dim[1] != k.dim[1], LM_SHAPE,
+                 "v must be [%lld,%lld,E]", (long long)k.dim[0], (long long)k.dim[1]);
+    t->shape = LM_SHAPE(q.dim[0], q.dim[1], v.dim[2]);
     return LM_OK;
 }
 
 static lm_status infer_attention_grad(lm_typing *t) {
-    LM_TRY(infer_attention(t));
-    lm_shape q = t->shape;
+    lm_shape q = t->src[0]->shape;
+    LM_RETURN_IF(q.rank != 3, LM_SHAPE, "q must be [B,T,D]");
+    for (int i = 1; i < t->n_src; i++)
+        LM_RETURN_IF(!lm_shape_equal(t->src[i]->shape, q), LM_SHAPE,
+                     "all shapes must be equal");
     t->shape = LM_SHAPE(3, q.dim[0], q.dim[1], q.dim[2]);
     return LM_OK;
 }

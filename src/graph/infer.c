@@ -69,8 +69,10 @@ static lm_status infer_broadcast(lm_typing *t) {
 
 static lm_status infer_reshape(lm_typing *t) {
     char text[LM_SHAPE_TEXT];
-    LM_RETURN_IF(lm_shape_count(t->shape) != lm_shape_count(t->src[0]->shape), LM_SHAPE,
-                 "has not as many elements as %s", lm_shape_text(t->shape, text));
+    int64_t count = lm_shape_count(t->shape);
+    LM_RETURN_IF(count != lm_shape_count(t->src[0]->shape), LM_SHAPE,
+                 "does not have the %lld elements of %s", (long long)count,
+                 lm_shape_text(t->shape, text));
     return LM_OK;
 }
 
