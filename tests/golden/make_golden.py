@@ -6,8 +6,8 @@ Activations are NHWC and weights OHWI, as in limn; names are limn's.
 
 layers.safetensors, per case: CASE/in/NAME, CASE/w/NAME, CASE/y, the cotangent CASE/g, and
 the gradients CASE/din/NAME and CASE/dw/NAME of sum(y * g).
-unet.safetensors: x, t, noise, w/NAME, epsilon, loss, dw/NAME of a small DDPM; then five
-AdamW steps: losses, norms, and final/NAME and ema/NAME.
+unet.safetensors: x, t, noise, w/NAME, noisy, epsilon, loss, dw/NAME of a small DDPM; then
+five AdamW steps: losses, norms, and final/NAME and ema/NAME.
 """
 import json
 import math
@@ -250,7 +250,7 @@ def ddpm_loss(net, x, t, noise):
     bars = cosine_alpha_bars(TIMESTEPS)[t.long()][:, None, None, None]
     noisy = rounded(bars.sqrt()) * x + rounded((1 - bars).sqrt()) * noise
     epsilon = net(noisy, t.double())
-    return epsilon, F.mse_loss(epsilon, noise)
+    return noisy, epsilon, F.mse_loss(epsilon, noise)
 
 
 LR, BETA1, BETA2, EPS, DECAY, CLIP, EMA = 3e-3, 0.9, 0.99, 1e-5, 0.02, 1.0, 0.75
@@ -304,21 +304,22 @@ def unet_case():
     x = rounded(torch.rand(BATCH, SIZE, SIZE, COLOURS, dtype=torch.float64) * 2 - 1)
     noise = normal(BATCH, SIZE, SIZE, COLOURS)
     t = torch.tensor([3, 41], dtype=torch.int32)
-    epsilon, loss = ddpm_loss(net, x, t, noise)
+    noisy, epsilon, loss = ddpm_loss(net, x, t, noise)
     names = list(p.tensors)
     grads = torch.autograd.grad(loss, [p.tensors[n] for n in names])
 
     def loss_of(values):
         stand_in = Parameters()
         stand_in.tensors = dict(zip(names, values))
-        return ddpm_loss(UNet(stand_in), x, t, noise)[1]
+        return ddpm_loss(UNet(stand_in), x, t, noise)[2]
 
     start = [p.tensors[n] for n in names]
     losses, norms, final, ema = adamw_steps(loss_of, start, 5)
     check_against_torch(loss_of, start, 5, final)
     print("losses", losses, "norms", norms, "parameters", sum(v.numel() for v in start))
-    kept = {"x": x.float(), "t": t, "noise": noise.float(), "epsilon": epsilon,
-            "loss": loss.reshape(1), "losses": torch.tensor(losses, dtype=torch.float64),
+    kept = {"x": x.float(), "t": t, "noise": noise.float(), "noisy": noisy,
+            "epsilon": epsilon, "loss": loss.reshape(1),
+            "losses": torch.tensor(losses, dtype=torch.float64),
             "norms": torch.tensor(norms, dtype=torch.float64)}
     for i, name in enumerate(names):
         kept["w/" + name], kept["dw/" + name] = start[i].float(), grads[i]
