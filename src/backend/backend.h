@@ -58,4 +58,7 @@ lm_status lm_backend_ref_new(lm_backend **backend);  /* f64, slow, obvious: the 
 lm_status lm_backend_null_new(lm_backend **backend); /* lowers, runs nothing */
 lm_status lm_backend_cpu_new(lm_backend **backend);
 
+/* "own kernels for AVX-512, oneDNN 2.6.3", cut to the buffer. */
+void lm_backend_cpu_describe(char *buffer, size_t size);
+
 #endif

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "train/draw.h"
+#include "train/phase.h"
 #include "train/prepare.h"
 #include "train/settings.h"
 
@@ -41,8 +42,8 @@ typedef struct trainer {
     double rate_time;    /* clock and images at the last progress report, */
     int64_t rate_images; /* for the current speed */
     double rate;
-    double loss, grad_norm, lr;
-    int64_t saved_step; /* of the newest checkpoint, -1 none */
+    lm_phase_result last; /* of the latest step */
+    int64_t saved_step;   /* of the newest checkpoint, -1 none */
     lm_train_result *result;
 } trainer;
 
@@ -67,7 +68,7 @@ static void report(trainer *t, const char *event) {
         .step = t->state.step,
         .images = t->state.images,
         .parameters = lm_model_parameters(t->model),
-        .loss = t->loss,
+        .loss = t->last.loss,
         .images_per_second = t->rate,
         .seconds = seconds_trained(t),
         .share = share,
@@ -78,51 +79,6 @@ static void report(trainer *t, const char *event) {
 
 /* ---- setting up ----------------------------------------------------------------------
  */
-
-static lm_status compile_phase(trainer *t, int index) {
-    const lm_phase *phase = &t->model->family->phases[index];
-    lm_params *group = t->model->groups[phase->group];
-    const lm_image_info *info = &t->run.info;
-    lm_graph *g;
-    LM_TRY(lm_graph_new(&g));
-    lm_nn nn = {.graph = g,
-                .params = group,
-                .var = group->name,
-                .train = true,
-                .key = lm_input(g, "key", LM_U32, LM_SHAPE(4)),
-                .next_stream = 1000};
-    lm_node *images =
-        lm_input(g, "images", LM_U8,
-                 LM_SHAPE(t->batch, info->height, info->width, info->channels));
-    lm_node *labels = lm_input(g, "labels", LM_I32, LM_SHAPE(t->batch));
-    lm_node *loss = phase->loss(t->model, &nn, images, labels);
-    lm_graph_output(g, "loss", loss);
-    lm_optim_spec spec = lm_trainer_optim(&t->run.trainer);
-    lm_status status = lm_graph_status(g);
-    if (status == LM_OK) status = lm_optim_adamw(&nn, loss, &spec);
-    if (status == LM_OK) status = lm_compile(t->engine, g, NULL, &t->phases[index]);
-    lm_graph_free(g);
-    return status;
-}
-
-static lm_status init_weights(trainer *t) {
-    for (int i = 0; i < t->model->n_groups; i++) {
-        const lm_params *group = t->model->groups[i];
-        char ema[128];
-        snprintf(ema, sizeof ema, "%s.ema", group->name);
-        float *values = lm_alloc(sizeof *values * group->count);
-        if (!values) return LM_NOMEM;
-        lm_status status = lm_params_init(group, t->run.seed, values);
-        if (status == LM_OK)
-            status = lm_engine_write_var(t->engine, group->name, 0, group->count, LM_F32,
-                                         values);
-        if (status == LM_OK)
-            status = lm_engine_write_var(t->engine, ema, 0, group->count, LM_F32, values);
-        lm_free(values);
-        LM_TRY(status);
-    }
-    return LM_OK;
-}
 
 static lm_status load_weights(trainer *t) {
     char *path;
@@ -172,9 +128,11 @@ static lm_status set_up(trainer *t) {
     LM_TRY(lm_run_model(&t->run, &t->model));
     LM_TRY(lm_engine_new(t->request.backend ? t->request.backend : "cpu", &t->engine));
     LM_TRY(lm_checkpoint_add_vars(t->model, t->engine));
-    LM_TRY(t->request.resume ? load_weights(t) : init_weights(t));
+    LM_TRY(t->request.resume ? load_weights(t)
+                             : lm_init_weights(t->model, t->engine, t->run.seed));
     for (int i = 0; i < LM_MAX_PHASES && t->model->family->phases[i].loss; i++)
-        LM_TRY(compile_phase(t, i));
+        LM_TRY(lm_phase_compile(t->model, &t->run.trainer, t->engine, i, t->batch,
+                                &t->phases[i]));
     if (!t->model->family->sampler) return LM_OK;
     lm_sample_request draw = {
         .steps = t->request.snapshot_steps, .eta = -1, .sampler = "ddim", .label = -1};
@@ -197,58 +155,29 @@ static void tear_down(trainer *t) {
 /* ---- one step
  * -------------------------------------------------------------------------- */
 
-static lm_status not_finite(trainer *t, const lm_phase *phase, lm_program *program) {
+static lm_status not_finite(trainer *t, int index) {
     lm_str bad = LM_STR_INIT;
     bool found = false;
-    lm_status status = lm_program_find_nonfinite(program, &found, &bad);
+    lm_status status = lm_program_find_nonfinite(t->phases[index], &found, &bad);
     if (status == LM_OK)
-        status = lm_fail(LM_NUMERIC,
-                         "step %" PRId64 ", phase %s: loss %g, gradient norm %g; first "
-                         "bad tensor: %s; last good checkpoint: %s",
-                         t->state.step + 1, phase->name, t->loss, t->grad_norm,
-                         found ? lm_str_text(&bad) : "none found",
-                         t->result->checkpoint[0] ? t->result->checkpoint : "none yet");
+        status =
+            lm_fail(LM_NUMERIC,
+                    "step %" PRId64 ", phase %s: loss %g, gradient norm %g; first "
+                    "bad tensor: %s; last good checkpoint: %s",
+                    t->state.step + 1, t->model->family->phases[index].name, t->last.loss,
+                    t->last.grad_norm, found ? lm_str_text(&bad) : "none found",
+                    t->result->checkpoint[0] ? t->result->checkpoint : "none yet");
     lm_str_release(&bad);
     return status;
 }
 
-/* The EMA decay and the learning rate are functions of images and steps alone, so that a
- * resumed run sees the same numbers. A schedule over minutes is the one exception. */
-static lm_status set_scalars(trainer *t, lm_program *program, const lm_params *group) {
-    const lm_settings *s = &t->run.trainer;
-    lm_optim_spec spec = lm_trainer_optim(s);
-    t->lr = lm_lr_at(lm_trainer_lr_kind(s), lm_setting_float(s, "lr"),
-                     lm_setting_int(s, "warmup"), t->state.step + 1, share_done(t));
-    double decay =
-        lm_ema_decay(lm_setting_float(s, "ema"), lm_setting_float(s, "ema-ramp"),
-                     t->state.images + t->batch, t->batch);
-    float scalars[LM_OPTIM_SCALARS];
-    lm_optim_scalars(&spec, t->state.step + 1, t->lr, decay, scalars);
-    char name[128];
-    snprintf(name, sizeof name, "%s.step", group->name);
-    return lm_program_set(program, name, LM_F32, scalars, LM_OPTIM_SCALARS);
-}
-
 static lm_status run_phase(trainer *t, int index) {
-    const lm_phase *phase = &t->model->family->phases[index];
-    const lm_params *group = t->model->groups[phase->group];
-    lm_program *program = t->phases[index];
-    int64_t size = (int64_t)t->set->height * t->set->width * t->set->channels * t->batch;
-    const uint32_t key[4] = {(uint32_t)t->run.seed, (uint32_t)(t->run.seed >> 32),
-                             (uint32_t)t->state.step, 0};
-    LM_TRY(lm_program_set(program, "images", LM_U8, t->pixels, size));
-    if (lm_program_has_input(program, "labels"))
-        LM_TRY(lm_program_set(program, "labels", LM_I32, t->labels, t->batch));
-    if (lm_program_has_input(program, "key"))
-        LM_TRY(lm_program_set(program, "key", LM_U32, key, 4));
-    LM_TRY(set_scalars(t, program, group));
-    LM_TRY(lm_program_run(program));
-    char norm[128];
-    snprintf(norm, sizeof norm, "%s.grad_norm", group->name);
-    t->loss = lm_program_scalar(program, "loss");
-    t->grad_norm = lm_program_scalar(program, norm);
-    if (!isfinite(t->loss) || !isfinite(t->grad_norm))
-        return not_finite(t, phase, program);
+    const lm_phase_input input = {t->pixels,   t->labels, t->batch,
+                                  t->run.seed, t->state,  share_done(t)};
+    LM_TRY(lm_phase_run(t->model, &t->run.trainer, index, t->phases[index], &input,
+                        &t->last));
+    if (!isfinite(t->last.loss) || !isfinite(t->last.grad_norm))
+        return not_finite(t, index);
     return LM_OK;
 }
 
@@ -304,9 +233,9 @@ static lm_status log_step(trainer *t) {
     return lm_run_log(&t->run, &(lm_log_row){.step = t->state.step,
                                              .images = t->state.images,
                                              .seconds = seconds_trained(t),
-                                             .loss = t->loss,
-                                             .grad_norm = t->grad_norm,
-                                             .lr = t->lr,
+                                             .loss = t->last.loss,
+                                             .grad_norm = t->last.grad_norm,
+                                             .lr = t->last.lr,
                                              .images_per_second = t->rate});
 }
 
@@ -346,7 +275,7 @@ lm_status lm_train(const lm_train_request *request, lm_train_result *result) {
     lm_status status = set_up(&t);
     if (status == LM_OK) status = train_loop(&t);
     result->state = t.state;
-    result->loss = t.loss;
+    result->loss = t.last.loss;
     if (t.began > 0) result->seconds = seconds_trained(&t);
     tear_down(&t);
     return status;
