@@ -55,6 +55,7 @@ static lm_grad_rule rule_of(const lm_node *node) {
 /* The node's rule, or lm_grad_none where the walk ends. */
 static lm_grad_rule rule_at(const sweep *s, const lm_node *node) {
     if (s->independent && s->mark[node->id] & WANTED) return lm_grad_none;
+    if (!lm_dtype_is_float(node->dtype)) return lm_grad_none;
     lm_grad_rule rule = rule_of(node);
     if (rule) return rule; /* NULL: a new op that nobody has thought about yet */
     lm_graph_fail(s->graph, LM_INTERNAL, "%s: no gradient rule", lm_node_op_text(node));

@@ -3,10 +3,21 @@
  * body. So first order is fast and any order exists. */
 #include "graph/grad_internal.h"
 
+/* Whether source i is an earlier source once more (self attention: q, k, v of one x). */
+static bool is_repeated(const lm_node *call, int i) {
+    for (int j = 0; j < i; j++)
+        if (call->src[j] == call->src[i]) return true;
+    return false;
+}
+
 static void grad_through_body(lm_graph *g, lm_node *call, lm_node *ct, lm_node **d) {
     lm_node *body = lm_call_body(g, call);
-    /* The sources may depend on each other (statistics on x): partial derivatives. */
-    if (body) lm_grad_partial(g, body, ct, call->n_src, call->src, d);
+    if (!body) return;
+    /* The sources may depend on each other (statistics on x): partial derivatives. What
+     * a repeated source gets is in its first place already. */
+    lm_grad_partial(g, body, ct, call->n_src, call->src, d);
+    for (int i = 0; i < call->n_src; i++)
+        if (is_repeated(call, i)) d[i] = NULL;
 }
 
 /* A call with the same parameters as `like`. */

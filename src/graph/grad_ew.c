@@ -160,10 +160,9 @@ static void grad_where(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
     d[2] = lm_where(g, y->src[0], zero, ct);
 }
 
+/* Among floats: the walk ends at integers. */
 static void grad_cast(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
-    lm_dtype from = y->src[0]->dtype;
-    if (lm_dtype_is_float(from) && lm_dtype_is_float(y->dtype))
-        d[0] = lm_cast(g, ct, from);
+    d[0] = lm_cast(g, ct, y->src[0]->dtype);
 }
 
 static const lm_grad_rule rules[LM_EW_COUNT] = {

@@ -29,10 +29,10 @@ static lm_node *dense(gc *t, lm_node *x, int64_t out) {
 
 static lm_node *build_wgan_gp(gc *t, const gc_case *c) {
     lm_graph *g = t->graph;
-    lm_node *x = gc_float(t, LM_SHAPE(2, 5, 5, 3), -1, 1), *h = x;
+    lm_node *x = gc_float(t, LM_SHAPE(2, 5, 5, 1), -1, 1), *h = x;
     for (int i = 0; i < 2; i++) {
-        lm_node *w = gc_param(t, LM_SHAPE(4, 3, 3, h->shape.dim[3]), -0.5, 0.5);
-        lm_node *bias = gc_param(t, LM_SHAPE(4), -0.5, 0.5);
+        lm_node *w = gc_param(t, LM_SHAPE(3, 3, 3, h->shape.dim[3]), -0.5, 0.5);
+        lm_node *bias = gc_param(t, LM_SHAPE(3), -0.5, 0.5);
         h = lm_leaky_relu(g, lm_conv(g, h, w, bias, &halving), 0.2);
     }
     return gradient_penalty(g, dense(t, h, 1), x);

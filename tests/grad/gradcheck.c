@@ -99,8 +99,10 @@ static bool is_op(const gc_case *c, const lm_node *node) {
         return (int)node->kind == c->op;
     case GC_EW:
         return node->kind == LM_KIND_EW && node->attr.ew.code == c->op;
-    default:
+    case GC_COMPOSITE:
         return node->kind == LM_KIND_CALL && node->attr.call.composite == c->op;
+    default:
+        return true;
     }
 }
 
@@ -139,8 +141,8 @@ static void check_release(check *k) {
     lm_graph_free(k->t.graph);
 }
 
-static void name_output(char name[8], const char *stem, int i) {
-    snprintf(name, 8, "%s%d", stem, i);
+static void name_output(char name[16], const char *stem, int i) {
+    snprintf(name, 16, "%s%d", stem, i);
 }
 
 /* A program with these outputs, "<stem>0" and so on; NULLs are left out. The roots that
@@ -153,7 +155,7 @@ static lm_program *compile(check *k, const char *stem, int count, lm_node *const
     assert_non_null(saved);
     if (n_before) memcpy(saved, before, (size_t)n_before * sizeof *saved);
     for (int i = 0; i < count; i++) {
-        char name[8];
+        char name[16];
         name_output(name, stem, i);
         if (out[i]) lm_graph_output(g, name, out[i]);
     }
@@ -188,7 +190,7 @@ static double *read_output(lm_program *program, const char *stem, int i,
                            const lm_node *node, int64_t count) {
     double *value = lm_calloc((size_t)count, sizeof *value);
     assert_non_null(value);
-    char name[8];
+    char name[16];
     name_output(name, stem, i);
     if (node) CHECK_OK(lm_program_get(program, name, LM_F64, value, count));
     return value;

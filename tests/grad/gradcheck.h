@@ -13,7 +13,7 @@ typedef enum gc_table { GC_KIND, GC_EW, GC_COMPOSITE, GC_MODEL } gc_table;
 
 /* A value that the graph is given. Active ones are differentiated. */
 typedef struct gc_input {
-    char name[8];
+    char name[16];
     lm_node *node;
     lm_dtype dtype;        /* of `value` */
     int64_t count, offset; /* offset: in the variable, for parameters */

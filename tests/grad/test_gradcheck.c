@@ -27,8 +27,10 @@ static const char *op_text(gc_table table, int op) {
         return lm_kind_get(op)->text;
     case GC_EW:
         return lm_ew_get(op)->text;
-    default:
+    case GC_COMPOSITE:
         return lm_composite_text(op);
+    default:
+        return "model";
     }
 }
 
