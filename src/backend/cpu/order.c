@@ -1,5 +1,4 @@
-/* What compares and remembers where: argmax, topk, and the running sum along an axis,
- * which shares their way through a tensor. */
+/* What goes along one axis in order: argmax, running sums, and the k largest. */
 #include "backend/cpu/rows.h"
 
 #include <math.h>
@@ -31,7 +30,8 @@ static int64_t block_columns(const order_state *s, int64_t block, int64_t *start
     return s->span.inner - *start < COLUMNS ? s->span.inner - *start : COLUMNS;
 }
 
-/* ---- argmax ---------------------------------------------------------------------- */
+/* ---- argmax --------------------------------------------------------------------------
+ */
 
 static lm_status run_argmax(lm_kernel *kernel, const lm_kernel_args *args) {
     const order_state *s = kernel->state;
@@ -62,7 +62,8 @@ lm_status lm_cpu_lower_argmax(lm_backend *backend, const lm_step *step,
     return order_init(kernel, step, run_argmax, axis) ? LM_OK : LM_NOMEM;
 }
 
-/* ---- cumsum ---------------------------------------------------------------------- */
+/* ---- cumsum --------------------------------------------------------------------------
+ */
 
 static lm_status run_cumsum(lm_kernel *kernel, const lm_kernel_args *args) {
     const order_state *s = kernel->state;
@@ -95,11 +96,14 @@ lm_status lm_cpu_lower_cumsum(lm_backend *backend, const lm_step *step,
     return LM_OK;
 }
 
-/* ---- topk ------------------------------------------------------------------------ */
+/* ---- topk ----------------------------------------------------------------------------
+ */
 
-/* Of equal values the first counts as larger. */
+/* NaN is the largest, and of equal values the first. */
 static bool is_less(const float *x, int32_t a, int32_t b) {
-    return x[a] < x[b] || (x[a] == x[b] && a > b);
+    bool a_nan = x[a] != x[a], b_nan = x[b] != x[b];
+    if (a_nan != b_nan) return b_nan;
+    return x[a] < x[b] || (!(x[b] < x[a]) && a > b);
 }
 
 /* A heap of indices with the smallest value at its root. */

@@ -41,7 +41,34 @@ static void window_start(const pool_state *s, int64_t pixel, int64_t start[2],
     *image = pixel / s->out[1] / s->out[0];
 }
 
-/* ---- argmax ---------------------------------------------------------------------- */
+static bool is_inside(const pool_state *s, const int64_t start[2], int position) {
+    int64_t h = start[0] + position / s->pool.window[1];
+    int64_t w = start[1] + position % s->pool.window[1];
+    return h >= 0 && h < s->in[0] && w >= 0 && w < s->in[1];
+}
+
+/* Positions may come from outside, and what they name beyond the image would be read. */
+static lm_status check_positions(const pool_state *s, const uint8_t *at, bool parallel) {
+    int64_t pixels = s->batch * s->out[0] * s->out[1], channels = s->channels;
+    int positions = s->pool.window[0] * s->pool.window[1];
+    int64_t outside = 0;
+#pragma omp parallel for schedule(static) reduction(+ : outside) if (parallel)
+    for (int64_t pixel = 0; pixel < pixels; pixel++) {
+        const uint8_t *position = at + pixel * channels;
+        int64_t start[2], image;
+        window_start(s, pixel, start, &image);
+        for (int64_t c = 0; c < channels; c++) outside += position[c] >= positions;
+        if (is_inside(s, start, 0) && is_inside(s, start, positions - 1)) continue;
+        for (int64_t c = 0; c < channels; c++)
+            outside += !is_inside(s, start, position[c]);
+    }
+    LM_RETURN_IF(outside > 0, LM_ARG, "%lld positions lie outside their windows",
+                 (long long)outside);
+    return LM_OK;
+}
+
+/* ---- argmax --------------------------------------------------------------------------
+ */
 
 static void find_largest(const pool_state *s, const lm_rows *rows, const float *x,
                          const int64_t start[2], int64_t n, uint8_t *to) {
@@ -92,7 +119,8 @@ lm_status lm_cpu_lower_pool_argmax(lm_backend *backend, const lm_step *step,
                : LM_NOMEM;
 }
 
-/* ---- gather ---------------------------------------------------------------------- */
+/* ---- gather --------------------------------------------------------------------------
+ */
 
 static lm_status run_gather(lm_kernel *kernel, const lm_kernel_args *args) {
     const pool_state *s = kernel->state;
@@ -100,6 +128,7 @@ static lm_status run_gather(lm_kernel *kernel, const lm_kernel_args *args) {
     const uint8_t *at = args->in[1];
     float *y = args->out[0];
     int64_t pixels = s->batch * s->out[0] * s->out[1], channels = s->channels;
+    LM_TRY(check_positions(s, at, kernel->flops > LM_CPU_GRAIN));
 #pragma omp parallel for schedule(static) if (kernel->flops > LM_CPU_GRAIN)
     for (int64_t pixel = 0; pixel < pixels; pixel++) {
         int64_t start[2], image;
@@ -119,7 +148,8 @@ lm_status lm_cpu_lower_pool_gather(lm_backend *backend, const lm_step *step,
                : LM_NOMEM;
 }
 
-/* ---- scatter ---------------------------------------------------------------------- */
+/* ---- scatter -------------------------------------------------------------------------
+ */
 
 /* Windows along one axis that hold input position p: [first, last]. */
 static void windows_of(const pool_state *s, int axis, int64_t p, int64_t *first,
@@ -153,6 +183,7 @@ static lm_status run_scatter(lm_kernel *kernel, const lm_kernel_args *args) {
     const pool_state *s = kernel->state;
     const lm_rows *rows = lm_cpu_rows();
     int64_t lines = s->batch * s->in[0];
+    LM_TRY(check_positions(s, args->in[1], kernel->flops > LM_CPU_GRAIN));
 #pragma omp parallel for schedule(static) if (kernel->flops > LM_CPU_GRAIN)
     for (int64_t line = 0; line < lines; line++)
         for (int64_t w = 0; w < s->in[1]; w++)

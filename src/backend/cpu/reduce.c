@@ -4,7 +4,8 @@
 
 #include <math.h>
 
-/* ---- reduce_sum ------------------------------------------------------------------ */
+/* ---- reduce_sum ----------------------------------------------------------------------
+ */
 
 enum {
     ROW_PIECE = 8192,   /* elements of one row that are added in f32 */
@@ -91,7 +92,8 @@ lm_status lm_cpu_lower_reduce_sum(lm_backend *backend, const lm_step *step,
     return LM_OK;
 }
 
-/* ---- reduce_max -------------------------------------------------------------------- */
+/* ---- reduce_max ----------------------------------------------------------------------
+ */
 
 /* Any set of axes: kept and reduced axes in order, without the last run of equals, which
  * is the inner loop. */
@@ -130,7 +132,7 @@ static lm_status run_max(lm_kernel *kernel, const lm_kernel_args *args) {
             const float *row = from + offset_of(&s->reduced, r);
             if (s->inner_reduced) {
                 float most = rows->max(row, s->inner);
-                *to = most > *to ? most : *to;
+                rows->max_rows(to, &most, 1, 0, 1);
             } else {
                 rows->max_rows(to, row, 1, 0, s->inner);
             }

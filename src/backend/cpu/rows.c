@@ -47,15 +47,22 @@ static float sum(const float *x, int64_t n) {
     return a[0];
 }
 
+/* NaN counts as the largest and the first of equals stays: with NaN in neither, this is
+ * x > best. */
+static inline bool beats(float x, float best) {
+    return !(x <= best) && best == best;
+}
+
 static float max(const float *x, int64_t n) {
     float best[LANES], most;
     for (int k = 0; k < LANES; k++) best[k] = -INFINITY;
     int64_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (int k = 0; k < LANES; k++) best[k] = x[i + k] > best[k] ? x[i + k] : best[k];
-    for (int k = 0; i < n; i++, k++) best[k] = x[i] > best[k] ? x[i] : best[k];
+        for (int k = 0; k < LANES; k++)
+            best[k] = beats(x[i + k], best[k]) ? x[i + k] : best[k];
+    for (int k = 0; i < n; i++, k++) best[k] = beats(x[i], best[k]) ? x[i] : best[k];
     most = best[0];
-    for (int k = 1; k < LANES; k++) most = best[k] > most ? best[k] : most;
+    for (int k = 1; k < LANES; k++) most = beats(best[k], most) ? best[k] : most;
     return most;
 }
 
@@ -71,13 +78,13 @@ static void add_rows(float *restrict y, const float *restrict x, int64_t rows,
 static void max_rows(float *restrict y, const float *restrict x, int64_t rows,
                      int64_t stride, int64_t n) {
     for (; rows > 0; rows--, x += stride)
-        for (int64_t i = 0; i < n; i++) y[i] = x[i] > y[i] ? x[i] : y[i];
+        for (int64_t i = 0; i < n; i++) y[i] = beats(x[i], y[i]) ? x[i] : y[i];
 }
 
 static void keep_larger(float *restrict best, int32_t *restrict at,
                         const float *restrict x, int32_t position, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        bool larger = x[i] > best[i];
+        bool larger = beats(x[i], best[i]);
         best[i] = larger ? x[i] : best[i];
         at[i] = larger ? position : at[i];
     }

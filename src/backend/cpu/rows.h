@@ -14,7 +14,7 @@ typedef struct lm_rows {
     /* y += each of `rows` rows of x, `stride` floats apart. */
     void (*add_rows)(float *y, const float *x, int64_t rows, int64_t stride, int64_t n);
     void (*max_rows)(float *y, const float *x, int64_t rows, int64_t stride, int64_t n);
-    /* where x > best: best = x, at = position. */
+    /* Where x > best: best = x, at = position. Here and in max, NaN is the largest. */
     void (*keep_larger)(float *best, int32_t *at, const float *x, int32_t position,
                         int64_t n);
     /* where at == position: y += x. */

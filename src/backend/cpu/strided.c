@@ -45,52 +45,54 @@ void lm_strided_simplify(lm_strided *copy) {
     copy->rank = rank;
 }
 
-/* ---- blocks: the last two axes ----------------------------------------------------- */
+/* ---- blocks: the last two axes -------------------------------------------------------
+ */
 
-/* Moves `rows` rows: positions along the axis before the last. */
-typedef void block_fn(const lm_strided *copy, char *to, const char *from, int64_t rows);
+/* Rows are positions along the axis before the last, columns along the last. */
+typedef struct block {
+    int64_t rows, cols, to_row, to_col, from_row, from_col;
+    size_t element;
+} block;
 
-static void copy_rows(const lm_strided *copy, char *to, const char *from, int64_t rows) {
-    int a = copy->rank - 2;
-    int64_t e = (int64_t)copy->element;
-    size_t bytes = (size_t)(copy->size[a + 1] * e);
-    for (int64_t i = 0; i < rows; i++)
-        memcpy(to + i * copy->to[a] * e, from + i * copy->from[a] * e, bytes);
+typedef void block_fn(const block *b, void *to, const void *from);
+
+static void copy_rows(const block *b, void *to, const void *from) {
+    int64_t e = (int64_t)b->element;
+    for (int64_t i = 0; i < b->rows; i++)
+        memcpy((char *)to + i * b->to_row * e, (const char *)from + i * b->from_row * e,
+               (size_t)(b->cols * e));
 }
 
-static void zero_rows(const lm_strided *copy, char *to, const char *from, int64_t rows) {
-    int a = copy->rank - 2;
-    int64_t e = (int64_t)copy->element;
-    for (int64_t i = 0; i < rows; i++)
-        memset(to + i * copy->to[a] * e, 0, (size_t)(copy->size[a + 1] * e));
+static void zero_rows(const block *b, void *to, const void *from) {
+    int64_t e = (int64_t)b->element;
+    for (int64_t i = 0; i < b->rows; i++)
+        memset((char *)to + i * b->to_row * e, 0, (size_t)(b->cols * e));
 }
 
 #define COPY_ELEMENTS(name, type)                                                        \
-    static void name(const lm_strided *copy, char *to, const char *from, int64_t rows) { \
-        int a = copy->rank - 2, b = a + 1;                                               \
-        for (int64_t i = 0; i < rows; i++) {                                             \
-            type *restrict y = (type *)to + i * copy->to[a];                             \
-            const type *restrict x = (const type *)from + i * copy->from[a];             \
-            for (int64_t k = 0; k < copy->size[b]; k++)                                  \
-                y[k * copy->to[b]] = x[k * copy->from[b]];                               \
+    static void name(const block *b, void *to, const void *from) {                       \
+        for (int64_t i = 0; i < b->rows; i++) {                                          \
+            type *restrict y = (type *)to + i * b->to_row;                               \
+            const type *restrict x = (const type *)from + i * b->from_row;               \
+            for (int64_t k = 0; k < b->cols; k++) y[k * b->to_col] = x[k * b->from_col]; \
         }                                                                                \
     }
 COPY_ELEMENTS(copy_bytes, uint8_t)
 COPY_ELEMENTS(copy_words, uint32_t)
 #undef COPY_ELEMENTS
 
-/* The axis before the last is contiguous in `from`, the last in `to`. */
-static void copy_transposed(const lm_strided *copy, char *to, const char *from,
-                            int64_t rows) {
+static int64_t at_most(int64_t a, int64_t most) {
+    return a < most ? a : most;
+}
+
+/* Rows are contiguous in `from`, columns in `to`. */
+static void copy_transposed(const block *b, void *to, const void *from) {
     const lm_rows *kernels = lm_cpu_rows();
-    int a = copy->rank - 2, b = a + 1;
-    for (int64_t k = 0; k < copy->size[b]; k += TILE) {
-        int64_t cols = copy->size[b] - k < TILE ? copy->size[b] - k : TILE;
-        for (int64_t i = 0; i < rows; i += TILE)
-            kernels->transpose((float *)to + i * copy->to[a] + k, copy->to[a],
-                               (const float *)from + k * copy->from[b] + i, copy->from[b],
-                               rows - i < TILE ? rows - i : TILE, cols);
-    }
+    for (int64_t k = 0; k < b->cols; k += TILE)
+        for (int64_t i = 0; i < b->rows; i += TILE)
+            kernels->transpose((float *)to + i * b->to_row + k, b->to_row,
+                               (const float *)from + k * b->from_col + i, b->from_col,
+                               at_most(b->rows - i, TILE), at_most(b->cols - k, TILE));
 }
 
 /* Brings the axis that is contiguous in `from` before the last one; false: there is none,
@@ -101,8 +103,7 @@ static bool find_transposition(lm_strided *copy) {
     for (int i = 0; i < last; i++) {
         if (copy->from[i] != 1) continue;
         int64_t size = copy->size[i], to = copy->to[i];
-        for (int k = i; k + 1 < last; k++)
-            set_axis(copy, k, copy->size[k + 1], copy->to[k + 1], copy->from[k + 1]);
+        set_axis(copy, i, copy->size[last - 1], copy->to[last - 1], copy->from[last - 1]);
         set_axis(copy, last - 1, size, to, 1);
         return true;
     }
@@ -134,43 +135,43 @@ static int64_t split_row(lm_strided *copy) {
 /* Rows that a task takes: a chunk's worth, whole tiles. */
 static int64_t rows_of_task(const lm_strided *copy) {
     int64_t rows = CHUNK / copy->size[copy->rank - 1];
-    int64_t most = copy->size[copy->rank - 2];
-    rows = (rows + TILE - 1) / TILE * TILE;
-    return rows < 1 ? 1 : rows < most ? rows : most;
+    rows = at_most((rows + TILE - 1) / TILE * TILE, copy->size[copy->rank - 2]);
+    return rows < 1 ? 1 : rows;
 }
 
-static void run_blocks(const lm_strided *copy, block_fn *block, char *to,
+static void run_blocks(const lm_strided *copy, block_fn *run, char *to,
                        const char *from) {
     int a = copy->rank - 2;
     int64_t step = rows_of_task(copy), e = (int64_t)copy->element;
-    int64_t tasks = (copy->size[a] + step - 1) / step;
+    int64_t per_axis = (copy->size[a] + step - 1) / step, tasks = per_axis;
+    block whole = {copy->size[a], copy->size[a + 1], copy->to[a],  copy->to[a + 1],
+                   copy->from[a], copy->from[a + 1], copy->element};
     for (int i = 0; i < a; i++) tasks *= copy->size[i];
 #pragma omp parallel for schedule(static) if (tasks > 1)
     for (int64_t task = 0; task < tasks; task++) {
-        int64_t per_axis = (copy->size[a] + step - 1) / step;
         int64_t first = task % per_axis * step, rest = task / per_axis;
-        int64_t at_to = copy->to_start + first * copy->to[a];
-        int64_t at_from = copy->from_start + first * copy->from[a];
+        int64_t at_to = copy->to_start + first * whole.to_row;
+        int64_t at_from = copy->from_start + first * whole.from_row;
         for (int i = a - 1; i >= 0; i--) {
             at_to += rest % copy->size[i] * copy->to[i];
             at_from += rest % copy->size[i] * copy->from[i];
             rest /= copy->size[i];
         }
-        int64_t rows = copy->size[a] - first < step ? copy->size[a] - first : step;
-        block(copy, to + at_to * e, from ? from + at_from * e : NULL, rows);
+        block part = whole;
+        part.rows = at_most(whole.rows - first, step);
+        run(&part, to + at_to * e, from ? from + at_from * e : NULL);
     }
 }
 
 void lm_strided_run(const lm_strided *plan, void *to, const void *from) {
     lm_strided copy = *plan;
     int64_t remainder = copy.rank == 1 ? split_row(&copy) : 0;
-    block_fn *block = choose_block(&copy, !from);
-    run_blocks(&copy, block, to, from);
+    block_fn *run = choose_block(&copy, !from);
+    run_blocks(&copy, run, to, from);
     if (remainder == 0) return;
-    int64_t done = copy.size[0];
-    copy.to_start += done * copy.to[0];
-    copy.from_start += done * copy.from[0];
+    copy.to_start += copy.size[0] * copy.to[0];
+    copy.from_start += copy.size[0] * copy.from[0];
     copy.size[0] = 1;
     copy.size[1] = remainder;
-    run_blocks(&copy, block, to, from);
+    run_blocks(&copy, run, to, from);
 }
