@@ -108,7 +108,7 @@ lm_status lm_ddpm_sampler(const lm_model *model, const lm_sample_request *reques
                           lm_sampler *sampler) {
     const lm_ddpm *ddpm = model->state;
     const lm_image_info *info = &model->info;
-    sampling chain;
+    sampling chain = {0};
     *sampler = (lm_sampler){0};
     LM_TRY(read_request(model, request, &chain));
     sampler->n_steps = sampler->nfe = chain.steps;

@@ -2,6 +2,8 @@
 """Makes layers.safetensors and unet.safetensors beside this file, with PyTorch in float64.
 
 Needs torch (1.13 or later) and nothing else. Inputs and weights are exact in float32.
+Constants that limn keeps in float32 (attention's scale, frequencies, noise levels, the
+optimizer's numbers) are rounded here too, so that everything else can agree to 1e-9.
 Activations are NHWC and weights OHWI, as in limn; names are limn's.
 
 layers.safetensors, per case: CASE/in/NAME, CASE/w/NAME, CASE/y, the cotangent CASE/g, and
@@ -35,6 +37,10 @@ def write_safetensors(path, tensors):
     head += b" " * (-len(head) % 8)
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(head)) + head + b"".join(chunks))
+
+
+def float32(value):
+    return struct.unpack("<f", struct.pack("<f", value))[0]
 
 
 def rounded(tensor):
@@ -76,7 +82,7 @@ def attention(x, p, name, heads, groups):
     y = group_norm(x, p(name + ".norm.gamma", c), p(name + ".norm.beta", c), groups)
     q, k, v = (dense(y, p(f"{name}.{m}.weight", c, c), p(f"{name}.{m}.bias", c))
                .reshape(n, h * w, heads, c // heads).transpose(1, 2) for m in "qkv")
-    scores = q @ k.transpose(2, 3) / math.sqrt(c // heads)
+    scores = q @ k.transpose(2, 3) * float32(1 / math.sqrt(c // heads))
     y = (scores.softmax(-1) @ v).transpose(1, 2).reshape(n, h, w, c)
     return x + dense(y, p(name + ".out.weight", c, c), p(name + ".out.bias", c))
 
@@ -254,10 +260,6 @@ def ddpm_loss(net, x, t, noise):
 
 
 LR, BETA1, BETA2, EPS, DECAY, CLIP, EMA = 3e-3, 0.9, 0.99, 1e-5, 0.02, 1.0, 0.75
-
-
-def float32(value):
-    return struct.unpack("<f", struct.pack("<f", value))[0]
 
 
 def adamw_steps(loss_of, tensors, steps):
