@@ -35,18 +35,6 @@ void lm_dataset_free(lm_dataset *set) {
     lm_free(set);
 }
 
-uint64_t lm_hash_bytes(uint64_t hash, const void *data, size_t size) {
-    const uint8_t *bytes = data;
-    for (; size >= 8; bytes += 8, size -= 8) {
-        uint64_t word;
-        memcpy(&word, bytes, 8);
-        hash = (hash ^ word) * 0xff51afd7ed558ccdu;
-        hash ^= hash >> 32;
-    }
-    for (; size; bytes++, size--) hash = (hash ^ *bytes) * 0x100000001b3u;
-    return hash ^ hash >> 29;
-}
-
 /* Splits a trailing ":train" or ":test" off; the name is lm_free'd by the caller. */
 static lm_status split_spec(const char *spec, lm_split *split, char **name) {
     *name = lm_strdup(spec);

@@ -2,14 +2,11 @@
 #ifndef LIMN_DATA_DATA_INTERNAL_H
 #define LIMN_DATA_DATA_INTERNAL_H
 
+#include "base/hash.h"
 #include "data/data.h"
 
 /* An empty dataset with its name and source set; freed with lm_dataset_free. */
 lm_status lm_dataset_new(const char *name, const char *source, lm_dataset **set);
-
-/* 64-bit content hash, to be chained: not cryptographic, only to notice other data. */
-uint64_t lm_hash_bytes(uint64_t hash, const void *data, size_t size);
-#define LM_HASH_SEED 0x9e3779b97f4a7c15u
 
 /* Built-in digits; see digits.c. */
 lm_status lm_digits_open(lm_split split, lm_dataset **set);

@@ -3,6 +3,7 @@
 #define LIMN_GRAPH_INTERN_H
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/status.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,10 +21,6 @@ void *lm_hash_find(const lm_hash_set *set, uint64_t hash, lm_hash_equal equal,
                    const void *key);
 lm_status lm_hash_add(lm_hash_set *set, uint64_t hash, void *item);
 void lm_hash_release(lm_hash_set *set);
-
-#define LM_HASH_SEED 0x9e3779b97f4a7c15u
-uint64_t lm_hash_bytes(uint64_t hash, const void *data, size_t size);
-uint64_t lm_hash_word(uint64_t hash, uint64_t word);
 
 /* The one copy of these bytes (16-byte aligned, in the arena); NULL: no memory. */
 const void *lm_intern_bytes(lm_hash_set *set, lm_arena *arena, const void *data,
