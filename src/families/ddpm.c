@@ -38,12 +38,12 @@ static const lm_option options[] = {
  * half-life of 887 000 images. */
 static const lm_preset presets[] = {
     {"mnist",
-     "base=32 mult=1,2,2 blocks=2 attention=7,8 schedule=cosine batch=128 lr=4e-4 "
-     "warmup=200 clip=1 decay=0 ema=20000 ema-ramp=0.1",
+     "base=32 mult=1,2,2 blocks=1 attention=7,8 schedule=cosine batch=128 lr=4e-4 "
+     "warmup=200 clip=1 decay=0 ema=50000 ema-ramp=0.05",
      "28 to 32 pixels, one colour; about half an hour on two cores"},
     {"tiny",
-     "base=32 mult=1,2 blocks=1 attention=7,8 patch=2 schedule=cosine batch=64 lr=1e-3 "
-     "warmup=100 clip=1 decay=0 ema=5000 ema-ramp=0.1",
+     "base=32 mult=1,1 blocks=1 attention=7,8 patch=2 schedule=cosine batch=64 lr=1e-3 "
+     "warmup=100 clip=1 decay=0 ema=10000 ema-ramp=0.05",
      "28 to 32 pixels, one colour; minutes on two cores"},
     {"cifar10",
      "base=128 mult=1,2,2,2 blocks=2 attention=16 dropout=0.1 schedule=linear "
@@ -51,8 +51,7 @@ static const lm_preset presets[] = {
      "32 pixels in colour, as the paper; for a GPU"},
     {0}};
 
-/* ---- opening ------------------------------------------------------------------------
- */
+/* ---- opening ----------------------------------------------------------- */
 
 static int copy_ints(const lm_settings *settings, const char *name, int *to) {
     const lm_option_value *value = lm_setting(settings, name);
@@ -132,8 +131,7 @@ static void close_model(lm_model *model) {
     model->state = NULL;
 }
 
-/* ---- training -----------------------------------------------------------------------
- */
+/* ---- training ---------------------------------------------------------- */
 
 lm_node *lm_ddpm_epsilon(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t) {
     const lm_ddpm *ddpm = model->state;
