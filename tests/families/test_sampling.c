@@ -124,7 +124,7 @@ static const struct {
     {"clip-x0=false variance=large", "ddpm", 1000, 0, 0.02},
     {"clip-x0=false schedule=cosine", "ddpm", 1000, 0, 0.02},
     {"clip-x0=false", "ddim", 1000, 0, 0.01},
-    {"clip-x0=false schedule=cosine spacing=quad", "ddim", 100, 0, 0.05},
+    {"clip-x0=false spacing=quad", "ddim", 100, 0, 0.05},
     {"clip-x0=false timesteps=200", "ddim", 200, 0.5, 0.05},
 };
 
