@@ -365,8 +365,8 @@ static lm_status infer_result(lm_typing *t) {
         t->dtype = t->src[0]->dtype;
         break;
     default:
-        LM_RETURN_IF(!lm_dtype_in_graph(t->dtype), LM_DTYPE,
-                     "element type %d is not one of graphs", (int)t->dtype);
+        LM_RETURN_IF(!lm_dtype_in_graph(t->dtype), LM_DTYPE, "%s is not a type of graphs",
+                     lm_dtype_name(t->dtype));
     }
     LM_TRY(rule->infer(t));
     return check_shape(t->shape);
