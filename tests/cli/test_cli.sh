@@ -1,0 +1,146 @@
+#!/bin/sh
+# The program as a user meets it: exit codes, one clear line for wrong input, interruption
+# and resume. Speaks TAP. $1: the program.
+limn=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+n=0
+
+report() { # ok|not ok, name, detail...
+    n=$((n + 1))
+    printf '%s %d - %s\n' "$1" "$n" "$2"
+    shift 2
+    for line in "$@"; do printf '# %s\n' "$line"; done
+}
+
+# refuses CODE PATTERN NAME ARGS...: exits with CODE and one line that has PATTERN.
+refuses() {
+    code=$1 pattern=$2 name=$3
+    shift 3
+    "$limn" "$@" >out 2>err
+    got=$?
+    lines=$(grep -c . err)
+    if [ "$got" = "$code" ] && grep -q -- "$pattern" err && [ "$lines" = 1 ]; then
+        report ok "$name"
+    else
+        report "not ok" "$name" "exit $got, wanted $code; stderr:" "$(head -3 err)"
+    fi
+}
+
+# works NAME PATTERN ARGS...: exits with 0 and prints PATTERN.
+works() {
+    name=$1 pattern=$2
+    shift 2
+    if "$limn" "$@" >out 2>err && grep -q -- "$pattern" out; then
+        report ok "$name"
+    else
+        report "not ok" "$name" "exit $?; output:" "$(head -3 out)" "$(head -3 err)"
+    fi
+}
+
+check() { # NAME COMMAND...
+    name=$1
+    shift
+    if "$@" >out 2>&1; then report ok "$name"; else report "not ok" "$name" "$(head -5 out)"; fi
+}
+
+small='--set base=8 --set mult=1,2 --set blocks=1 --set batch=2 --set groups=4 --quiet'
+
+# ---- help and usage
+works "help" "limn COMMAND" --help
+works "version" "^limn [0-9]" --version
+for command in demo train sample info doctor bench; do
+    works "$command --help" "usage: limn $command" $command --help
+done
+works "family help" "half-life" train ddpm --help
+works "doctor" "oneDNN" doctor
+works "doctor --json" '"sets"' doctor --json
+refuses 2 "did you mean train" "unknown command" tarin
+refuses 2 "did you mean --steps" "unknown option" train ddpm --stesp 3
+refuses 2 "did you mean ddpm" "unknown family" train ddmp --data builtin:digits
+refuses 2 "steps -3" "negative steps" train ddpm --data builtin:digits --steps -3
+refuses 2 "size 0" "zero size" train ddpm --data builtin:digits --size 0
+refuses 2 "size 64" "size that the data has not" train ddpm --data builtin:digits --size 64 --steps 1
+refuses 2 "minutes" "minutes not a number" train ddpm --data builtin:digits --minutes soon
+refuses 2 "seed" "negative seed" train ddpm --data builtin:digits --seed -1
+refuses 2 "steps" "missing value" train ddpm --data builtin:digits --steps
+refuses 2 "--data" "no data" train ddpm
+refuses 2 "epochs" "epochs of an endless set" train ddpm --data builtin:digits --epochs 1
+refuses 2 "bsae" "unknown setting" train ddpm --data builtin:digits --set bsae=3 --steps 1
+refuses 2 "expected 'limn sample RUN" "missing argument" sample
+refuses 1 "preset" "unknown preset" train ddpm --data builtin:digits --preset huge
+refuses 1 "mnist" "set that is not there" train ddpm --data mnist --steps 1
+refuses 1 "nowhere" "run that is not there" sample nowhere
+refuses 1 "nowhere" "file that is not there" info nowhere.safetensors
+refuses 1 "/proc/x" "folder that cannot be made" \
+    train ddpm --data builtin:digits --steps 1 $small --out /proc/x
+
+# ---- data files
+printf '\0\0\010\003\0\0\0\012\0\0\0\034\0\0\0\034abc' >short-idx3-ubyte
+refuses 1 "short-idx3-ubyte: truncated" "truncated IDX" train ddpm --data short-idx3-ubyte --steps 1
+printf 'PK\003\004 not an IDX file at all' >wrong-idx3-ubyte
+refuses 1 "wrong-idx3-ubyte: wrong magic" "wrong magic" train ddpm --data wrong-idx3-ubyte --steps 1
+
+# ---- train, sample, info
+works "train" "3 steps" train ddpm --data builtin:digits --preset tiny --steps 3 $small --out run
+check "run.json" grep -q '"family": "ddpm"' run/run.json
+check "log.jsonl" grep -q '"step": 3' run/log.jsonl
+check "snapshot" test -s run/samples/step-00000003.png
+refuses 2 "holds a run already" "second run in one folder" \
+    train ddpm --data builtin:digits --preset tiny --steps 3 $small --out run
+works "sample to a sheet" "sheet.png" sample run -n 3 --steps 2 --out sheet.png --quiet
+works "sample to an array" "x.npy" sample run --n=3 --steps=2 --out=x.npy --quiet
+works "info of the array" "u8 \[3,28,28,1\]" info x.npy
+works "sample to a folder" "many" sample run -n 3 --steps 2 --out many --quiet
+check "a file an image" test -s many/000002.png -a ! -e many/000003.png
+works "sample as JSON" '"nfe"' sample run -n 1 --steps 2 --json --quiet
+cp sheet.png first.png
+works "sample again" "sheet.png" sample run -n 3 --steps 2 --out sheet.png --quiet
+check "the same seed draws the same bytes" cmp sheet.png first.png
+works "another seed" "sheet.png" sample run -n 3 --steps 2 --seed 5 --out sheet.png --quiet
+check "draws others" sh -c '! cmp -s sheet.png first.png'
+refuses 2 "steps" "more steps than the model has" sample run -n 1 --steps 5000 --quiet
+refuses 1 "unwritable\|cannot\|No such" "sheet in no folder" sample run -n 1 --steps 2 --quiet --out none/at/all.png
+works "info of a run" "parameters" info run
+works "info as JSON" '"parameters"' info run --json
+works "info of a checkpoint" "step  *3" info run/checkpoints/step-00000003.safetensors
+head -c 3000 run/checkpoints/step-00000003.safetensors >cut.safetensors
+refuses 1 "cut.safetensors" "truncated checkpoint" info cut.safetensors
+refuses 1 "cut.safetensors" "sample from a truncated one" sample run --checkpoint cut.safetensors --quiet
+works "bench" "images/s" bench ddpm --preset tiny --batch 2 --steps 1
+
+# ---- interruption and resume
+"$limn" train ddpm --data builtin:digits --preset tiny --steps 100000 $small --out long \
+    >out 2>err &
+pid=$!
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    [ -s long/log.jsonl ] && break
+    sleep 0.5
+done
+kill -TERM $pid
+wait $pid
+code=$?
+if [ $code = 130 ]; then report ok "SIGTERM exits with 130"; else report "not ok" "SIGTERM exits with 130" "got $code"; fi
+check "and has saved" sh -c 'ls long/checkpoints/step-*.safetensors'
+check "no temporary file is left" sh -c '! ls long/checkpoints/*tmp*'
+step=$(ls long/checkpoints | sed 's/step-0*//;s/.safetensors//' | tail -1)
+more=$((step + 2))
+works "resume" "$more steps" train --resume --out long --steps $more --quiet
+works "straight" "$more steps" train ddpm --data builtin:digits --preset tiny --steps $more $small --out straight
+check "stopping changed nothing" sh -c 'cmp long/checkpoints/step-*'$more'.safetensors straight/checkpoints/step-*'$more'.safetensors'
+refuses 1 "base" "resume with another model" train --resume --out long --set base=16 --steps 9
+refuses 2 "which run" "resume of nothing" train --resume --steps 9
+
+# ---- killed outright: the last checkpoint still works
+"$limn" train ddpm --data builtin:digits --preset tiny --steps 100000 --save-every 5 $small --out killed >out 2>err &
+pid=$!
+for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    ls killed/checkpoints/step-*0.safetensors >/dev/null 2>&1 && break
+    sleep 0.5
+done
+kill -KILL $pid
+wait $pid 2>/dev/null
+works "resume after a kill" "checkpoint" train --resume --out killed --steps 40 --quiet
+
+printf '1..%d\n' "$n"
