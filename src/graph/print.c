@@ -29,7 +29,7 @@ static void print_const(const lm_graph *g, const lm_node *node, lm_str *out) {
 
 static void print_ew(const lm_graph *g, const lm_node *node, lm_str *out) {
     if (lm_ew_takes_value((lm_ew)node->attr.ew.code))
-        lm_str_printf(out, " %.9g", (double)node->attr.ew.value);
+        lm_str_printf(out, " %g", (double)node->attr.ew.value);
 }
 
 static void print_axes(const lm_graph *g, const lm_node *node, lm_str *out) {
@@ -126,7 +126,7 @@ static void print_call(const lm_graph *g, const lm_node *node, lm_str *out) {
             lm_str_printf(out, " i%d=%d", i, (int)node->attr.call.i[i]);
     for (int i = 0; i < 2; i++)
         if (node->attr.call.f[i] != 0)
-            lm_str_printf(out, " f%d=%.9g", i, (double)node->attr.call.f[i]);
+            lm_str_printf(out, " f%d=%g", i, (double)node->attr.call.f[i]);
 }
 
 const lm_attr_printer lm_attr_printers[LM_KIND_COUNT] = {
@@ -217,15 +217,27 @@ static const char *dot_colour(const lm_node *node) {
     return flags & LM_K_VIEW ? "#ffffff" : "#cddff5";
 }
 
+/* Text between quotes: names and labels may hold anything. */
+static void dot_text(const char *text, lm_str *out) {
+    for (; *text; text++)
+        lm_str_printf(out, "%s%c", *text == '"' || *text == '\\' ? "\\" : "", *text);
+}
+
 static void dot_node(const lm_graph *g, const lm_node *node, lm_str *out) {
+    lm_str what = LM_STR_INIT;
+    print_type(node, &what);
+    lm_attr_printers[node->kind](g, node, &what);
+    out->failed = out->failed || what.failed;
     lm_str_printf(out, "  n%u [fillcolor=\"%s\", label=\"", (unsigned)node->id,
                   dot_colour(node));
-    print_type(node, out);
-    lm_attr_printers[node->kind](g, node, out);
-    lm_str_printf(out, "%s%s\"];\n", node->label[0] ? "\\n" : "", node->label);
+    dot_text(what.failed ? "" : lm_str_text(&what), out);
+    if (node->label[0]) lm_str_append(out, "\\n");
+    dot_text(node->label, out);
+    lm_str_append(out, "\"];\n");
     for (int i = 0; i < node->n_src; i++)
         lm_str_printf(out, "  n%u -> n%u;\n", (unsigned)node->src[i]->id,
                       (unsigned)node->id);
+    lm_str_release(&what);
 }
 
 lm_status lm_print_dot(const lm_graph *g, lm_str *out) {
@@ -234,9 +246,12 @@ lm_status lm_print_dot(const lm_graph *g, lm_str *out) {
     LM_TRY(lm_topological(g, &nodes, &count));
     lm_str_append(out, "digraph limn {\n  node [shape=box, style=filled];\n");
     for (int i = 0; i < count; i++) dot_node(g, nodes[i], out);
-    for (int i = 0; i < g->n_outputs; i++)
-        lm_str_printf(out, "  out%d [shape=ellipse, label=\"%s\"];\n  n%u -> out%d;\n", i,
-                      g->roots[i].name, (unsigned)g->roots[i].node->id, i);
+    for (int i = 0; i < g->n_outputs; i++) {
+        lm_str_printf(out, "  n%u -> out%d;\n  out%d [shape=ellipse, label=\"",
+                      (unsigned)g->roots[i].node->id, i, i);
+        dot_text(g->roots[i].name, out);
+        lm_str_append(out, "\"];\n");
+    }
     lm_str_append(out, "}\n");
     lm_free(nodes);
     return text_status(out);
