@@ -22,6 +22,9 @@ void lm_threads_set(int count) {
     chosen = count > 0 ? count : standard;
     omp_set_dynamic(0);
     omp_set_num_threads(chosen);
+    /* LLVM's runtime gives the workers this thread's mode at each region, GNU's lets each
+     * thread keep its own. */
+    flush_subnormals();
 #pragma omp parallel num_threads(chosen)
     flush_subnormals();
 }

@@ -8,6 +8,8 @@
 
 #define MAGIC       "\x93NUMPY"
 #define MAGIC_BYTES 6
+#define V1_PREFIX   10 /* magic, version, length */
+#define V2_PREFIX   12 /* also of version 3 */
 #define DATA_ALIGN  64
 #define MAX_HEADER  65536 /* far above what a plain dtype needs */
 
@@ -148,12 +150,13 @@ static lm_status read_dictionary(cursor *c, lm_tensor *tensor) {
 /* Finds the dictionary and where the data starts. */
 static lm_status find_header(const unsigned char *bytes, size_t size, cursor *c) {
     const char *file = c->file;
-    LM_RETURN_IF(size < MAGIC_BYTES + 4 || memcmp(bytes, MAGIC, MAGIC_BYTES) != 0,
-                 LM_FORMAT, "%s: not an npy file", file);
+    LM_RETURN_IF(size < V1_PREFIX || memcmp(bytes, MAGIC, MAGIC_BYTES) != 0, LM_FORMAT,
+                 "%s: not an npy file", file);
     int major = bytes[6], minor = bytes[7];
     LM_RETURN_IF(major < 1 || major > 3 || minor != 0, LM_UNSUPPORTED,
                  "%s: npy version %d.%d: expected 1.0, 2.0 or 3.0", file, major, minor);
-    size_t start = major == 1 ? 10 : 12, length = bytes[8] | (size_t)bytes[9] << 8;
+    size_t start = major == 1 ? V1_PREFIX : V2_PREFIX,
+           length = bytes[8] | (size_t)bytes[9] << 8;
     LM_RETURN_IF(size < start, LM_FORMAT, "%s: truncated npy header", file);
     if (major > 1) length |= (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
     LM_RETURN_IF(length > MAX_HEADER || length > size - start, LM_FORMAT,
@@ -201,14 +204,27 @@ static const char *describe(lm_dtype dtype) {
     return NULL;
 }
 
-/* Magic, version 1.0, length and dictionary, padded so that the data is aligned. */
-static void build_header(lm_str *out, const char *description, lm_shape shape) {
+/* The dictionary, padded so that the data is aligned. */
+static void build_dictionary(lm_str *out, const char *description, lm_shape shape) {
     lm_str_printf(out, "{'descr': '%s', 'fortran_order': False, 'shape': (", description);
     for (int i = 0; i < shape.rank; i++)
         lm_str_printf(out, "%s%" PRId64, i ? ", " : "", shape.dim[i]);
     lm_str_append(out, shape.rank == 1 ? ",), }" : "), }");
-    int used = MAGIC_BYTES + 4 + (int)out->length + 1;
+    int used = V1_PREFIX + (int)out->length + 1;
     lm_str_printf(out, "%*s\n", (DATA_ALIGN - used % DATA_ALIGN) % DATA_ALIGN, "");
+}
+
+static lm_status write_parts(const char *path, const lm_str *dictionary, const void *data,
+                             size_t bytes) {
+    lm_writer writer;
+    unsigned char prefix[V1_PREFIX + 1] = MAGIC "\x01"; /* version 1.0, then the length */
+    prefix[8] = (unsigned char)dictionary->length;
+    prefix[9] = (unsigned char)(dictionary->length >> 8);
+    LM_TRY(lm_writer_open(&writer, path));
+    lm_writer_put(&writer, prefix, V1_PREFIX);
+    lm_writer_put(&writer, dictionary->text, dictionary->length);
+    lm_writer_put(&writer, data, bytes);
+    return lm_writer_commit(&writer);
 }
 
 lm_status lm_npy_write(const char *path, lm_dtype dtype, lm_shape shape,
@@ -220,20 +236,10 @@ lm_status lm_npy_write(const char *path, lm_dtype dtype, lm_shape shape,
                  lm_dtype_name(dtype));
     LM_RETURN_IF(!lm_shape_bytes(shape, dtype, &bytes), LM_ARG,
                  "%s: shape %s cannot be written", path, lm_shape_text(shape, text));
-    lm_str header = LM_STR_INIT;
-    build_header(&header, description, shape);
-    lm_writer writer;
-    lm_status status = header.failed ? LM_NOMEM : lm_writer_open(&writer, path);
-    if (status == LM_OK) {
-        const unsigned char preamble[MAGIC_BYTES + 4] = MAGIC "\x01";
-        unsigned char length[2] = {(unsigned char)header.length,
-                                   (unsigned char)(header.length >> 8)};
-        lm_writer_put(&writer, preamble, MAGIC_BYTES + 2);
-        lm_writer_put(&writer, length, sizeof length);
-        lm_writer_put(&writer, header.text, header.length);
-        lm_writer_put(&writer, data, bytes);
-        status = lm_writer_commit(&writer);
-    }
-    lm_str_release(&header);
+    lm_str dictionary = LM_STR_INIT;
+    build_dictionary(&dictionary, description, shape);
+    lm_status status =
+        dictionary.failed ? LM_NOMEM : write_parts(path, &dictionary, data, bytes);
+    lm_str_release(&dictionary);
     return status;
 }

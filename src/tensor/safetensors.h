@@ -19,7 +19,7 @@ typedef struct lm_st_meta {
     const char *key, *value;
 } lm_st_meta;
 
-/* An opened file: its entries in the order of their data and its "__metadata__" strings. */
+/* An opened file: its entries in the order of their data, its "__metadata__" strings. */
 typedef struct lm_safetensors {
     lm_st_entry *entries;
     int n_entries;
