@@ -56,6 +56,10 @@ static lm_input_slot *slot_of_parent(const lm_program *parent, const lm_node *no
 
 static lm_status place_input(lm_program *program, int i) {
     lm_node *node = program->plan.inputs[i];
+    for (int other = 0; other < i; other++)
+        if (!strcmp(program->plan.inputs[other]->attr.name, node->attr.name))
+            return lm_fail(LM_ARG, "input '%s' has two shapes or types in one graph",
+                           node->attr.name);
     if (program->parent) {
         program->inputs[i] = slot_of_parent(program->parent, node);
         return program->inputs[i] ? LM_OK
