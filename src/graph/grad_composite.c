@@ -29,7 +29,7 @@ static lm_node *call_like(lm_graph *g, lm_composite composite, const lm_node *li
     return lm_call(g, composite, src, n_src, &attr);
 }
 
-/* ---- group normalisation ----------------------------------------------------------
+/* ---- group normalisation ----
  * xhat = (x - mean) * rstd, z = xhat * gamma + beta, y = act(z). Everything that varies
  * by channel only is computed small, in [N,..,C] with the positions' axes 1, so that x
  * enters one multiply-add: the big expression is one elementwise cluster. */
@@ -136,7 +136,7 @@ static void grad_norm_act(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
     d[3] = to_affine(g, dz, beta);
 }
 
-/* ---- softmax and attention -------------------------------------------------------- */
+/* ---- softmax and attention ---- */
 
 static void grad_softmax(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
     d[0] = call_like(g, LM_COMP_SOFTMAX_GRAD, y, 2, (lm_node *[]){y, ct});
@@ -158,7 +158,7 @@ static void grad_attention(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
         d[i] = lm_reshape(g, lm_slice_axis(g, packed, 0, i, i + 1), q->shape);
 }
 
-/* ---- the table -------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 static const lm_grad_rule rules[LM_COMP_COUNT] = {
     [LM_COMP_GROUP_STATS] = grad_group_stats,
