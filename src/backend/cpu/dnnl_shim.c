@@ -55,8 +55,7 @@ void lm_dnnl_release(lm_dnnl *dnnl) {
     *dnnl = (lm_dnnl){0};
 }
 
-/* ---- layouts -------------------------------------------------------------------------
- */
+/* ---- layouts ---------------------------------------------------------------------- */
 
 lm_status lm_layout_init(lm_layout *layout, int rank, const int64_t *dim,
                          const int64_t *stride) {
@@ -106,8 +105,7 @@ static lm_status copy_layout(lm_layout *to, layout_ref from) {
     return LM_OK;
 }
 
-/* ---- operations ----------------------------------------------------------------------
- */
+/* ---- operations ------------------------------------------------------------------- */
 
 /* Scratch memory always comes from the caller: the library's own is one buffer per
  * thread, which makes operations depend on the thread that made them. */
@@ -180,8 +178,7 @@ lm_status lm_dnnl_op_run(const lm_dnnl *dnnl, lm_dnnl_op *op, void *const *data,
     return check(dnnl_stream_wait(dnnl->stream), "wait");
 }
 
-/* ---- convolution ---------------------------------------------------------------------
- */
+/* ---- convolution ------------------------------------------------------------------ */
 
 enum { SRC, WEIGHTS, DST, BIAS };
 
@@ -331,8 +328,7 @@ done:
     return status;
 }
 
-/* ---- matrix product, reorder ---------------------------------------------------------
- */
+/* ---- matrix product, reorder ------------------------------------------------------ */
 
 static lm_status init_matrix(lm_layout *layout, int64_t batch, int64_t rows, int64_t cols,
                              bool transposed) {

@@ -1,0 +1,204 @@
+/* Convolutions and matrix products. */
+#include "base/mem.h"
+#include "rig.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct conv_case {
+    int64_t n, h, w, in, out, kernel[2];
+    int stride[2], dilation, lo[2], hi[2], groups;
+} conv_case;
+
+/* clang-format off */
+static const conv_case convs[] = {
+    /* n   h   w  in out  kernel  stride  dil  lo      hi     groups */
+    {1,  1,  1,  1,  1, {1, 1}, {1, 1}, 1, {0, 0}, {0, 0}, 1},
+    {2,  5,  7,  1, 16, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 1},
+    {2,  5,  7, 16,  1, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 1},
+    {3, 11,  6,  3, 33, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 1},
+    {2,  9,  9, 33,  3, {3, 3}, {2, 2}, 1, {1, 1}, {1, 1}, 1},
+    {2,  8,  8, 64, 64, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 1},
+    {1,  8,  8, 64, 33, {1, 1}, {1, 1}, 1, {0, 0}, {0, 0}, 1},
+    {2,  7,  5, 16, 64, {1, 1}, {2, 2}, 1, {0, 0}, {0, 0}, 1},
+    {2,  8, 12, 16, 33, {4, 4}, {2, 2}, 1, {1, 1}, {1, 1}, 1},
+    {1, 13, 11,  3, 16, {3, 3}, {1, 1}, 2, {2, 2}, {2, 2}, 1},
+    {1, 13, 11, 16, 16, {3, 3}, {1, 1}, 2, {1, 0}, {2, 1}, 1},
+    {2,  9,  8, 33, 16, {3, 3}, {2, 2}, 1, {0, 0}, {1, 1}, 1},
+    {2,  7,  7, 16, 64, {3, 3}, {1, 1}, 1, {0, 2}, {1, 0}, 1},
+    {2, 10,  9, 16, 33, {5, 3}, {2, 1}, 1, {2, 0}, {1, 2}, 1},
+    {2,  6,  6,  6, 10, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 2},
+    {2,  6,  7, 33, 33, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 33},
+    {1,  6,  7, 16, 32, {3, 3}, {2, 2}, 1, {1, 1}, {1, 1}, 16},
+    {1,  8,  8, 16, 16, {3, 3}, {1, 1}, 2, {2, 2}, {2, 2}, 4},
+    {1,  4,  4,  3,  3, {3, 3}, {1, 1}, 1, {3, 3}, {3, 3}, 1}, /* more than the kernel */
+    {2,  7,  7,128,128, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 1},
+};
+/* clang-format on */
+enum { N_CONVS = sizeof convs / sizeof *convs };
+
+static lm_conv_attr attr_of(const conv_case *c) {
+    lm_conv_attr attr = {.groups = c->groups};
+    for (int i = 0; i < 2; i++) {
+        attr.stride[i] = c->stride[i];
+        attr.dilation[i] = c->dilation;
+        attr.pad_lo[i] = c->lo[i];
+        attr.pad_hi[i] = c->hi[i];
+    }
+    return attr;
+}
+
+static int64_t extent(const conv_case *c, int axis, int64_t size) {
+    int64_t span = (c->kernel[axis] - 1) * c->dilation + 1;
+    return (size + c->lo[axis] + c->hi[axis] - span) / c->stride[axis] + 1;
+}
+
+static lm_shape shape_of(const conv_case *c, char what) {
+    if (what == 'x') return LM_SHAPE(c->n, c->h, c->w, c->in);
+    if (what == 'w')
+        return LM_SHAPE(c->out, c->kernel[0], c->kernel[1], c->in / c->groups);
+    return LM_SHAPE(c->n, extent(c, 0, c->h), extent(c, 1, c->w), c->out);
+}
+
+static void test_conv(void **state) {
+    rig *r = *state;
+    for (int i = 0; i < 2 * N_CONVS; i++) {
+        const conv_case *c = &convs[i / 2];
+        lm_conv_attr attr = attr_of(c);
+        lm_node *x = rig_input(r, shape_of(c, 'x')), *w = rig_input(r, shape_of(c, 'w'));
+        lm_node *bias = i % 2 ? rig_input(r, LM_SHAPE(c->out)) : NULL;
+        rig_check(r, lm_conv(r->graph, x, w, bias, &attr), 1e-12);
+        rig_clear(r);
+    }
+}
+
+static void test_conv_dgrad(void **state) {
+    rig *r = *state;
+    for (int i = 0; i < N_CONVS; i++) {
+        lm_conv_attr attr = attr_of(&convs[i]);
+        attr.size[0] = (int32_t)convs[i].h;
+        attr.size[1] = (int32_t)convs[i].w;
+        lm_node *y = rig_input(r, shape_of(&convs[i], 'y'));
+        lm_node *w = rig_input(r, shape_of(&convs[i], 'w'));
+        rig_check(r, lm_conv_dgrad(r->graph, y, w, &attr), 1e-12);
+        rig_clear(r);
+    }
+}
+
+static void test_conv_wgrad(void **state) {
+    rig *r = *state;
+    for (int i = 0; i < N_CONVS; i++) {
+        lm_conv_attr attr = attr_of(&convs[i]);
+        attr.size[0] = (int32_t)convs[i].kernel[0];
+        attr.size[1] = (int32_t)convs[i].kernel[1];
+        lm_node *x = rig_input(r, shape_of(&convs[i], 'x'));
+        lm_node *y = rig_input(r, shape_of(&convs[i], 'y'));
+        rig_check(r, lm_conv_wgrad(r->graph, x, y, &attr), 1e-12);
+        rig_clear(r);
+    }
+}
+
+/* ---- packed weights ------------------------------------------------------------------
+ */
+
+/* y for constant weights over an input of ones, through one kernel that is kept. */
+typedef struct packed {
+    lm_kernel kernel;
+    float x[8 * 8 * 16], w[16 * 3 * 3 * 16], y[8 * 8 * 16];
+    void *workspace;
+} packed;
+
+static void run_packed(packed *p, float weight, uint64_t version) {
+    for (size_t i = 0; i < sizeof p->w / sizeof *p->w; i++) p->w[i] = weight;
+    const void *in[] = {p->x, p->w};
+    void *out[] = {p->y};
+    uint64_t versions[] = {0, version};
+    lm_kernel_args args = {in, versions, out, p->workspace};
+    CHECK_OK(p->kernel.run(&p->kernel, &args));
+}
+
+static void check_packed(rig *r, lm_node *node) {
+    packed *p = lm_alloc_aligned(sizeof *p);
+    assert_non_null(p);
+    for (size_t i = 0; i < sizeof p->x / sizeof *p->x; i++) p->x[i] = 1;
+    lm_step step = {&node, 1, node->src, 2, &node, 1, false, {0, {0}}};
+    CHECK_OK(lm_graph_status(r->graph));
+    CHECK_OK(r->cpu->lower(r->cpu, &step, &p->kernel));
+    p->workspace = lm_alloc_aligned(p->kernel.workspace);
+    assert_non_null(p->workspace);
+    static const struct {
+        float weight;
+        uint64_t version;
+        float seen;
+    } runs[] = {
+        {1, 7, 1},            /* first sight */
+        {2, 7, 1},            /* same version: the copy counts */
+        {2, 8, 2},            /* written since */
+        {3, 7, 3},            /* any other version will do */
+        {4, 0, 4},            /* changes at every run */
+        {5, 0, 5}, {6, 7, 6}, /* and a version seen before that is seen anew */
+    };
+    bool packs = false;
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        run_packed(p, runs[i].weight, runs[i].version);
+        float y = p->y[(3 * 8 + 3) * 16 + 5] / (9 * 16);
+        packs |= i == 1 && y == runs[i].seen;
+        assert_true(y == runs[i].seen || (!packs && y == runs[i].weight));
+    }
+    p->kernel.release(&p->kernel);
+    lm_free_aligned(p->workspace);
+    lm_free_aligned(p);
+}
+
+static void test_weights_are_packed_when_written(void **state) {
+    rig *r = *state;
+    lm_conv_attr attr = {.pad_lo = {1, 1}, .pad_hi = {1, 1}, .size = {0, 0}};
+    lm_node *x = lm_input(r->graph, "x", LM_F32, LM_SHAPE(1, 8, 8, 16));
+    lm_node *w = lm_input(r->graph, "w", LM_F32, LM_SHAPE(16, 3, 3, 16));
+    check_packed(r, lm_conv(r->graph, x, w, NULL, &attr));
+    attr.size[0] = attr.size[1] = 8;
+    check_packed(r, lm_conv_dgrad(r->graph, x, w, &attr));
+}
+
+/* ---- matrix products ------------------------------------------------------------------
+ */
+
+static void test_matmul(void **state) {
+    static const int64_t shapes[][4] = {/* batch, m, n, k */
+                                        {1, 1, 1, 1},    {1, 1, 7, 5},    {1, 7, 1, 5},
+                                        {1, 5, 7, 1},    {1, 64, 33, 17}, {3, 5, 7, 11},
+                                        {2, 1, 1, 13},   {4, 16, 16, 16}, {2, 49, 64, 49},
+                                        {1, 3, 128, 65}, {5, 1, 9, 1}};
+    rig *r = *state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes * 8; i++) {
+        const int64_t *s = shapes[i / 8];
+        bool ta = i & 1, tb = i & 2;
+        lm_shape a = LM_SHAPE(s[0], ta ? s[3] : s[1], ta ? s[1] : s[3]);
+        lm_shape b = LM_SHAPE(s[0], tb ? s[2] : s[3], tb ? s[3] : s[2]);
+        if (s[0] == 1) { /* plain matrices */
+            a = LM_SHAPE(a.dim[1], a.dim[2]);
+            b = LM_SHAPE(b.dim[1], b.dim[2]);
+        }
+        lm_node *bias = i & 4 ? rig_input(r, LM_SHAPE(s[2])) : NULL;
+        lm_node *na = rig_input(r, a), *nb = rig_input(r, b);
+        rig_check(r, lm_matmul_bias(r->graph, na, nb, bias, ta, tb), 1e-12);
+        rig_clear(r);
+    }
+}
+
+static void test_matmul_of_two_batch_axes(void **state) {
+    rig *r = *state;
+    lm_node *a = rig_input(r, LM_SHAPE(2, 3, 5, 7)),
+            *b = rig_input(r, LM_SHAPE(2, 3, 7, 4));
+    rig_check(r, lm_matmul(r->graph, a, b, false, false), 1e-12);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(test_conv),       RIG_TEST(test_conv_dgrad),
+        RIG_TEST(test_conv_wgrad), RIG_TEST(test_weights_are_packed_when_written),
+        RIG_TEST(test_matmul),     RIG_TEST(test_matmul_of_two_batch_axes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
