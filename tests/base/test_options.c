@@ -106,6 +106,9 @@ static void test_refused(void **state) {
          "mult 1,,2: expected 1 to 16 whole numbers from 1 to 64 with commas between"},
         {"", "mult", "1,65",
          "mult 1,65: expected 1 to 16 whole numbers from 1 to 64 with commas between"},
+        {"", "mult", "0000000000000000000000000000000000000001",
+         "mult 0000000000000000000000000000000000000001: expected 1 to 16 whole numbers "
+         "from 1 to 64 with commas between"},
         {"", "mult", "",
          "mult \"\": expected 1 to 16 whole numbers from 1 to 64 with commas between"},
         {"", "mult", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1",

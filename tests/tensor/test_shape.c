@@ -233,6 +233,7 @@ static void test_truncation_and_saturation(void **state) {
     check_whole(255.99, 255, 255, 255, 255);
     check_whole(256, 256, 256, 256, 255);
     check_whole(3e9, 3000000000, INT32_MAX, 3000000000u, 255);
+    check_whole(-3e12, -3000000000000, INT32_MIN, 0, 0);
     check_whole(1e30, INT64_MAX, INT32_MAX, UINT32_MAX, 255);
     check_whole(-1e30, INT64_MIN, INT32_MIN, 0, 0);
     check_whole(INFINITY, INT64_MAX, INT32_MAX, UINT32_MAX, 255);
