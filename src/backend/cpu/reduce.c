@@ -7,8 +7,8 @@
 /* ---- reduce_sum ------------------------------------------------------------------- */
 
 enum {
-    ROW_PIECE = 8192,   /* elements of one row that are added in f32 */
-    COLUMN_PIECE = 256, /* rows that are added in f32 */
+    ROW_PIECE = 1024,   /* elements of one row that are added in f32 */
+    COLUMN_PIECE = 128, /* rows that are added in f32 */
     COLUMNS = 512       /* columns of one task */
 };
 
