@@ -10,7 +10,7 @@
 lm_status lm_grad(lm_graph *g, lm_node *y, lm_node *seed, int count, lm_node *const *wrt,
                   lm_node **out);
 
-/* The same for several ys with a seed each. */
+/* The same for several ys with a seed each (NULL: ones for all). */
 lm_status lm_grad_many(lm_graph *g, int n_y, lm_node *const *y, lm_node *const *seed,
                        int count, lm_node *const *wrt, lm_node **out);
 

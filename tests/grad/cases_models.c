@@ -61,11 +61,85 @@ static lm_node *build_sliced_score(gc *t, const gc_case *c) {
     return lm_add(g, dot_rows(g, v, slope), lm_scale(g, lm_square(g, along), 0.5));
 }
 
+/* ---- random graphs: values of many consumers, sums of many terms ---- */
+
+#define SQUARE LM_SHAPE(3, 3)
+
+static lm_node *op_add(lm_graph *g, lm_node *a, lm_node *b) {
+    return lm_add(g, a, b);
+}
+
+static lm_node *op_mul(lm_graph *g, lm_node *a, lm_node *b) {
+    return lm_mul(g, a, lm_sigmoid(g, b));
+}
+
+static lm_node *op_tanh(lm_graph *g, lm_node *a, lm_node *b) {
+    return lm_tanh(g, lm_sub(g, a, b));
+}
+
+static lm_node *op_matmul(lm_graph *g, lm_node *a, lm_node *b) {
+    return lm_matmul(g, a, lm_scale(g, b, 0.5), true, false);
+}
+
+static lm_node *op_softmax(lm_graph *g, lm_node *a, lm_node *b) {
+    return lm_mul(g, b, lm_softmax(g, a));
+}
+
+static lm_node *op_norm(lm_graph *g, lm_node *a, lm_node *b) {
+    lm_node *gamma = lm_reshape(g, lm_slice_axis(g, b, 0, 1, 2), LM_SHAPE(3));
+    return lm_group_norm(g, a, gamma, b, 1, 0.1, true);
+}
+
+static lm_node *op_mean(lm_graph *g, lm_node *a, lm_node *b) {
+    return lm_sub(g, a, lm_mean(g, b, 1u << 0, true));
+}
+
+static lm_node *op_join(lm_graph *g, lm_node *a, lm_node *b) {
+    lm_node *part[2] = {lm_slice_axis(g, a, 1, 1, 3), lm_slice_axis(g, b, 1, 0, 1)};
+    return lm_concat(g, part, 2, 1);
+}
+
+static lm_node *(*const random_ops[])(lm_graph *g, lm_node *a, lm_node *b) = {
+    op_add, op_mul, op_tanh, op_matmul, op_softmax, op_norm, op_mean, op_join};
+
+enum { RANDOM_STEPS = 14, RANDOM_OPS = sizeof random_ops / sizeof *random_ops };
+
+static lm_node *build_random(gc *t, const gc_case *c) {
+    lm_node *value[2 + RANDOM_STEPS];
+    t->rng.stream = 500 + (uint32_t)c->i[0];
+    for (uint32_t n = 0; n < 2; n++) value[n] = gc_float(t, SQUARE, -1, 1);
+    for (uint32_t n = 2; n < 2 + RANDOM_STEPS; n++) {
+        lm_node *a = value[lm_rng_below(&t->rng, n)];
+        lm_node *b = value[lm_rng_below(&t->rng, n)];
+        value[n] = random_ops[lm_rng_below(&t->rng, RANDOM_OPS)](t->graph, a, b);
+    }
+    lm_node *sum = lm_mul(t->graph, value[0], value[1]);
+    for (int n = 2; n < 2 + RANDOM_STEPS; n++) sum = lm_add(t->graph, sum, value[n]);
+    return sum;
+}
+
+#define RANDOM(n)                                                                        \
+    .table = GC_MODEL, .name = "random graph " #n, .build = build_random, .i = {n}
+
+/* ---- the table ---- */
+
 const gc_case gc_cases_models[] = {
     {.table = GC_MODEL, .name = "gradient penalty", .build = build_wgan_gp},
     {.table = GC_MODEL,
      .name = "gradient penalty with group norm and attention",
      .build = build_normed_critic},
     {.table = GC_MODEL, .name = "sliced score matching", .build = build_sliced_score},
+    {RANDOM(1)},
+    {RANDOM(2)},
+    {RANDOM(3)},
+    {RANDOM(4)},
+    {RANDOM(5)},
+    {RANDOM(6)},
+    {RANDOM(7)},
+    {RANDOM(8)},
+    {RANDOM(9)},
+    {RANDOM(10)},
+    {RANDOM(11)},
+    {RANDOM(12)},
     {.build = NULL},
 };

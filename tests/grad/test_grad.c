@@ -183,7 +183,8 @@ static lm_status differentiate_twice(void) {
     LM_TRY(lm_graph_new(&g));
     lm_scope_push(g, "net");
     lm_node *x = lm_input(g, "x", LM_F32, LM_SHAPE(2, 3, 4)), *dx = NULL, *ddx = NULL;
-    lm_node *y = lm_square(g, lm_softmax(g, x));
+    lm_node *gamma = lm_input(g, "gamma", LM_F32, LM_SHAPE(4));
+    lm_node *y = lm_softmax(g, lm_group_norm(g, x, gamma, gamma, 2, 1e-5, true));
     lm_scope_pop(g);
     lm_status status = lm_graph_status(g);
     if (status == LM_OK) status = lm_grad(g, y, NULL, 1, &x, &dx);
