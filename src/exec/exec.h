@@ -32,15 +32,19 @@ typedef struct lm_compile_options {
     bool check;      /* verify between passes and check the plan (debug: always) */
 } lm_compile_options;
 
-/* Compiles what the graph's roots need. The graph may be freed afterwards. options may
- * be NULL. Variables must have been added and be large enough. */
+/* Compiles what the graph's roots need. The graph stays as it is and may be freed
+ * afterwards. options may be NULL. Variables must have been added and be large enough.
+ * All values of a run come from the variables as they were before it: p := q and q := p
+ * in one graph exchange the two. Only an output that is a variable's slice itself shows
+ * what the variable holds after the run. */
 lm_status lm_compile(lm_engine *engine, lm_graph *graph,
                      const lm_compile_options *options, lm_program **program);
 void lm_program_free(lm_program *program);
 
-/* Inputs keep their content between runs. count must be the input's element count.
- * An input that the graph does not need is accepted and ignored: give known names to
- * lm_program_has_input to tell. */
+/* Inputs keep their content between runs; a run fails while one was never set. count must
+ * be the input's element count. An input that the compiled graph has but its roots do not
+ * need is accepted and ignored (lm_program_has_input tells); a name that it does not have
+ * is LM_NOT_FOUND. */
 lm_status lm_program_set(lm_program *program, const char *input, lm_dtype dtype,
                          const void *from, int64_t count);
 bool lm_program_has_input(const lm_program *program, const char *input);
@@ -52,14 +56,17 @@ lm_status lm_program_output_shape(const lm_program *program, const char *output,
                                   lm_shape *shape);
 double lm_program_scalar(lm_program *program, const char *output); /* NaN if absent */
 
-/* Runs step by step without the assigns, looking at every float result. *found false:
- * all finite. Else `text` describes the first bad one ("conv f32[..] at unet.in: 3 of 100
- * values are not finite"). */
+/* Runs step by step, unfused and without the assigns, looking at every float value that
+ * is read or made. *found false: all finite. Else the first bad one is described at the
+ * end of `text` ("conv f32[..] at unet.in: 3 of 100 values are not finite"). Variables
+ * and inputs stay as they are; results of an earlier run are lost. */
 lm_status lm_program_find_nonfinite(lm_program *program, bool *found, lm_str *text);
 
 typedef struct lm_program_stats {
     int n_nodes, n_steps, n_clusters;
-    int64_t arena_bytes, workspace_bytes, constant_bytes;
+    int64_t arena_bytes;     /* workspaces included */
+    int64_t workspace_bytes; /* the largest of a step */
+    int64_t constant_bytes;
     double compile_seconds;
     double flops, bytes; /* of one run, estimated */
 } lm_program_stats;
@@ -72,7 +79,8 @@ typedef struct lm_profile_row {
     int64_t runs;
     double seconds, flops, bytes; /* sums over runs */
 } lm_profile_row;
-/* A row per step in order of execution; lm_free'd by the caller. */
+/* A row per step that has something to run, in order of execution; lm_free'd by the
+ * caller. */
 lm_status lm_program_get_profile(const lm_program *program, lm_profile_row **rows,
                                  int *count);
 /* The schedule with places and kernels, a line per step. */
