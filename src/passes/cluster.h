@@ -1,0 +1,42 @@
+/* Clusters while they are made. Private to the room.
+ *
+ * Members are the nodes that a cluster computes on purpose: EW, PHILOX and closing
+ * REDUCE_SUM. What costs nothing is taken along wherever it is read: uniform CONSTs,
+ * IOTAs, BROADCASTs of something in memory, and RESHAPEs between members. */
+#ifndef LIMN_PASSES_CLUSTER_H
+#define LIMN_PASSES_CLUSTER_H
+
+#include "passes/group.h"
+
+/* Inputs and outputs each want a register for their address or a staging tile; past some
+ * sixty instructions, a longer program saves nothing more. */
+enum { LM_CLUSTER_MEMBERS = 64, LM_CLUSTER_IN = 16, LM_CLUSTER_OUT = 8 };
+
+typedef struct lm_cluster {
+    lm_node **members; /* ids ascending */
+    int n_members;
+    lm_node *in[LM_CLUSTER_IN];
+    int n_in;
+    lm_shape space;
+    int64_t form[3]; /* outer, reduced, inner of the closing sums; zeros: none */
+} lm_cluster;
+
+bool lm_may_be_member(const lm_node *node);
+/* A source that a member computes along the way, without reading it from memory. */
+bool lm_is_inline(const lm_node *node);
+const lm_node *lm_skip_reshapes(const lm_node *node);
+bool lm_cluster_has(const lm_cluster *cluster, const lm_node *node);
+
+/* Finds inputs, space and form of a set of members; false when no cluster can hold them:
+ * too many inputs, no common space, unlike sums, or a member reads another's value in a
+ * way that needs all of it. */
+bool lm_cluster_describe(lm_cluster *cluster);
+
+/* Makes the step. wanted(user, m): something outside reads member m. */
+lm_status lm_cluster_step(const lm_cluster *cluster, lm_arena *arena,
+                          bool (*wanted)(void *user, const lm_node *member), void *user,
+                          lm_step *step);
+/* The step of a BROADCAST or IOTA that is wanted in memory. */
+lm_status lm_inline_step(lm_node *node, lm_arena *arena, lm_step *step);
+
+#endif
