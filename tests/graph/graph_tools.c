@@ -65,6 +65,8 @@ void build_net(lm_graph *g) {
     y = lm_add(g, y, lm_const_data(g, LM_F32, LM_SHAPE(4), table));
     y = lm_maxpool(g, y, &(lm_pool_attr){.window = {2, 2}, .stride = {2, 2}});
     y = lm_axismap(g, y, 1, lm_sparse_intern(g, &resize));
+    y = lm_axismap(g, y, 1, lm_sparse_transpose(g, &resize));
+    y = lm_axismap(g, y, 1, lm_sparse_intern(g, &resize));
     y = lm_reshape(g, y, LM_SHAPE(2, 6, 4));
     y = lm_attention(g, y, y, y, 0.5);
     lm_scope_pop(g);
