@@ -74,7 +74,7 @@ refuses 1 "mnist" "set that is not there" train ddpm --data mnist --steps 1
 refuses 1 "nowhere" "run that is not there" sample nowhere
 refuses 1 "nowhere" "file that is not there" info nowhere.safetensors
 refuses 1 "/proc/x" "folder that cannot be made" \
-    train ddpm --data builtin:digits --steps 1 $small --out /proc/x
+    train ddpm --data builtin:digits --preset tiny --steps 1 $small --out /proc/x
 
 # ---- data files
 printf '\0\0\010\003\0\0\0\012\0\0\0\034\0\0\0\034abc' >short-idx3-ubyte
