@@ -45,7 +45,7 @@ static lm_sparse *find_or_add(lm_graph *g, const lm_sparse *want) {
 const lm_sparse *lm_sparse_intern(lm_graph *g, const lm_sparse *m) {
     if (!m || g->status != LM_OK) return NULL;
     for (int i = 0; i < g->n_matrices; i++)
-        if (g->matrices[i] == m) return m;
+        if (g->matrices[i] == m) return g->matrices[i];
     lm_status status = check_sparse(m);
     if (status != LM_OK) return (void *)lm_graph_fail(g, status, "%s", lm_message());
     lm_sparse want = {.rows = m->rows, .cols = m->cols, .nnz = m->nnz};

@@ -63,7 +63,8 @@ static const infer_case leaves[] = {
         "param: offset -1 is negative")
     BAD(PARAM, LM_ARG, NO_SRC, LIST(.param = {.var = 1}), "f32[2]",
         "param: no variable has number 1")
-    BAD(PARAM, LM_SHAPE, NO_SRC, NO_ATTR, "f32[2,0]", "param: axis 1 would have 0 elements")
+    BAD(PARAM, LM_SHAPE, NO_SRC, NO_ATTR, "f32[2,0]",
+        "param: axis 1 would have 0 elements")
     BAD(PARAM, LM_SHAPE, NO_SRC, NO_ATTR, "f32[2000000000,2000000000]",
         "param: more than 2^44 elements")
     BAD(PARAM, LM_SHAPE, NO_SRC, NO_ATTR, "f32[5000000000]",
@@ -78,7 +79,8 @@ static const infer_case leaves[] = {
     GOOD(CONST, NO_SRC, LIST(.constant = {0, table}), "f32[2,3]", "f32[2,3]")
     BAD(CONST, LM_DTYPE, NO_SRC, NO_ATTR, "i64[2]", "const: i64 is not a type of graphs")
     GOOD(IOTA, NO_SRC, AXIS(1), "i32[2,3]", "i32[2,3]")
-    BAD(IOTA, LM_SHAPE, NO_SRC, AXIS(2), "f32[2,3]", "iota: axis 2 of rank 2 does not exist")
+    BAD(IOTA, LM_SHAPE, NO_SRC, AXIS(2), "f32[2,3]",
+        "iota: axis 2 of rank 2 does not exist")
     BAD(IOTA, LM_DTYPE, NO_SRC, AXIS(0), "u8[2]", "iota: u8, expected f32 or i32")
     GOOD(PHILOX, LIST("u32[4]"), LIST(.stream = 9), "f32[2,3]", "u32[2,3]")
     BAD(PHILOX, LM_SHAPE, LIST("u32[2]"), NO_ATTR, "u32[2]",
@@ -200,7 +202,8 @@ static const infer_case reductions[] = {
 
 static const infer_case products[] = {
     GOOD(MATMUL, LIST("f32[5,2,3]", "f32[5,3,7]"), NO_ATTR, "", "f32[5,2,7]")
-    GOOD(MATMUL, LIST("f32[3,2]", "f32[7,3]", "f32[7]"), LIST(.matmul = {1, 1}), "", "f32[2,7]")
+    GOOD(MATMUL, LIST("f32[3,2]", "f32[7,3]", "f32[7]"), LIST(.matmul = {1, 1}), "",
+        "f32[2,7]")
     BAD(MATMUL, LM_SHAPE, LIST("f32[2,3]", "f32[7,3]"), NO_ATTR, "",
         "matmul: a has inner size 3, b has 7 (a f32[2,3], b f32[7,3])")
     BAD(MATMUL, LM_SHAPE, LIST("f32[2,3]", "f32[3,7]"), LIST(.matmul = {1, 0}), "",
@@ -234,37 +237,46 @@ static const infer_case products[] = {
         "conv: ranks must be 4 (x f32[5,5,3], w f32[4,3,3,3])")
     BAD(CONV, LM_ARG, LIST("f32[1,5,5,3]", "f32[4,3,3,3]"), CONV(.groups = 1), "",
         "conv: stride and dilation must be at least 1 (x f32[1,5,5,3], w f32[4,3,3,3])")
-    BAD(CONV, LM_ARG, LIST("f32[1,5,5,3]", "f32[4,3,3,3]"), CONV(GEOM, .pad_hi = {0, -1}), "",
+    BAD(CONV, LM_ARG, LIST("f32[1,5,5,3]", "f32[4,3,3,3]"), CONV(GEOM, .pad_hi = {0, -1}),
+        "",
         "conv: negative padding (x f32[1,5,5,3], w f32[4,3,3,3])")
     GOOD(CONV_DGRAD, LIST("f32[2,4,4,4]", "f32[4,3,2,3]"),
          CONV(.stride = {2, 2}, .dilation = {1, 1}, .groups = 2, .size = {10, 8}), "",
          "f32[2,10,8,6]")
-    BAD(CONV_DGRAD, LM_SHAPE, LIST("f32[2,4,4,4]", "f32[4,3,3,3]"), CONV(GEOM, .size = {6, 7}),
+    BAD(CONV_DGRAD, LM_SHAPE, LIST("f32[2,4,4,4]", "f32[4,3,3,3]"),
+        CONV(GEOM, .size = {6, 7}),
         "", "conv_dgrad: y has 4 on axis 2, a conv of 7 by 3 would give 5 "
         "(y f32[2,4,4,4], w f32[4,3,3,3])")
-    BAD(CONV_DGRAD, LM_SHAPE, LIST("f32[2,4,4,5]", "f32[4,3,3,3]"), CONV(GEOM, .size = {6, 6}),
+    BAD(CONV_DGRAD, LM_SHAPE, LIST("f32[2,4,4,5]", "f32[4,3,3,3]"),
+        CONV(GEOM, .size = {6, 6}),
         "", "conv_dgrad: y has 5 channels, w gives 4 (y f32[2,4,4,5], w f32[4,3,3,3])")
     BAD(CONV_DGRAD, LM_ARG, LIST("f32[2,4,4,4]", "f32[4,3,3,3]"), CONV(GEOM), "",
         "conv_dgrad: size is 0 (y f32[2,4,4,4], w f32[4,3,3,3])")
     GOOD(CONV_WGRAD, LIST("f32[2,9,8,6]", "f32[2,3,2,4]"),
          CONV(.stride = {2, 3}, .dilation = {2, 4}, .groups = 2, .size = {3, 2}), "",
          "f32[4,3,2,3]")
-    BAD(CONV_WGRAD, LM_SHAPE, LIST("f32[2,9,8,6]", "f32[3,7,6,4]"), CONV(GEOM, .size = {3, 3}),
+    BAD(CONV_WGRAD, LM_SHAPE, LIST("f32[2,9,8,6]", "f32[3,7,6,4]"),
+        CONV(GEOM, .size = {3, 3}),
         "", "conv_wgrad: x and y differ in batch size (x f32[2,9,8,6], y f32[3,7,6,4])")
-    BAD(CONV_WGRAD, LM_SHAPE, LIST("f32[2,9,8,6]", "f32[2,7,6,4]"), CONV(GEOM, .size = {2, 3}),
+    BAD(CONV_WGRAD, LM_SHAPE, LIST("f32[2,9,8,6]", "f32[2,7,6,4]"),
+        CONV(GEOM, .size = {2, 3}),
         "", "conv_wgrad: y has 7 on axis 1, a conv of 9 by 2 would give 8 "
         "(x f32[2,9,8,6], y f32[2,7,6,4])")
     GOOD(POOL_ARGMAX, LIST("f32[2,7,5,3]"),
          POOL(.window = {3, 2}, .stride = {2, 1}, .pad_lo = {1, 0}, .pad_hi = {1, 1}), "",
          "u8[2,4,5,3]")
-    GOOD(POOL_ARGMAX, LIST("f32[1,15,17,1]"), POOL(.window = {15, 17}, .stride = {1, 1}), "",
+    GOOD(POOL_ARGMAX, LIST("f32[1,15,17,1]"), POOL(.window = {15, 17}, .stride = {1, 1}),
+        "",
          "u8[1,1,1,1]")
-    BAD(POOL_ARGMAX, LM_ARG, LIST("f32[1,16,16,1]"), POOL(.window = {16, 16}, .stride = {1, 1}),
-        "", "pool_argmax: a window of 16 by 16 has more than 255 positions (x f32[1,16,16,1])")
+    BAD(POOL_ARGMAX, LM_ARG, LIST("f32[1,16,16,1]"),
+        POOL(.window = {16, 16}, .stride = {1, 1}),
+        "", "pool_argmax: a window of 16 by 16 has more than 255 positions "
+        "(x f32[1,16,16,1])")
     BAD(POOL_ARGMAX, LM_ARG, LIST("f32[1,4,4,1]"),
         POOL(.window = {2, 2}, .stride = {2, 2}, .pad_lo = {2, 0}), "",
         "pool_argmax: padding must be smaller than the window (x f32[1,4,4,1])")
-    BAD(POOL_ARGMAX, LM_SHAPE, LIST("f32[1,4,1,1]"), POOL(.window = {2, 2}, .stride = {2, 2}),
+    BAD(POOL_ARGMAX, LM_SHAPE, LIST("f32[1,4,1,1]"),
+        POOL(.window = {2, 2}, .stride = {2, 2}),
         "", "pool_argmax: the window is larger than the padded x (x f32[1,4,1,1])")
     GOOD(POOL_GATHER, LIST("f32[2,4,6,3]", "u8[2,2,3,3]"),
          POOL(.window = {2, 2}, .stride = {2, 2}), "", "f32[2,2,3,3]")
@@ -292,14 +304,18 @@ static const infer_case calls[] = {
         "group_stats: 2 sources, expected 1 (x f32[2,6], f32[2,6])")
     BAD(CALL, LM_ARG, LIST("f32[2]"), LIST(.call = {.composite = 99}), "",
         "call: no composite 99 (f32[2])")
-    GOOD(CALL, LIST("f32[2,5,6]", "f32[2,3,2]", "f32[6]", "f32[2,6]"), CALL(NORM_ACT, .i = {1}),
+    GOOD(CALL, LIST("f32[2,5,6]", "f32[2,3,2]", "f32[6]", "f32[2,6]"),
+        CALL(NORM_ACT, .i = {1}),
          "", "f32[2,5,6]")
-    GOOD(CALL, LIST("f32[2,6]", "f32[2,1,2]", "f32[2,6]", "f32[6]"), CALL(NORM_ACT), "",
+    GOOD(CALL, LIST("f32[2,6]", "f32[2,1,2]", "f32[2,6]", "f32[6]"),
+        CALL(NORM_ACT, .i = {0}), "",
          "f32[2,6]")
-    BAD(CALL, LM_SHAPE, LIST("f32[2,5,6]", "f32[2,4,2]", "f32[6]", "f32[6]"), CALL(NORM_ACT), "",
+    BAD(CALL, LM_SHAPE, LIST("f32[2,5,6]", "f32[2,4,2]", "f32[6]", "f32[6]"),
+        CALL(NORM_ACT, .i = {0}), "",
         "norm_act: stats must be [2,G,2], G dividing 6 channels "
         "(x f32[2,5,6], stats f32[2,4,2], gamma f32[6], beta f32[6])")
-    BAD(CALL, LM_SHAPE, LIST("f32[2,5,6]", "f32[2,3,2]", "f32[6]", "f32[5]"), CALL(NORM_ACT), "",
+    BAD(CALL, LM_SHAPE, LIST("f32[2,5,6]", "f32[2,3,2]", "f32[6]", "f32[5]"),
+        CALL(NORM_ACT, .i = {0}), "",
         "norm_act: beta must be [6] or [2,6] "
         "(x f32[2,5,6], stats f32[2,3,2], gamma f32[6], beta f32[5])")
     BAD(CALL, LM_ARG, LIST("f32[2,6]", "f32[2,3,2]", "f32[6]", "f32[6]"),
@@ -308,36 +324,43 @@ static const infer_case calls[] = {
     GOOD(CALL, LIST("f32[2,5,7,6]", "f32[2,3,2]", "f32[2,6]", "f32[6]", "f32[2,5,7,6]"),
          CALL(NORM_SUMS, .i = {1}), "", "f32[2,2,6]")
     GOOD(CALL, LIST("f32[2,6]", "f32[2,3,2]", "f32[6]", "f32[6]", "f32[2,6]"),
-         CALL(NORM_SUMS), "", "f32[2,2,6]")
+         CALL(NORM_SUMS, .i = {0}), "", "f32[2,2,6]")
     BAD(CALL, LM_SHAPE, LIST("f32[2,6]", "f32[2,3,2]", "f32[6]", "f32[6]", "f32[2,5]"),
-        CALL(NORM_SUMS), "", "norm_sums: g differs from x in shape "
+        CALL(NORM_SUMS, .i = {0}), "", "norm_sums: g differs from x in shape "
         "(x f32[2,6], stats f32[2,3,2], gamma f32[6], beta f32[6], g f32[2,5])")
-    GOOD(CALL, LIST("f32[2,5]"), CALL(SOFTMAX), "", "f32[2,5]")
-    BAD(CALL, LM_SHAPE, LIST("f32[]"), CALL(SOFTMAX), "", "softmax: needs an axis (x f32[])")
-    GOOD(CALL, LIST("f32[2,5]", "f32[2,5]"), CALL(SOFTMAX_GRAD), "", "f32[2,5]")
-    BAD(CALL, LM_SHAPE, LIST("f32[2,5]", "f32[2,1]"), CALL(SOFTMAX_GRAD), "",
+    GOOD(CALL, LIST("f32[2,5]"), CALL(SOFTMAX, .i = {0}), "", "f32[2,5]")
+    BAD(CALL, LM_SHAPE, LIST("f32[]"), CALL(SOFTMAX, .i = {0}), "",
+        "softmax: needs an axis (x f32[])")
+    GOOD(CALL, LIST("f32[2,5]", "f32[2,5]"), CALL(SOFTMAX_GRAD, .i = {0}), "", "f32[2,5]")
+    BAD(CALL, LM_SHAPE, LIST("f32[2,5]", "f32[2,1]"), CALL(SOFTMAX_GRAD, .i = {0}), "",
         "softmax_grad: y and g differ in shape (y f32[2,5], g f32[2,1])")
-    GOOD(CALL, LIST("f32[3,2,5]"), CALL(LOGSUMEXP), "", "f32[3,2,1]")
-    BAD(CALL, LM_DTYPE, LIST("i32[2]"), CALL(LOGSUMEXP), "",
+    GOOD(CALL, LIST("f32[3,2,5]"), CALL(LOGSUMEXP, .i = {0}), "", "f32[3,2,1]")
+    BAD(CALL, LM_DTYPE, LIST("i32[2]"), CALL(LOGSUMEXP, .i = {0}), "",
         "logsumexp: x is i32, expected f32 (x i32[2])")
-    GOOD(CALL, LIST("f32[2,5,3]", "f32[2,7,3]", "f32[2,7,4]"), CALL(ATTENTION, .f = {1}), "",
+    GOOD(CALL, LIST("f32[2,5,3]", "f32[2,7,3]", "f32[2,7,4]"), CALL(ATTENTION, .f = {1}),
+        "",
          "f32[2,5,4]")
-    BAD(CALL, LM_SHAPE, LIST("f32[2,5,3]", "f32[2,7,4]", "f32[2,7,4]"), CALL(ATTENTION), "",
+    BAD(CALL, LM_SHAPE, LIST("f32[2,5,3]", "f32[2,7,4]", "f32[2,7,4]"),
+        CALL(ATTENTION, .i = {0}), "",
         "attention: k must be [2,S,3] (q f32[2,5,3], k f32[2,7,4], v f32[2,7,4])")
-    BAD(CALL, LM_SHAPE, LIST("f32[2,5,3]", "f32[2,7,3]", "f32[2,5,3]"), CALL(ATTENTION), "",
+    BAD(CALL, LM_SHAPE, LIST("f32[2,5,3]", "f32[2,7,3]", "f32[2,5,3]"),
+        CALL(ATTENTION, .i = {0}), "",
         "attention: v must be [2,7,E] (q f32[2,5,3], k f32[2,7,3], v f32[2,5,3])")
     GOOD(CALL, LIST("f32[2,5,3]", "f32[2,5,3]", "f32[2,5,3]", "f32[2,5,3]", "f32[2,5,3]"),
          CALL(ATTENTION_GRAD, .f = {1}), "", "f32[3,2,5,3]")
     BAD(CALL, LM_SHAPE, LIST("f32[2,5,3]", "f32[2,7,3]", "f32[2,7,3]", "f32[2,5,3]",
-        "f32[2,5,3]"), CALL(ATTENTION_GRAD), "", "attention_grad: all shapes must be equal "
+        "f32[2,5,3]"), CALL(ATTENTION_GRAD, .i = {0}), "",
+        "attention_grad: all shapes must be equal "
         "(q f32[2,5,3], k f32[2,7,3], v f32[2,7,3], y f32[2,5,3], g f32[2,5,3])")
-    GOOD(CALL, LIST("f32[5,3]", "i32[5]"), CALL(SOFTMAX_XENT), "", "f32[5,1]")
-    BAD(CALL, LM_SHAPE, LIST("f32[5,3]", "i32[3]"), CALL(SOFTMAX_XENT), "",
+    GOOD(CALL, LIST("f32[5,3]", "i32[5]"), CALL(SOFTMAX_XENT, .i = {0}), "", "f32[5,1]")
+    BAD(CALL, LM_SHAPE, LIST("f32[5,3]", "i32[3]"), CALL(SOFTMAX_XENT, .i = {0}), "",
         "softmax_xent: labels must be [5] (logits f32[5,3], labels i32[3])")
-    BAD(CALL, LM_DTYPE, LIST("f32[5,3]", "f32[5]"), CALL(SOFTMAX_XENT), "",
+    BAD(CALL, LM_DTYPE, LIST("f32[5,3]", "f32[5]"), CALL(SOFTMAX_XENT, .i = {0}), "",
         "softmax_xent: labels is f32, expected i32 (logits f32[5,3], labels f32[5])")
-    GOOD(CALL, LIST("f32[5,3]", "i32[5]", "f32[5,1]"), CALL(SOFTMAX_XENT_GRAD), "", "f32[5,3]")
-    BAD(CALL, LM_SHAPE, LIST("f32[5,3]", "i32[5]", "f32[5]"), CALL(SOFTMAX_XENT_GRAD), "",
+    GOOD(CALL, LIST("f32[5,3]", "i32[5]", "f32[5,1]"), CALL(SOFTMAX_XENT_GRAD, .i = {0}),
+        "", "f32[5,3]")
+    BAD(CALL, LM_SHAPE, LIST("f32[5,3]", "i32[5]", "f32[5]"),
+        CALL(SOFTMAX_XENT_GRAD, .i = {0}), "",
         "softmax_xent_grad: g must be [5,1] (logits f32[5,3], labels i32[5], g f32[5])")
 };
 /* clang-format on */
