@@ -1,0 +1,192 @@
+/* The graphs that the trainer and the sampler run, around the network. */
+#include "testing.h"
+
+#include "exec/exec.h"
+#include "families/ddpm.h"
+#include "nn/params.h"
+#include <math.h>
+
+enum { SIDE = 4, PIXELS = SIDE * SIDE, TIMESTEPS = 10 };
+
+typedef struct bench {
+    lm_model *model;
+    lm_engine *engine;
+} bench;
+
+static void bench_init(bench *b, const char *more) {
+    lm_settings settings;
+    lm_image_info info = {SIDE, SIDE, 1, 0};
+    CHECK_OK(lm_settings_init(&settings, lm_family_ddpm.options));
+    CHECK_OK(lm_settings_apply(&settings, "base=2 mult=1,2 blocks=1 attention=2 patch=1 "
+                                          "timesteps=10 schedule=cosine"));
+    CHECK_OK(lm_settings_apply(&settings, more));
+    CHECK_OK(lm_model_open(&lm_family_ddpm, &settings, &info, &b->model));
+    CHECK_OK(lm_engine_new("ref", &b->engine));
+    CHECK_OK(lm_engine_add_var(b->engine, "model", b->model->groups[0]->count));
+}
+
+static void bench_release(bench *b) {
+    lm_engine_free(b->engine);
+    lm_model_close(b->model);
+}
+
+static void write_weights(bench *b, uint64_t seed) {
+    lm_params *params = b->model->groups[0];
+    float *values = malloc((size_t)params->count * sizeof *values);
+    assert_non_null(values);
+    for (int i = 0; i < params->n_slices; i++)
+        params->slices[i].init = LM_INIT(NORMAL, 0.3);
+    CHECK_OK(lm_params_init(params, seed, values));
+    CHECK_OK(lm_engine_write_var(b->engine, "model", 0, params->count, LM_F32, values));
+    free(values);
+}
+
+static lm_nn begin(bench *b, lm_graph **g) {
+    CHECK_OK(lm_graph_new(g));
+    return (lm_nn){.graph = *g,
+                   .params = b->model->groups[0],
+                   .var = "model",
+                   .key = lm_input(*g, "key", LM_U32, LM_SHAPE(4))};
+}
+
+static lm_program *compile(bench *b, lm_graph *g) {
+    lm_program *program;
+    CHECK_OK(lm_graph_status(g));
+    CHECK_OK(lm_compile(b->engine, g, NULL, &program));
+    lm_graph_free(g);
+    return program;
+}
+
+/* The times of a loss: what its only gather looks up. */
+static lm_node *find_times(const lm_graph *g) {
+    lm_node *found = NULL;
+    for (int i = 0; i < lm_graph_size(g); i++) {
+        lm_node *node = lm_graph_node(g, i);
+        if (node->kind != LM_KIND_GATHER) continue;
+        assert_null(found);
+        found = node->src[1];
+    }
+    assert_non_null(found);
+    return found;
+}
+
+/* What the trainer's loss is made of: bytes to [-1,1], normal noise, and times. */
+static void test_loss_parts(void **state) {
+    bench b;
+    lm_graph *g;
+    bench_init(&b, "");
+    lm_nn nn = begin(&b, &g);
+    lm_node *images = lm_input(g, "images", LM_U8, LM_SHAPE(3, SIDE, SIDE, 1));
+    lm_node *loss = lm_family_ddpm.phases[0].loss(b.model, &nn, images, NULL);
+    lm_node *x = lm_scale(g, lm_cast(g, images, LM_F32), 1 / 127.5);
+    x = lm_add_scalar(g, x, -1);
+    lm_node *noise = lm_normal(g, nn.key, LM_DDPM_STREAM_NOISE, images->shape);
+    assert_ptr_equal(loss, lm_ddpm_loss_at(b.model, &nn, x, find_times(g), noise));
+    CHECK_OK(lm_graph_status(g));
+    lm_graph_free(g);
+    bench_release(&b);
+}
+
+/* Without weights the network predicts 0, and the loss is the noise's mean square; times
+ * are uniform (chi-squared with 9 degrees of freedom: above 33.7 once in 10 000). */
+static void test_draws(void **state) {
+    enum { BATCH = 4000 };
+    static int32_t times[BATCH];
+    static uint8_t pixels[BATCH * PIXELS];
+    const uint32_t key[4] = {1, 2, 3, 0};
+    bench b;
+    lm_graph *g;
+    bench_init(&b, "");
+    lm_nn nn = begin(&b, &g);
+    lm_node *images = lm_input(g, "images", LM_U8, LM_SHAPE(BATCH, SIDE, SIDE, 1));
+    lm_graph_output(g, "loss", lm_family_ddpm.phases[0].loss(b.model, &nn, images, NULL));
+    lm_graph_output(g, "times", find_times(g));
+    lm_program *program = compile(&b, g);
+    CHECK_OK(lm_program_set(program, "key", LM_U32, key, 4));
+    CHECK_OK(lm_program_set(program, "images", LM_U8, pixels, BATCH * PIXELS));
+    CHECK_OK(lm_program_run(program));
+    CHECK_OK(lm_program_get(program, "times", LM_I32, times, BATCH));
+    double loss = lm_program_scalar(program, "loss");
+    assert_true(fabs(loss - 1) < 5 * sqrt(2.0 / (BATCH * PIXELS)));
+
+    double chi = 0, wanted = BATCH / (double)TIMESTEPS;
+    int counts[TIMESTEPS] = {0};
+    for (int i = 0; i < BATCH; i++) {
+        assert_in_range(times[i], 0, TIMESTEPS - 1);
+        counts[times[i]]++;
+    }
+    for (int t = 0; t < TIMESTEPS; t++) chi += pow(counts[t] - wanted, 2) / wanted;
+    assert_true(chi < 33.7);
+    lm_program_free(program);
+    bench_release(&b);
+}
+
+/* Images first .. first + batch - 1 of one seed. */
+static void draw(bench *b, uint32_t first, int batch, double *x) {
+    lm_graph *g;
+    lm_sampler sampler;
+    lm_sample_request request = {0, -1, "ddpm", -1, 0};
+    uint32_t key[4] = {99, 0, 0, first};
+    int64_t count = (int64_t)batch * PIXELS;
+    CHECK_OK(lm_family_ddpm.sampler(b->model, &request, &sampler));
+
+    lm_nn nn = begin(b, &g);
+    lm_graph_output(g, "x", lm_family_ddpm.sample_init(b->model, &nn, batch));
+    lm_program *init = compile(b, g);
+    nn = begin(b, &g);
+    lm_node *in = lm_input(g, "x", LM_F32, LM_SHAPE(batch, SIDE, SIDE, 1));
+    lm_node *scalars = lm_input(g, "scalars", LM_F32, LM_SHAPE(sampler.n_scalars));
+    lm_node *y = lm_family_ddpm.sample_step(b->model, &nn, in, scalars, NULL);
+    lm_graph_output(g, "x", y);
+    lm_graph_output(g, "image", lm_family_ddpm.sample_image(b->model, &nn, y));
+    lm_program *step = compile(b, g);
+
+    CHECK_OK(lm_program_set(init, "key", LM_U32, key, 4));
+    CHECK_OK(lm_program_run(init));
+    CHECK_OK(lm_program_get(init, "x", LM_F64, x, count));
+    for (int i = 0; i < sampler.n_steps; i++) {
+        key[2] = (uint32_t)i;
+        CHECK_OK(lm_program_set(step, "key", LM_U32, key, 4));
+        CHECK_OK(lm_program_set(step, "x", LM_F64, x, count));
+        CHECK_OK(lm_program_set(step, "scalars", LM_F32,
+                                sampler.scalars + (size_t)i * sampler.n_scalars,
+                                sampler.n_scalars));
+        CHECK_OK(lm_program_run(step));
+        CHECK_OK(lm_program_get(step, "x", LM_F64, x, count));
+    }
+    CHECK_OK(lm_program_get(step, "image", LM_F64, x, count));
+    lm_program_free(step);
+    lm_program_free(init);
+    lm_sampler_release(&sampler);
+}
+
+/* An image depends on its number, not on which batch it is drawn in; two differ. */
+static void test_samples(void **state) {
+    static const char *const settings[] = {"", "patch=2 mult=1", "clip-x0=false"};
+    for (int k = 0; k < 3; k++) {
+        double all[3 * PIXELS], last[PIXELS], largest = 0;
+        bench b;
+        bench_init(&b, settings[k]);
+        write_weights(&b, 5);
+        draw(&b, 0, 3, all);
+        draw(&b, 2, 1, last);
+        double apart = 0;
+        for (int i = 0; i < PIXELS; i++) {
+            assert_true(fabs(last[i] - all[2 * PIXELS + i]) < 1e-12);
+            apart = fmax(apart, fabs(all[i] - all[PIXELS + i]));
+            largest = fmax(largest, fabs(all[i]));
+        }
+        assert_true(apart > 0.1);
+        assert_true(largest <= 1);
+        bench_release(&b);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_loss_parts),
+        cmocka_unit_test(test_draws),
+        cmocka_unit_test(test_samples),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
