@@ -1,7 +1,18 @@
 /* Which composites have a fused kernel. */
 #include "backend/cpu/comp.h"
 
-static lm_cpu_lower_fn *const lowering[LM_COMP_COUNT] = {NULL};
+static lm_cpu_lower_fn *const lowering[LM_COMP_COUNT] = {
+    [LM_COMP_GROUP_STATS] = lm_comp_lower_group_stats,
+    [LM_COMP_NORM_ACT] = lm_comp_lower_norm_act,
+    [LM_COMP_NORM_SUMS] = lm_comp_lower_norm_sums,
+    [LM_COMP_SOFTMAX] = lm_comp_lower_softmax,
+    [LM_COMP_SOFTMAX_GRAD] = lm_comp_lower_softmax_grad,
+    [LM_COMP_LOGSUMEXP] = lm_comp_lower_logsumexp,
+    [LM_COMP_ATTENTION] = lm_comp_lower_attention,
+    [LM_COMP_ATTENTION_GRAD] = lm_comp_lower_attention_grad,
+    [LM_COMP_SOFTMAX_XENT] = lm_comp_lower_xent,
+    [LM_COMP_SOFTMAX_XENT_GRAD] = lm_comp_lower_xent_grad,
+};
 
 bool lm_cpu_has_composite(const lm_node *call) {
     return lowering[call->attr.call.composite] != NULL;

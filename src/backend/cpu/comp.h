@@ -4,6 +4,15 @@
 #ifndef LIMN_BACKEND_CPU_COMP_H
 #define LIMN_BACKEND_CPU_COMP_H
 
-#include "backend/cpu/cpu_internal.h"
+#include "backend/cpu/comp_ops.h"
+
+/* comp_norm.c */
+lm_cpu_lower_fn lm_comp_lower_group_stats, lm_comp_lower_norm_act,
+    lm_comp_lower_norm_sums;
+/* comp_softmax.c */
+lm_cpu_lower_fn lm_comp_lower_softmax, lm_comp_lower_softmax_grad,
+    lm_comp_lower_logsumexp, lm_comp_lower_xent, lm_comp_lower_xent_grad;
+/* comp_attention.c */
+lm_cpu_lower_fn lm_comp_lower_attention, lm_comp_lower_attention_grad;
 
 #endif

@@ -1,0 +1,266 @@
+/* Inner loops of the composites; a file of isa_files. Sums run in f32 over a bounded
+ * number of rows or lanes and in double beyond, in an order that the shape alone fixes.
+ */
+#include "backend/cpu/comp_ops.h"
+
+#include "backend/cpu/vm_math.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+    ROWS = 64,  /* summed in f32 */
+    LANES = 64, /* independent sums along a row */
+    WIDE = 32,  /* channels at once */
+    NARROW = 8
+};
+
+/* Covers `channels` by blocks of constant width, so that each block's sums stay in
+ * registers over the rows. */
+#define EACH_BLOCK(channels, c, call_wide, call_narrow, call_one)                        \
+    do {                                                                                 \
+        int c = 0;                                                                       \
+        for (; c + WIDE <= (channels); c += WIDE) call_wide;                             \
+        for (; c + NARROW <= (channels); c += NARROW) call_narrow;                       \
+        for (; c < (channels); c++) call_one;                                            \
+    } while (0)
+
+/* ---- group normalisation ----------------------------------------------------------- */
+
+INLINE void moments_block(const float *x, int rows, int channels, const float *shift,
+                          double *sum, double *square, const int width) {
+    float s[WIDE] = {0}, q[WIDE] = {0};
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < width; i++) {
+            float d = x[(int64_t)r * channels + i] - shift[i];
+            s[i] += d;
+            q[i] += d * d;
+        }
+    for (int i = 0; i < width; i++) {
+        sum[i] += (double)s[i];
+        square[i] += (double)q[i];
+    }
+}
+
+static void moments(const float *x, int64_t rows, int channels, const float *shift,
+                    double *sum, double *square) {
+#define BLOCK(width)                                                                     \
+    moments_block(x + c, n, channels, shift + c, sum + c, square + c, width)
+    for (int64_t r = 0; r < rows; r += ROWS, x += (int64_t)ROWS * channels) {
+        int n = rows - r < ROWS ? (int)(rows - r) : ROWS;
+        EACH_BLOCK(channels, c, BLOCK(WIDE), BLOCK(NARROW), BLOCK(1));
+    }
+#undef BLOCK
+}
+
+INLINE void norm_act_rows(float *y, const float *x, const lm_norm_rows *norm,
+                          const bool silu) {
+    const float *mean = norm->mean, *scale = norm->scale, *beta = norm->beta;
+    int channels = norm->channels;
+    for (int64_t r = 0; r < norm->rows; r++, x += channels, y += channels)
+#pragma GCC ivdep
+        for (int i = 0; i < channels; i++) {
+            float z = (x[i] - mean[i]) * scale[i] + beta[i];
+            y[i] = silu ? z * lm_vm_sigmoid(z) : z;
+        }
+}
+
+static void norm_act(float *y, const float *x, const lm_norm_rows *norm, bool silu) {
+    if (silu)
+        norm_act_rows(y, x, norm, true);
+    else
+        norm_act_rows(y, x, norm, false);
+}
+
+/* SiLU'(z) = s (1 + z (1 - s)), s = sigmoid(z). */
+INLINE float silu_slope(float z) {
+    float s = lm_vm_sigmoid(z);
+    return s * (1 + z * (1 - s));
+}
+
+INLINE void norm_sums_block(const float *x, const float *g, const lm_norm_rows *norm,
+                            int rows, int c, const bool silu, double *sum,
+                            double *product, const int width) {
+    const float *mean = norm->mean + c, *rstd = norm->rstd + c;
+    const float *scale = norm->scale + c, *beta = norm->beta + c;
+    float s[WIDE] = {0}, p[WIDE] = {0};
+    for (int r = 0; r < rows; r++)
+        for (int i = 0; i < width; i++) {
+            int64_t at = (int64_t)r * norm->channels + c + i;
+            float d = x[at] - mean[i], z = d * scale[i] + beta[i];
+            float dz = silu ? g[at] * silu_slope(z) : g[at];
+            s[i] += dz;
+            p[i] += dz * d;
+        }
+    for (int i = 0; i < width; i++) {
+        sum[c + i] += (double)s[i];
+        product[c + i] += (double)p[i] * (double)rstd[i];
+    }
+}
+
+INLINE void norm_sums_rows(const float *x, const float *g, const lm_norm_rows *norm,
+                           const bool silu, double *sum, double *product) {
+    int64_t step = (int64_t)ROWS * norm->channels;
+#define BLOCK(width) norm_sums_block(x, g, norm, n, c, silu, sum, product, width)
+    for (int64_t r = 0; r < norm->rows; r += ROWS, x += step, g += step) {
+        int n = norm->rows - r < ROWS ? (int)(norm->rows - r) : ROWS;
+        EACH_BLOCK(norm->channels, c, BLOCK(WIDE), BLOCK(NARROW), BLOCK(1));
+    }
+#undef BLOCK
+}
+
+static void norm_sums(const float *x, const float *g, const lm_norm_rows *norm, bool silu,
+                      double *sum, double *product) {
+    if (silu)
+        norm_sums_rows(x, g, norm, true, sum, product);
+    else
+        norm_sums_rows(x, g, norm, false, sum, product);
+}
+
+/* ---- rows -------------------------------------------------------------------------- */
+
+static float max(const float *x, int n) {
+    float best = x[0];
+    int i = 0;
+    if (n >= LANES) {
+        float lane[LANES];
+        memcpy(lane, x, sizeof lane);
+        for (i = LANES; i + LANES <= n; i += LANES)
+            for (int k = 0; k < LANES; k++)
+                lane[k] = x[i + k] > lane[k] ? x[i + k] : lane[k];
+        for (int k = 0; k < LANES; k++) best = lane[k] > best ? lane[k] : best;
+    }
+    for (; i < n; i++) best = x[i] > best ? x[i] : best;
+    return best;
+}
+
+static float add_lanes(const float *lane) {
+    double sum = 0;
+    for (int k = 0; k < LANES; k++) sum += (double)lane[k];
+    return (float)sum;
+}
+
+static float exp_sum(float *y, const float *x, float scale, float shift, int n) {
+    float lane[LANES] = {0};
+    int i = 0;
+    for (; i + LANES <= n; i += LANES)
+#pragma GCC ivdep
+        for (int k = 0; k < LANES; k++) {
+            float e = lm_vm_exp(scale * x[i + k] - shift);
+            y[i + k] = e;
+            lane[k] += e;
+        }
+#pragma GCC ivdep
+    for (int k = 0; k < n - i; k++) {
+        float e = lm_vm_exp(scale * x[i + k] - shift);
+        y[i + k] = e;
+        lane[k] += e;
+    }
+    return add_lanes(lane);
+}
+
+static void scale_row(float *y, const float *x, float factor, int n) {
+#pragma GCC ivdep
+    for (int i = 0; i < n; i++) y[i] = x[i] * factor;
+}
+
+static float dot(const float *x, const float *y, int n) {
+    float lane[LANES] = {0};
+    int i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int k = 0; k < LANES; k++) lane[k] += x[i + k] * y[i + k];
+    for (int k = 0; k < n - i; k++) lane[k] += x[i + k] * y[i + k];
+    return add_lanes(lane);
+}
+
+static void softmax_grad(float *d, const float *y, const float *g, float shift,
+                         float factor, int n) {
+#pragma GCC ivdep
+    for (int i = 0; i < n; i++) d[i] = y[i] * (g[i] - shift) * factor;
+}
+
+/* ---- products ------------------------------------------------------------------------
+ */
+
+#if defined(__AVX512F__)
+enum { VECTOR = 16, TILE_ROWS = 8 };
+#elif defined(__AVX2__)
+enum { VECTOR = 8, TILE_ROWS = 6 };
+#else
+enum { VECTOR = 4, TILE_ROWS = 6 };
+#endif
+enum { PANEL = 2 * VECTOR };
+typedef float vector __attribute__((vector_size(VECTOR * sizeof(float))));
+
+static void pack(float *panels, const float *b, int64_t ki, int64_t nj, int k, int n) {
+    for (int j = 0; j < n; j += PANEL, panels += (int64_t)k * PANEL) {
+        int width = n - j < PANEL ? n - j : PANEL;
+        for (int i = 0; i < k; i++) {
+            for (int w = 0; w < width; w++)
+                panels[i * PANEL + w] = b[i * ki + (j + w) * nj];
+            for (int w = width; w < PANEL; w++) panels[i * PANEL + w] = 0;
+        }
+    }
+}
+
+INLINE vector load(const float *x) {
+    vector v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+
+/* A tile of C in registers: TILE_ROWS rows, two vectors wide. Rows past m repeat the
+ * last one and are not stored. */
+INLINE void multiply_tile(float *c, int64_t ldc, const float *a, int64_t mi, int64_t kj,
+                          const float *panel, int m, int width, int k, bool add) {
+    vector sum[TILE_ROWS][2] = {0};
+    const float *row[TILE_ROWS];
+    for (int i = 0; i < TILE_ROWS; i++) row[i] = a + (i < m ? i : m - 1) * mi;
+    for (int p = 0; p < k; p++, panel += PANEL) {
+        vector low = load(panel), high = load(panel + VECTOR);
+#pragma GCC unroll 8
+        for (int i = 0; i < TILE_ROWS; i++) {
+            float x = row[i][p * kj];
+            sum[i][0] += x * low;
+            sum[i][1] += x * high;
+        }
+    }
+    float rest[PANEL] = {0};
+    for (int i = 0; i < TILE_ROWS && i < m; i++) {
+        float *to = width == PANEL ? c + i * ldc : rest;
+        vector low = sum[i][0], high = sum[i][1];
+        if (width < PANEL && add) memcpy(rest, c + i * ldc, (size_t)width * sizeof *rest);
+        if (add) low += load(to), high += load(to + VECTOR);
+        memcpy(to, &low, sizeof low);
+        memcpy(to + VECTOR, &high, sizeof high);
+        if (width < PANEL) memcpy(c + i * ldc, rest, (size_t)width * sizeof *rest);
+    }
+}
+
+static void multiply(float *c, int64_t ldc, const float *a, int64_t mi, int64_t kj,
+                     const float *panels, int m, int n, int k, bool add) {
+    for (int j = 0; j < n; j += PANEL, panels += (int64_t)k * PANEL) {
+        int width = n - j < PANEL ? n - j : PANEL;
+        for (int i = 0; i < m; i += TILE_ROWS) {
+            if (kj == 1)
+                multiply_tile(c + i * ldc + j, ldc, a + i * mi, mi, 1, panels, m - i,
+                              width, k, add);
+            else
+                multiply_tile(c + i * ldc + j, ldc, a + i * mi, 1, kj, panels, m - i,
+                              width, k, add);
+        }
+    }
+}
+
+const lm_comp_ops LM_ISA_NAME(lm_comp_ops) = {
+    .moments = moments,
+    .norm_act = norm_act,
+    .norm_sums = norm_sums,
+    .max = max,
+    .exp_sum = exp_sum,
+    .scale = scale_row,
+    .dot = dot,
+    .softmax_grad = softmax_grad,
+    .panel = PANEL,
+    .pack = pack,
+    .multiply = multiply,
+};

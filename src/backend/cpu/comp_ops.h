@@ -1,0 +1,47 @@
+/* Inner loops of the composites, compiled once per instruction set. */
+#ifndef LIMN_BACKEND_CPU_COMP_OPS_H
+#define LIMN_BACKEND_CPU_COMP_OPS_H
+
+#include "backend/cpu/cpu_internal.h"
+
+/* Rows of one sample under group normalisation, and a factor for each channel:
+ * xhat = (x - mean) * rstd, z = (x - mean) * scale + beta. */
+typedef struct lm_norm_rows {
+    int64_t rows;
+    int channels;
+    const float *mean, *rstd, *scale, *beta;
+} lm_norm_rows;
+
+typedef struct lm_comp_ops {
+    /* sum[c] += x - shift[c] over the rows, square[c] += (x - shift[c])^2. */
+    void (*moments)(const float *x, int64_t rows, int channels, const float *shift,
+                    double *sum, double *square);
+    /* y = z, or SiLU(z). y may be x. */
+    void (*norm_act)(float *y, const float *x, const lm_norm_rows *norm, bool silu);
+    /* sum[c] += dz, product[c] += dz * xhat; dz = g, or g * SiLU'(z). */
+    void (*norm_sums)(const float *x, const float *g, const lm_norm_rows *norm, bool silu,
+                      double *sum, double *product);
+
+    /* The largest of n >= 1 elements; NaN elements may be passed over. */
+    float (*max)(const float *x, int n);
+    /* y = e^(scale * x - shift); returns the sum. y may be x. */
+    float (*exp_sum)(float *y, const float *x, float scale, float shift, int n);
+    void (*scale)(float *y, const float *x, float factor, int n); /* y may be x */
+    float (*dot)(const float *x, const float *y, int n);
+    /* d = y * (g - shift) * factor; d may be y or g. */
+    void (*softmax_grad)(float *d, const float *y, const float *g, float shift,
+                         float factor, int n);
+
+    /* Products of small matrices. B (k x n, its element (i, j) at b[i * ki + j * nj]) is
+     * first packed into panels of `panel` columns, the last filled up with zeros:
+     * round_up(n, panel) * k floats. C (m x n) = A B, or += with `add`; A's element
+     * (i, j) is at a[i * mi + j * kj]. */
+    int panel;
+    void (*pack)(float *panels, const float *b, int64_t ki, int64_t nj, int k, int n);
+    void (*multiply)(float *c, int64_t ldc, const float *a, int64_t mi, int64_t kj,
+                     const float *panels, int m, int n, int k, bool add);
+} lm_comp_ops;
+
+LM_ISA_DECLARE(lm_comp_ops, lm_comp_ops);
+
+#endif

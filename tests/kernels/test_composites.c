@@ -1,0 +1,193 @@
+/* Fused kernels of composites against their bodies on the reference backend. */
+#include "rig.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static const int64_t samples[] = {1, 3}, positions[] = {1, 5, 49, 784};
+static const int64_t channels[] = {8, 12, 30, 64, 130};
+
+/* Calls fn for every shape, with some number of groups that divides the channels. */
+static void each_norm_shape(void (*fn)(lm_shape x, int groups)) {
+    for (size_t n = 0; n < 2; n++)
+        for (size_t p = 0; p < 4; p++)
+            for (size_t c = 0; c < 5; c++)
+                for (int groups = 1; groups <= channels[c]; groups++) {
+                    if (channels[c] % groups) continue;
+                    if (groups > 4 && groups != channels[c] / 2 && groups != channels[c])
+                        continue;
+                    fn(p ? LM_SHAPE(samples[n], positions[p], channels[c])
+                         : LM_SHAPE(samples[n], channels[c]),
+                       groups);
+                }
+}
+
+static lm_node *call(rig *r, lm_composite composite, lm_node *const *src, int n_src,
+                     lm_call_attr attr) {
+    lm_node *node = lm_call(r->graph, composite, src, n_src, &attr);
+    rig_output(r, node);
+    return node;
+}
+
+/* Mean 100 times the spread: what a single pass without a shift would lose. */
+static lm_node *far_from_zero(rig *r, lm_shape shape) {
+    int64_t count = lm_shape_count(shape);
+    float *x = malloc((size_t)count * sizeof *x);
+    for (int64_t i = 0; i < count; i++) x[i] = 100 + rig_normal(&r->seed);
+    lm_node *node = rig_given(r, LM_F32, shape, x);
+    free(x);
+    return node;
+}
+
+static void check_stats(lm_shape x, int groups) {
+    for (int far = 0; far < 2; far++) {
+        rig r;
+        rig_start(&r);
+        lm_node *src = far ? far_from_zero(&r, x) : rig_input(&r, LM_F32, x, 0);
+        call(&r, LM_COMP_GROUP_STATS, &src, 1,
+             (lm_call_attr){.i = {groups}, .f = {1e-5f}});
+        r.tolerance = far ? 5e-6 : 2e-6;
+        rig_check(&r);
+    }
+}
+
+static void group_stats_match(void **state) {
+    each_norm_shape(check_stats);
+}
+
+/* Sources of norm_act, with statistics near those of normal numbers. */
+static void norm_sources(rig *r, lm_shape x, int groups, bool by_sample, lm_node **src) {
+    int64_t batch = x.dim[0], width = x.dim[x.rank - 1];
+    float *stats = malloc((size_t)(batch * groups * 2) * sizeof *stats);
+    for (int64_t i = 0; i < batch * groups; i++) {
+        stats[2 * i] = 0.2f * rig_normal(&r->seed);
+        stats[2 * i + 1] = 1 + 0.1f * rig_normal(&r->seed);
+    }
+    src[0] = rig_input(r, LM_F32, x, 0);
+    src[1] = rig_given(r, LM_F32, LM_SHAPE(batch, groups, 2), stats);
+    lm_shape row = by_sample ? LM_SHAPE(batch, width) : LM_SHAPE(width);
+    src[2] = rig_input(r, LM_F32, row, 0);
+    src[3] = rig_input(r, LM_F32, row, 0);
+    free(stats);
+}
+
+static void check_norm(lm_shape x, int groups) {
+    for (int variant = 0; variant < 4; variant++) {
+        rig r;
+        lm_node *src[5];
+        lm_call_attr attr = {.i = {variant & 1}};
+        rig_start(&r);
+        norm_sources(&r, x, groups, variant >> 1, src);
+        call(&r, LM_COMP_NORM_ACT, src, 4, attr);
+        rig_check(&r);
+        rig_start(&r);
+        norm_sources(&r, x, groups, variant >> 1, src);
+        src[4] = rig_input(&r, LM_F32, x, 0);
+        call(&r, LM_COMP_NORM_SUMS, src, 5, attr);
+        r.scale = 1 + sqrt((double)(x.rank > 2 ? x.dim[1] : 1));
+        rig_check(&r);
+    }
+}
+
+static void norm_act_and_sums_match(void **state) {
+    each_norm_shape(check_norm);
+}
+
+static void softmax_kernels_match(void **state) {
+    static const int64_t rows[] = {1, 7, 300}, width[] = {1, 2, 10, 63, 64, 100, 1000};
+    for (int i = 0; i < 21; i++) {
+        int64_t n = rows[i / 7], c = width[i % 7];
+        lm_shape shape = LM_SHAPE(n, c);
+        rig r;
+        rig_start(&r);
+        lm_node *x = rig_input(&r, LM_F32, shape, 0);
+        call(&r, LM_COMP_SOFTMAX, &x, 1, (lm_call_attr){{0}, {0}});
+        rig_check(&r);
+        rig_start(&r);
+        x = rig_input(&r, LM_F32, shape, 0);
+        call(&r, LM_COMP_LOGSUMEXP, &x, 1, (lm_call_attr){{0}, {0}});
+        rig_check(&r);
+        rig_start(&r);
+        lm_node *two[] = {rig_input(&r, LM_F32, shape, 0),
+                          rig_input(&r, LM_F32, shape, 0)};
+        call(&r, LM_COMP_SOFTMAX_GRAD, two, 2, (lm_call_attr){{0}, {0}});
+        r.scale = 1 + sqrt((double)c);
+        rig_check(&r);
+        rig_start(&r);
+        lm_node *loss[] = {rig_input(&r, LM_F32, shape, 0),
+                           rig_input(&r, LM_I32, LM_SHAPE(n), (uint32_t)c + 1)};
+        call(&r, LM_COMP_SOFTMAX_XENT, loss, 2, (lm_call_attr){{0}, {0}});
+        rig_check(&r);
+        rig_start(&r);
+        lm_node *grad[] = {rig_input(&r, LM_F32, shape, 0),
+                           rig_input(&r, LM_I32, LM_SHAPE(n), (uint32_t)c + 1),
+                           rig_input(&r, LM_F32, LM_SHAPE(n, 1), 0)};
+        call(&r, LM_COMP_SOFTMAX_XENT_GRAD, grad, 3, (lm_call_attr){{0}, {0}});
+        rig_check(&r);
+    }
+}
+
+/* Shifts do not matter, infinities are weights of zero, NaN stays. */
+static void softmax_takes_extremes(void **state) {
+    static const float rows[4][5] = {{1000, 999, -1000, 0, 1000},
+                                     {-1e30f, 0, 1, -INFINITY, 2},
+                                     {-3e4f, -3e4f, -3e4f, -3.0001e4f, -4e4f},
+                                     {1, NAN, 2, 3, 4}};
+    for (int which = 0; which < 2; which++) {
+        rig r;
+        rig_start(&r);
+        lm_node *x = rig_given(&r, LM_F32, LM_SHAPE(4, 5), rows);
+        call(&r, which ? LM_COMP_LOGSUMEXP : LM_COMP_SOFTMAX, &x, 1,
+             (lm_call_attr){{0}, {0}});
+        rig_check(&r);
+    }
+}
+
+static void attention_matches(void **state) {
+    /* batch, queries, keys, width, value width */
+    static const int64_t shapes[][5] = {{1, 1, 1, 1, 1},       {2, 5, 7, 3, 4},
+                                        {3, 16, 16, 8, 8},     {2, 49, 49, 33, 33},
+                                        {1, 130, 77, 40, 20},  {5, 65, 65, 64, 64},
+                                        {1, 100, 3000, 16, 16}};
+    for (int i = 0; i < 7; i++) {
+        const int64_t *d = shapes[i];
+        rig r;
+        rig_start(&r);
+        lm_node *src[] = {rig_input(&r, LM_F32, LM_SHAPE(d[0], d[1], d[3]), 0),
+                          rig_input(&r, LM_F32, LM_SHAPE(d[0], d[2], d[3]), 0),
+                          rig_input(&r, LM_F32, LM_SHAPE(d[0], d[2], d[4]), 0)};
+        float scale = i == 3 ? -0.2f : 1 / sqrtf((float)d[3]);
+        call(&r, LM_COMP_ATTENTION, src, 3, (lm_call_attr){.f = {scale}});
+        rig_check(&r);
+    }
+}
+
+static void attention_grad_matches(void **state) {
+    static const int64_t shapes[][3] = {{1, 1, 1},   {2, 5, 3},    {3, 16, 8},
+                                        {2, 49, 33}, {1, 130, 40}, {5, 65, 64},
+                                        {1, 700, 16}};
+    for (int i = 0; i < 7; i++) {
+        lm_shape shape = LM_SHAPE(shapes[i][0], shapes[i][1], shapes[i][2]);
+        rig r;
+        rig_start(&r);
+        lm_node *src[5];
+        for (int k = 0; k < 5; k++) src[k] = rig_input(&r, LM_F32, shape, 0);
+        float scale = 1 / sqrtf((float)shapes[i][2]);
+        call(&r, LM_COMP_ATTENTION_GRAD, src, 5, (lm_call_attr){.f = {scale}});
+        r.scale = 1 + sqrt((double)shapes[i][2]);
+        r.tolerance = 4e-6;
+        rig_check(&r);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(group_stats_match),
+        cmocka_unit_test(norm_act_and_sums_match),
+        cmocka_unit_test(softmax_kernels_match),
+        cmocka_unit_test(softmax_takes_extremes),
+        cmocka_unit_test(attention_matches),
+        cmocka_unit_test(attention_grad_matches),
+    };
+    return rig_main(tests, sizeof tests / sizeof *tests, "composites");
+}
