@@ -24,8 +24,9 @@ void lm_optim_scalars(const lm_optim_spec *spec, int64_t step, double lr,
                       double ema_decay, float scalars[LM_OPTIM_SCALARS]);
 
 typedef enum lm_lr_kind { LM_LR_CONSTANT, LM_LR_COSINE, LM_LR_LINEAR } lm_lr_kind;
-/* Linear warm-up over `warmup` steps, then constant, cosine or linear towards 0 at
- * `progress` = 1 (share of the run that is done, by steps or by time). */
+/* Linear warm-up over `warmup` steps (the first is step 1), then constant, cosine or
+ * linear towards 0 at `progress` = 1 (share of the run that is done, by steps or by
+ * time). */
 double lm_lr_at(lm_lr_kind kind, double lr, int64_t warmup, int64_t step,
                 double progress);
 
