@@ -32,6 +32,29 @@ static int64_t block_columns(const order_state *s, int64_t block, int64_t *start
 
 /* ---- argmax ----------------------------------------------------------------------- */
 
+/* Along columns: all of a block at once. */
+static void argmax_of_columns(const order_state *s, const lm_rows *rows, const float *x,
+                              int64_t n, int32_t *at) {
+    float best[COLUMNS];
+    for (int64_t i = 0; i < n; i++) {
+        best[i] = -INFINITY;
+        at[i] = 0;
+    }
+    for (int64_t r = 0; r < s->span.size; r++)
+        rows->keep_larger(best, at, x + r * s->span.inner, (int32_t)r, n);
+}
+
+/* Along a row: what is the largest, then where. */
+static int32_t argmax_of_row(const lm_rows *rows, const float *x, int64_t n) {
+    float most = rows->max(x, n);
+    int32_t at = 0;
+    if (most != most)
+        while (x[at] == x[at]) at++;
+    else
+        while (x[at] != most) at++;
+    return at;
+}
+
 static lm_status run_argmax(lm_kernel *kernel, const lm_kernel_args *args) {
     const order_state *s = kernel->state;
     const lm_rows *rows = lm_cpu_rows();
@@ -43,14 +66,10 @@ static lm_status run_argmax(lm_kernel *kernel, const lm_kernel_args *args) {
         int64_t outer = task / s->blocks, start;
         int64_t n = block_columns(s, task % s->blocks, &start);
         const float *from = x + outer * span.size * span.inner + start;
-        int32_t *at = y + outer * span.inner + start;
-        float best[COLUMNS];
-        for (int64_t i = 0; i < n; i++) {
-            best[i] = -INFINITY;
-            at[i] = 0;
-        }
-        for (int64_t r = 0; r < span.size; r++)
-            rows->keep_larger(best, at, from + r * span.inner, (int32_t)r, n);
+        if (span.inner == 1)
+            y[outer] = argmax_of_row(rows, from, span.size);
+        else
+            argmax_of_columns(s, rows, from, n, y + outer * span.inner + start);
     }
     return LM_OK;
 }

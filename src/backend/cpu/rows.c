@@ -6,6 +6,7 @@
 /* Sixteen lanes whatever the machine has: wider than its registers, a vector is split. */
 enum { LANES = 16 };
 typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t ivec __attribute__((vector_size(LANES * sizeof(int32_t))));
 typedef float quad __attribute__((vector_size(4 * sizeof(float))));
 
 static inline vec load(const float *x) {
@@ -53,16 +54,25 @@ static inline bool beats(float x, float best) {
     return !(x <= best) && best == best;
 }
 
+/* The same for values alone: which NaN stays does not matter. */
+static inline vec larger(vec x, vec best) {
+    ivec take = (x > best) | (x != x);
+    return (vec)((take & (ivec)x) | (~take & (ivec)best));
+}
+
 static float max(const float *x, int64_t n) {
-    float best[LANES], most;
-    for (int k = 0; k < LANES; k++) best[k] = -INFINITY;
+    float most = -INFINITY;
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int k = 0; k < LANES; k++)
-            best[k] = beats(x[i + k], best[k]) ? x[i + k] : best[k];
-    for (int k = 0; i < n; i++, k++) best[k] = beats(x[i], best[k]) ? x[i] : best[k];
-    most = best[0];
-    for (int k = 1; k < LANES; k++) most = beats(best[k], most) ? best[k] : most;
+    if (n >= LANES) {
+        vec a = load(x), b = a;
+        for (; i + 2 * LANES <= n; i += 2 * LANES) {
+            a = larger(load(x + i), a);
+            b = larger(load(x + i + LANES), b);
+        }
+        a = larger(a, b);
+        for (int k = 0; k < LANES; k++) most = beats(a[k], most) ? a[k] : most;
+    }
+    for (; i < n; i++) most = beats(x[i], most) ? x[i] : most;
     return most;
 }
 
@@ -84,9 +94,9 @@ static void max_rows(float *restrict y, const float *restrict x, int64_t rows,
 static void keep_larger(float *restrict best, int32_t *restrict at,
                         const float *restrict x, int32_t position, int64_t n) {
     for (int64_t i = 0; i < n; i++) {
-        bool larger = beats(x[i], best[i]);
-        best[i] = larger ? x[i] : best[i];
-        at[i] = larger ? position : at[i];
+        bool wins = beats(x[i], best[i]);
+        best[i] = wins ? x[i] : best[i];
+        at[i] = wins ? position : at[i];
     }
 }
 
