@@ -429,6 +429,7 @@ static void transposing_twice_gives_it_back(void **state) {
     assert_ptr_equal(lm_sparse_intern(g, &m), kept);
     const lm_sparse *t = lm_sparse_transpose(g, &m);
     assert_ptr_equal(lm_sparse_transpose(g, kept), t);
+    assert_ptr_equal(t->transpose, kept);
     assert_ptr_equal(lm_sparse_transpose(g, t), kept);
     const int32_t t_start[] = {0, 1, 2, 3, 4}, t_col[] = {2, 0, 2, 0};
     const float t_value[] = {3, 2, 4, 1};
