@@ -173,12 +173,17 @@ static bool is_placed_part(const plan_check *checker, const lm_step *step, int i
            checker->plan->of[node->id].offset + offset;
 }
 
+/* An assign names its param, but reads only the value. */
+static int reads_from(const lm_step *step) {
+    return step->nodes[0]->kind == LM_KIND_ASSIGN;
+}
+
 static lm_status check_overlap(const plan_check *checker, int s, int o, store *memory,
                                int64_t lo, int64_t hi) {
     const lm_step *step = &checker->schedule->steps[s];
     store *other;
     int64_t other_lo, other_hi;
-    for (int i = 0; i < step->n_in; i++) {
+    for (int i = reads_from(step); i < step->n_in; i++) {
         if (!find(checker, step->in[i], &other, &other_lo, &other_hi)) continue;
         if (other != memory || other_hi <= lo || hi <= other_lo) continue;
         bool same = other_lo == lo && other_hi == hi;
@@ -225,7 +230,7 @@ static lm_status check_writes(const plan_check *checker, int s) {
     for (int o = 0; o < step->n_out; o++) {
         store *memory;
         int64_t lo, hi;
-        find(checker, step->out[o], &memory, &lo, &hi);
+        if (!find(checker, step->out[o], &memory, &lo, &hi)) continue;
         const lm_node *node =
             step->out[o]->kind == LM_KIND_ASSIGN ? step->in[1] : step->out[o];
         LM_TRY(each_piece(checker, node, 0, hi - lo, memory, lo, put));
@@ -235,14 +240,15 @@ static lm_status check_writes(const plan_check *checker, int s) {
 
 static lm_status check_step(const plan_check *checker, int s) {
     const lm_step *step = &checker->schedule->steps[s];
-    bool assign = step->nodes[0]->kind == LM_KIND_ASSIGN;
-    for (int i = assign; i < step->n_in; i++) LM_TRY(expect(checker, step->in[i], s));
+    for (int i = reads_from(step); i < step->n_in; i++)
+        LM_TRY(expect(checker, step->in[i], s));
     LM_TRY(check_workspace(checker, s));
     if (!checker->plan->skip[s]) return check_writes(checker, s);
     /* Nothing runs, so what it makes must be there. */
     store *memory;
     int64_t lo, hi;
-    const lm_node *value = assign ? step->in[1] : step->out[0];
+    const lm_node *value =
+        step->out[0]->kind == LM_KIND_ASSIGN ? step->in[1] : step->out[0];
     if (!find(checker, step->out[0], &memory, &lo, &hi) ||
         each_piece(checker, value, 0, hi - lo, memory, lo, want) != LM_OK)
         return fail_at(step->out[0], s, "is skipped but is not in place");
@@ -274,8 +280,8 @@ static lm_status check_roots(const plan_check *checker) {
         store *memory;
         int64_t lo, hi;
         if (node->kind == LM_KIND_ASSIGN) {
-            find(checker, node, &memory, &lo, &hi);
-            if (each_piece(checker, node->src[1], 0, hi - lo, memory, lo, want) != LM_OK)
+            if (!find(checker, node, &memory, &lo, &hi) ||
+                each_piece(checker, node->src[1], 0, hi - lo, memory, lo, want) != LM_OK)
                 return fail_at(node, checker->schedule->n_steps, "did not happen");
         } else if (lm_view_root(node, NULL)->kind != LM_KIND_PARAM) {
             LM_TRY(expect(checker, node, checker->schedule->n_steps));

@@ -108,13 +108,27 @@ static int run_of_parts(const lm_planner *planner, const lm_step *step, int firs
     return part - first;
 }
 
-/* A value may be made inside the concat if it is covered whole by its run of parts, and
- * is no longer wanted when the concat no longer is. Its bytes there are its own, since
- * parts do not overlap. */
-static bool may_join(const lm_planner *planner, int concat, int root, int64_t covered) {
+/* How many parts are in the memory of `root`. */
+static int count_parts_of(const lm_planner *planner, const lm_step *step, int root) {
+    int count = 0, other;
+    int64_t offset, bytes;
+    for (int part = 0; part < step->n_in; part++) {
+        lm_planner_read(planner, step, part, &other, &offset, &bytes);
+        count += other == root;
+    }
+    return count;
+}
+
+/* A value may be made inside the concat if its run of parts covers it whole, no other
+ * part is to be copied from it, and it is no longer wanted when the concat no longer is.
+ * Its bytes there are its own, since parts do not overlap. */
+static bool may_join(const lm_planner *planner, const lm_step *step, int root, int run,
+                     int64_t covered) {
     const int *last_use = planner->plan->last_use;
+    uint32_t concat = step->nodes[0]->id;
     return planner->birth[root] >= 0 && covered == planner->bytes[root] &&
-           fills_block(planner, root) && planner->block[root] != planner->block[concat] &&
+           count_parts_of(planner, step, root) == run && fills_block(planner, root) &&
+           planner->block[root] != planner->block[concat] &&
            last_use[root] <= last_use[concat] &&
            last_use[root] < planner->schedule->n_steps;
 }
@@ -129,7 +143,7 @@ static void concat_in_place(lm_planner *planner, const lm_step *step) {
         int64_t covered, start = at;
         int run = run_of_parts(planner, step, part, &root, &covered);
         for (int i = part; i < part + run; i++) at += bytes_of(planner, step->in[i]);
-        if (may_join(planner, (int)node->id, root, covered))
+        if (may_join(planner, step, root, run, covered))
             absorb_block(planner, planner->block[root], planner->block[node->id], start);
         part += run;
     }
