@@ -121,6 +121,44 @@ static void test_draws(void **state) {
     bench_release(&b);
 }
 
+/* Draws of one key must not repeat each other: the step of a run, the start and the steps
+ * of a sample have the same key when step and seed agree. */
+static int collect_streams(const lm_graph *g, uint32_t *streams, int count) {
+    for (int i = 0; i < lm_graph_size(g); i++) {
+        lm_node *node = lm_graph_node(g, i);
+        if (node->kind != LM_KIND_PHILOX) continue;
+        for (int k = 0; k < count; k++)
+            assert_int_not_equal(streams[k], node->attr.stream);
+        streams[count++] = node->attr.stream;
+    }
+    return count;
+}
+
+static void test_streams(void **state) {
+    uint32_t streams[64];
+    int count = 0;
+    bench b;
+    bench_init(&b, "dropout=0.1");
+    for (int which = 0; which < 3; which++) {
+        lm_graph *g;
+        lm_nn nn = begin(&b, &g);
+        lm_shape shape = LM_SHAPE(2, SIDE, SIDE, 1);
+        nn.train = which == 0;
+        if (which == 0)
+            lm_family_ddpm.phases[0].loss(b.model, &nn,
+                                          lm_input(g, "images", LM_U8, shape), NULL);
+        if (which == 1) lm_family_ddpm.sample_init(b.model, &nn, 2);
+        if (which == 2)
+            lm_family_ddpm.sample_step(b.model, &nn, lm_input(g, "x", LM_F32, shape),
+                                       lm_input(g, "s", LM_F32, LM_SHAPE(6)), NULL);
+        CHECK_OK(lm_graph_status(g));
+        count = collect_streams(g, streams, count);
+        lm_graph_free(g);
+    }
+    assert_int_equal(count, 3 + 8 + 2 + 2); /* dropout: a stream for each of 8 blocks */
+    bench_release(&b);
+}
+
 /* Images first .. first + batch - 1 of one seed. */
 static void draw(bench *b, uint32_t first, int batch, double *x) {
     lm_graph *g;
@@ -186,6 +224,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loss_parts),
         cmocka_unit_test(test_draws),
+        cmocka_unit_test(test_streams),
         cmocka_unit_test(test_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
