@@ -26,11 +26,12 @@ static lm_compile_options options_of(int bits) {
     };
 }
 
-static void train(const lm_compile_options *options, results *got, bool search) {
+static void train(const char *backend, const lm_compile_options *options, results *got,
+                  bool search) {
     lm_engine *engine;
     lm_graph *graph;
     lm_program *program;
-    CHECK_OK(lm_engine_new("ref", &engine));
+    CHECK_OK(lm_engine_new(backend, &engine));
     CHECK_OK(lm_graph_new(&graph));
     network_build(&small, graph);
     CHECK_OK(lm_graph_status(graph));
@@ -68,24 +69,27 @@ static void compare(const results *got, const results *want, int bits) {
 static void test_options(void **state) {
     static results plain, got;
     lm_compile_options all_off = options_of(31);
-    train(&all_off, &plain, false);
+    train("ref", &all_off, &plain, false);
     assert_true(isfinite(plain.loss[0]) && plain.norm[0] > 0);
     assert_true(plain.loss[2] < plain.loss[0]); /* it does train */
     for (int bits = 0; bits < 31; bits++) {
         lm_compile_options options = options_of(bits);
-        train(&options, &got, false);
+        train("ref", &options, &got, false);
         compare(&got, &plain, bits);
     }
-    train(NULL, &got, false);
+    train("ref", NULL, &got, false);
     compare(&got, &plain, -1);
 }
 
 /* Looking for bad numbers between runs changes nothing. */
 static void test_search_is_harmless(void **state) {
+    static const char *const backends[] = {"ref", "cpu"};
     static results plain, got;
-    train(NULL, &plain, false);
-    train(NULL, &got, true);
-    assert_memory_equal(&got, &plain, sizeof got);
+    for (int i = 0; i < 2; i++) {
+        train(backends[i], NULL, &plain, false);
+        train(backends[i], NULL, &got, true);
+        assert_memory_equal(&got, &plain, sizeof got);
+    }
 }
 
 static lm_program_stats plan_large(const lm_compile_options *options) {
