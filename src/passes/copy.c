@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "passes/passes.h"
 #include "passes/rewrite.h"
+#include "passes/schedule.h"
 
 bool lm_is_uniform(const lm_node *node) {
     return node->kind == LM_KIND_CONST && !node->attr.constant.data;
@@ -48,14 +49,32 @@ static lm_status rewrite_node(lm_rewrite *rewrite, lm_rewrite_rule rule,
     return LM_OK;
 }
 
+/* An output that is (a view of) a param which the program assigns shall show what was
+ * there before, as any reader of it does: it becomes a copy. */
+static lm_node *keep_old_value(lm_rewrite *rewrite, lm_node *node) {
+    const lm_node *root = lm_view_root(node, NULL);
+    int count;
+    const lm_named_node *roots = lm_graph_roots(rewrite->from, &count);
+    if (root->kind != LM_KIND_PARAM) return node;
+    for (int i = 0; i < count; i++) {
+        if (roots[i].node->kind != LM_KIND_ASSIGN) continue;
+        const lm_node *assign = rewrite->map[roots[i].node->id];
+        if (lm_params_overlap(root, assign->src[0]))
+            return lm_ew1(rewrite->to, LM_EW_STOP, node);
+    }
+    return node;
+}
+
 static lm_status rewrite_roots(lm_rewrite *rewrite) {
     int count;
     const lm_named_node *roots = lm_graph_roots(rewrite->from, &count);
     lm_named_node *mapped = lm_calloc((size_t)count + 1, sizeof *mapped);
     if (!mapped) return LM_NOMEM;
     for (int i = 0; i < count; i++)
-        mapped[i] = (lm_named_node){roots[i].name, rewrite->map[roots[i].node->id]};
-    lm_status status = lm_graph_set_roots(rewrite->to, mapped, count);
+        mapped[i] = (lm_named_node){
+            roots[i].name, keep_old_value(rewrite, rewrite->map[roots[i].node->id])};
+    lm_status status = lm_graph_status(rewrite->to);
+    if (status == LM_OK) status = lm_graph_set_roots(rewrite->to, mapped, count);
     lm_free(mapped);
     return status;
 }

@@ -1,5 +1,7 @@
 /* Graph to graph: simplification and the choice of composites. Every pass rebuilds what
- * the roots need into a new graph, so dead code goes by itself and equal nodes meet. */
+ * the roots need into a new graph, so dead code goes by itself and equal nodes meet. An
+ * output that is a param which the program assigns becomes a copy of it: outputs show
+ * values from before the assigns. */
 #ifndef LIMN_PASSES_PASSES_H
 #define LIMN_PASSES_PASSES_H
 

@@ -18,8 +18,7 @@ typedef struct lm_schedule_options {
 
 /* Groups and orders everything that the graph's roots need. Views and leaves make no
  * step (IOTA, which is computed, does). An assign makes a step of its own, in = {param,
- * value}, after every reader of its slice. An output that is a param is what the variable
- * holds after the run. */
+ * value}, after every reader of its slice. */
 lm_status lm_schedule_build(lm_graph *graph, const lm_schedule_options *options,
                             lm_schedule *schedule);
 void lm_schedule_release(lm_schedule *schedule);
