@@ -151,8 +151,15 @@ static void grad_softmax_xent(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d)
     d[0] = call_like(g, LM_COMP_SOFTMAX_XENT_GRAD, y, 3, src);
 }
 
+/* The fused gradient packs its three results, so they must be alike. */
 static void grad_attention(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
     lm_node *q = y->src[0], *src[5] = {q, y->src[1], y->src[2], y, ct};
+    bool alike = lm_shape_equal(q->shape, src[1]->shape) &&
+                 lm_shape_equal(q->shape, src[2]->shape);
+    if (!alike) {
+        grad_through_body(g, y, ct, d);
+        return;
+    }
     lm_node *packed = call_like(g, LM_COMP_ATTENTION_GRAD, y, 5, src);
     for (int i = 0; i < 3; i++)
         d[i] = lm_reshape(g, lm_slice_axis(g, packed, 0, i, i + 1), q->shape);

@@ -98,6 +98,14 @@ static lm_node *build_one_source(gc *t, const gc_case *c) {
     return lm_attention(t->graph, x, x, x, 0.6);
 }
 
+/* Queries of one sequence, keys and wider values of a longer one. */
+static lm_node *build_cross(gc *t, const gc_case *c) {
+    lm_node *q = gc_float(t, LM_SHAPE(2, 3, 4), -1, 1);
+    lm_node *k = gc_float(t, LM_SHAPE(2, 5, 4), -1, 1);
+    lm_node *v = gc_float(t, LM_SHAPE(2, 5, 2), -1, 1);
+    return lm_attention(t->graph, q, k, v, 0.6);
+}
+
 /* ---- the table ---- */
 
 #define COMP(composite, builder)                                                         \
@@ -122,6 +130,7 @@ const gc_case gc_cases_composite[] = {
     {COMP(LOGSUMEXP, build_rows)},
     {COMP(ATTENTION, build_attention), .i = {5}},
     {COMP(ATTENTION, build_one_source), .name = "one source"},
+    {COMP(ATTENTION, build_cross), .name = "cross"},
     {COMP(ATTENTION_GRAD, build_attention), .i = {3}},
     {COMP(SOFTMAX_XENT, build_xent)},
     {COMP(SOFTMAX_XENT_GRAD, build_xent)},
