@@ -14,8 +14,9 @@ static void each_norm_shape(void (*fn)(lm_shape x, int groups)) {
             for (size_t c = 0; c < 5; c++)
                 for (int groups = 1; groups <= channels[c]; groups++) {
                     if (channels[c] % groups) continue;
-                    if (groups > 4 && groups != channels[c] / 2 && groups != channels[c])
-                        continue;
+                    bool end = groups < 3 || groups * 2 >= channels[c];
+                    bool large = positions[p] * channels[c] > 20000 && groups != 2;
+                    if (!end || large) continue;
                     fn(p ? LM_SHAPE(samples[n], positions[p], channels[c])
                          : LM_SHAPE(samples[n], channels[c]),
                        groups);

@@ -68,6 +68,17 @@ LM_VM_MATH float lm_vm_exp(float x) {
     return p * low * high;
 }
 
+/* For results that are added to something near 1: clamped to the normal numbers, so that
+ * one factor 2^n will do. */
+LM_VM_MATH float lm_vm_exp_normal(float x) {
+    x = x > 88.0f ? 88.0f : x;
+    x = x < -87.0f ? -87.0f : x;
+    float t = x * 1.44269504f + LM_VM_ROUNDER, n = t - LM_VM_ROUNDER;
+    float r = x - n * LM_VM_LN2_HI - n * LM_VM_LN2_LO;
+    float p = 1 + (r + r * r * lm_vm_exp_q(r));
+    return p * lm_vm_float((lm_vm_bits(t) << 23) + 0x3f800000);
+}
+
 LM_VM_MATH float lm_vm_expm1(float x) {
     x = x > 89.0f ? 89.0f : x;
     x = x < -60.0f ? -60.0f : x;
@@ -122,7 +133,7 @@ LM_VM_MATH float lm_vm_log1p(float x) {
 }
 
 LM_VM_MATH float lm_vm_sigmoid(float x) {
-    return 1 / (1 + lm_vm_exp(-x));
+    return 1 / (1 + lm_vm_exp_normal(-x));
 }
 
 LM_VM_MATH float lm_vm_tanh(float x) {
@@ -133,7 +144,7 @@ LM_VM_MATH float lm_vm_tanh(float x) {
     q = q * z + 0.1333144234f;
     q = q * z + -0.3333328195f;
     float small = x + x * z * q;
-    float large = copysignf(1 - 2 / (lm_vm_exp(2 * t) + 1), x);
+    float large = copysignf(1 - 2 / (lm_vm_exp_normal(2 * t) + 1), x);
     return t < 0.625f ? small : large;
 }
 
@@ -162,7 +173,7 @@ LM_VM_MATH float lm_vm_erf(float x) {
     p = p * s + 0.1052945321f;
     p = p * s + 0.6356092331f;
     p = p * s + 1.128555131f;
-    float large = copysignf(1 - lm_vm_exp(-s * p), x);
+    float large = copysignf(1 - lm_vm_exp_normal(-s * p), x);
     return t < 0.93f ? small : large;
 }
 
