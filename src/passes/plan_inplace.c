@@ -108,13 +108,13 @@ static int run_of_parts(const lm_planner *planner, const lm_step *step, int firs
     return part - first;
 }
 
-/* How many parts are in the memory of `root`. */
-static int count_parts_of(const lm_planner *planner, const lm_step *step, int root) {
+/* How many parts would move along with `root`. */
+static int count_moving_parts(const lm_planner *planner, const lm_step *step, int root) {
     int count = 0, other;
     int64_t offset, bytes;
     for (int part = 0; part < step->n_in; part++) {
         lm_planner_read(planner, step, part, &other, &offset, &bytes);
-        count += other == root;
+        count += planner->block[other] == planner->block[root];
     }
     return count;
 }
@@ -127,7 +127,7 @@ static bool may_join(const lm_planner *planner, const lm_step *step, int root, i
     const int *last_use = planner->plan->last_use;
     uint32_t concat = step->nodes[0]->id;
     return planner->birth[root] >= 0 && covered == planner->bytes[root] &&
-           count_parts_of(planner, step, root) == run && fills_block(planner, root) &&
+           fills_block(planner, root) && count_moving_parts(planner, step, root) == run &&
            planner->block[root] != planner->block[concat] &&
            last_use[root] <= last_use[concat] &&
            last_use[root] < planner->schedule->n_steps;
