@@ -96,10 +96,6 @@ static lm_status run(cli_context *cli) {
         .log_every = lm_setting_int(o, "log-every"),
         .keep = (int)lm_setting_int(o, "keep"),
     };
-    if (request.family) { /* a wrong name is wrong usage */
-        const lm_family *family;
-        if (lm_family_find(request.family, &family) == LM_NOT_FOUND) return LM_ARG;
-    }
     cli_watch_signals();
     cli_live live = cli_live_start(cli);
     request.hooks = (lm_train_hooks){&live, ask_stop, cli_show_progress};

@@ -9,9 +9,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A name that does not exist was given by the caller: wrong usage. */
+static lm_status as_usage(lm_status status) {
+    return status == LM_NOT_FOUND ? LM_ARG : status;
+}
+
 static lm_status apply_settings(const lm_train_request *request, lm_run *run) {
     const lm_preset *preset;
-    LM_TRY(lm_preset_find(run->family, run->preset, &preset));
+    LM_TRY(as_usage(lm_preset_find(run->family, run->preset, &preset)));
     LM_TRY(lm_settings_init(&run->model, run->family->options));
     LM_TRY(lm_settings_init(&run->trainer, lm_trainer_options));
     LM_TRY(lm_apply_preset(preset, &run->model, &run->trainer));
@@ -87,7 +92,7 @@ static lm_status start_run(const lm_train_request *request, lm_run *run,
                  "train: which family? expected a name as ddpm");
     LM_RETURN_IF(!request->data, LM_ARG,
                  "--data: not given; expected a SPEC as builtin:digits or mnist");
-    LM_TRY(lm_family_find(request->family, &run->family));
+    LM_TRY(as_usage(lm_family_find(request->family, &run->family)));
     const char *preset = request->preset ? request->preset : run->family->presets[0].name;
     run->preset = lm_strdup(preset);
     run->data = lm_strdup(request->data);

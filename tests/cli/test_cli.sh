@@ -69,7 +69,7 @@ refuses 2 "--data" "no data" train ddpm
 refuses 2 "epochs" "epochs of an endless set" train ddpm --data builtin:digits --epochs 1
 refuses 2 "bsae" "unknown setting" train ddpm --data builtin:digits --set bsae=3 --steps 1
 refuses 2 "expected 'limn sample RUN" "missing argument" sample
-refuses 1 "preset" "unknown preset" train ddpm --data builtin:digits --preset huge
+refuses 2 "did you mean tiny" "unknown preset" train ddpm --data builtin:digits --preset tinny
 refuses 1 "mnist" "set that is not there" train ddpm --data mnist --steps 1
 refuses 1 "nowhere" "run that is not there" sample nowhere
 refuses 1 "nowhere" "file that is not there" info nowhere.safetensors
