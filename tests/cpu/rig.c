@@ -156,18 +156,22 @@ static lm_status run_once(lm_kernel *kernel, run_memory *m) {
     return kernel->run(kernel, &args);
 }
 
-/* Runs twice; `result` receives the output in f64. The status is the second run's. */
-static lm_status run_on(rig *r, lm_backend *backend, lm_node *node, double *result,
-                        bool *own) {
+static lm_status lower_single(lm_backend *backend, lm_node *node, lm_kernel *kernel) {
     lm_step step = {.nodes = &node,
                     .n_nodes = 1,
                     .in = node->src,
                     .n_in = node->n_src,
                     .out = &node,
                     .n_out = 1};
+    return backend->lower(backend, &step, kernel);
+}
+
+/* Runs twice; `result` receives the output in f64. The status is the second run's. */
+static lm_status run_on(rig *r, lm_backend *backend, lm_node *node, double *result,
+                        bool *own) {
     lm_kernel kernel;
     run_memory m;
-    CHECK_OK(backend->lower(backend, &step, &kernel));
+    CHECK_OK(lower_single(backend, node, &kernel));
     assert_non_null(kernel.name);
     make_memory(r, backend, node, &kernel, &m);
     lm_status status = run_once(&kernel, &m);
@@ -239,4 +243,20 @@ void rig_check_fails(rig *r, lm_node *node, lm_status expected) {
     bool own;
     CHECK_FAILS(run_on(r, r->cpu, node, got, &own), expected);
     lm_free(got);
+}
+
+void rig_check_faults(rig *r, lm_node *node) {
+    CHECK_OK(lm_graph_status(r->graph));
+    lm_kernel kernel;
+    lm_status status = LM_NOMEM;
+    for (int n = 1; status != LM_OK; n++) {
+        int64_t blocks = lm_mem_get_stats().blocks;
+        lm_mem_fail_at(n, false);
+        status = lower_single(r->cpu, node, &kernel);
+        lm_mem_fail_at(0, false);
+        if (status == LM_OK) break;
+        assert_int_equal(status, LM_NOMEM);
+        assert_int_equal(lm_mem_get_stats().blocks, blocks);
+    }
+    kernel.release(&kernel);
 }

@@ -38,6 +38,10 @@ void rig_check(rig *r, lm_node *node, double tolerance);
 /* The run must fail with this status. */
 void rig_check_fails(rig *r, lm_node *node, lm_status expected);
 
+/* Lowering with every allocation failing in turn: LM_NOMEM, and nothing is left behind.
+ */
+void rig_check_faults(rig *r, lm_node *node);
+
 double rig_nmse(const double *got, const double *want, int64_t count);
 
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)

@@ -148,9 +148,61 @@ static void test_weights_written_between_runs(void **state) {
     lm_engine_free(engine);
 }
 
+/* ---- without fusion ------------------------------------------------------------------
+ */
+
+enum { N_VALUES = 5 * 7 };
+
+/* Every way in which a single elementwise-like node gets its operands. */
+static void build_singles(lm_graph *g) {
+    lm_shape shape = LM_SHAPE(5, 7);
+    lm_node *x = lm_input(g, "x", LM_F32, LM_SHAPE(7));
+    lm_node *key = lm_input(g, "key", LM_U32, LM_SHAPE(4));
+    lm_node *wide = lm_broadcast(g, x, shape);
+    lm_graph_output(g, "broadcast", wide);
+    lm_graph_output(g, "square", lm_mul(g, wide, wide)); /* one source twice */
+    lm_graph_output(g, "scaled", lm_scale(g, wide, 0.3));
+    lm_graph_output(g, "iota", lm_iota(g, LM_F32, shape, 1));
+    lm_graph_output(g, "normal", lm_normal(g, key, 3, shape));
+    lm_graph_output(g, "where",
+                    lm_where(g, lm_lt(g, wide, lm_const(g, 0.1)), wide, lm_const(g, 2)));
+    CHECK_OK(lm_graph_status(g));
+}
+
+static void run_singles(const char *backend, double values[6][N_VALUES]) {
+    static const char *const names[] = {"broadcast", "square", "scaled",
+                                        "iota",      "normal", "where"};
+    lm_engine *engine;
+    lm_graph *g;
+    lm_program *program;
+    CHECK_OK(lm_engine_new(backend, &engine));
+    CHECK_OK(lm_graph_new(&g));
+    build_singles(g);
+    lm_compile_options options = {.no_fuse = true, .no_simplify = true, .poison = true};
+    CHECK_OK(lm_compile(engine, g, &options, &program));
+    lm_graph_free(g);
+    const float x[] = {-1, 0.5f, 0, 0.05f, 3, -0.25f, 0.125f};
+    const uint32_t key[] = {1, 2, 3, 4};
+    CHECK_OK(lm_program_set(program, "x", LM_F32, x, 7));
+    CHECK_OK(lm_program_set(program, "key", LM_U32, key, 4));
+    CHECK_OK(lm_program_run(program));
+    for (int i = 0; i < 6; i++)
+        CHECK_OK(lm_program_get(program, names[i], LM_F64, values[i], N_VALUES));
+    lm_program_free(program);
+    lm_engine_free(engine);
+}
+
+static void test_single_nodes(void **state) {
+    double want[6][N_VALUES], got[6][N_VALUES];
+    run_singles("ref", want);
+    run_singles("cpu", got);
+    for (int i = 0; i < 6; i++) assert_true(rig_nmse(got[i], want[i], N_VALUES) <= 1e-12);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_training_steps),
+        cmocka_unit_test(test_single_nodes),
         cmocka_unit_test(test_weights_written_between_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

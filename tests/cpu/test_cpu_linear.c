@@ -194,11 +194,28 @@ static void test_matmul_of_two_batch_axes(void **state) {
     rig_check(r, lm_matmul(r->graph, a, b, false, false), 1e-12);
 }
 
+static void test_lowering_without_memory(void **state) {
+    rig *r = *state;
+    lm_conv_attr attr = {.pad_lo = {1, 1}, .pad_hi = {1, 1}};
+    lm_node *x = rig_input(r, LM_SHAPE(2, 8, 8, 16)), *a = rig_input(r, LM_SHAPE(5, 5));
+    lm_node *w = rig_input(r, LM_SHAPE(16, 3, 3, 16));
+    rig_check_faults(r, lm_matmul(r->graph, a, a, false, true));
+    rig_check_faults(r, lm_conv(r->graph, x, w, NULL, &attr));
+    attr.size[0] = attr.size[1] = 8;
+    rig_check_faults(r, lm_conv_dgrad(r->graph, x, w, &attr));
+    attr.size[0] = attr.size[1] = 3;
+    rig_check_faults(r, lm_conv_wgrad(r->graph, x, x, &attr));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(test_conv),       RIG_TEST(test_conv_dgrad),
-        RIG_TEST(test_conv_wgrad), RIG_TEST(test_weights_are_packed_when_written),
-        RIG_TEST(test_matmul),     RIG_TEST(test_matmul_of_two_batch_axes),
+        RIG_TEST(test_conv),
+        RIG_TEST(test_conv_dgrad),
+        RIG_TEST(test_conv_wgrad),
+        RIG_TEST(test_weights_are_packed_when_written),
+        RIG_TEST(test_matmul),
+        RIG_TEST(test_matmul_of_two_batch_axes),
+        RIG_TEST(test_lowering_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -230,6 +230,14 @@ static void test_axismap(void **state) {
     }
 }
 
+static void test_lowering_without_memory(void **state) {
+    rig *r = *state;
+    lm_node *x = rig_input(r, LM_SHAPE(2, 7));
+    rig_check_faults(r, lm_axismap(r->graph, x, 1, make_matrix(r, 14, 7, 1, 1)));
+    rig_check_faults(r, lm_concat(r->graph, (lm_node *[]){x, x}, 2, 0));
+    rig_check_faults(r, lm_scale(r->graph, x, 3));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         RIG_TEST(test_permute),
@@ -243,6 +251,7 @@ int main(void) {
         RIG_TEST(test_scatter_add),
         RIG_TEST(test_indices_are_checked),
         RIG_TEST(test_axismap),
+        RIG_TEST(test_lowering_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

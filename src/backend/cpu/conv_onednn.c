@@ -4,9 +4,9 @@
  *
  * oneDNN 2.6 has its fastest f32 kernel (brgemm) for the forward pass only, so the
  * adjoint in x of a stride-1 convolution runs as a forward one over flipped weights: on
- * 64 channels 28x28, 128 at 14x14 and 7x7, batch 64, 236, 241 and 275 GFLOP/s against
- * 226, 243 and 267, on an idle machine up to 40 % more. A 1x1 convolution as a matrix
- * product was never faster. */
+ * 64 channels 28x28, 128 at 14x14 and 7x7, batch 64, 2 cores, 237, 241 and 275 GFLOP/s
+ * against 226, 243 and 267. From 3.x on (3.2: 223, 241, 266) there is nothing to gain. A
+ * 1x1 convolution as a matrix product was never faster. */
 #include "backend/cpu/cpu_internal.h"
 #include "backend/cpu/dnnl_shim.h"
 #include "base/mem.h"
@@ -56,7 +56,7 @@ static double conv_flops(const lm_dnnl_conv *c) {
 
 /* The adjoint in x as a forward convolution from y to x; false where there is none. */
 static bool flip_conv(const lm_dnnl_conv *conv, lm_dnnl_conv *flipped) {
-    if (DNNL_VERSION_MAJOR >= 3 || conv->groups > 1) return false;
+    if (!LM_DNNL_BACK_DATA_IS_SLOW || conv->groups > 1) return false;
     *flipped = *conv;
     flipped->pass = LM_DNNL_FORWARD;
     flipped->in_channels = conv->out_channels;

@@ -51,6 +51,9 @@ void lm_dnnl_op_release(lm_dnnl_op *op);
 lm_status lm_dnnl_op_run(const lm_dnnl *dnnl, lm_dnnl_op *op, void *const *data,
                          void *scratch);
 
+/* 2.6 runs the adjoint in x with an older kernel than the forward pass; 3.x does not. */
+#define LM_DNNL_BACK_DATA_IS_SLOW (DNNL_VERSION_MAJOR < 3)
+
 typedef enum lm_dnnl_pass {
     LM_DNNL_FORWARD,
     LM_DNNL_BACK_DATA,
