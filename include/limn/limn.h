@@ -26,7 +26,7 @@ extern "C" {
 /* "0.1.0", of the library that is linked. */
 LIMN_API const char *limn_version(void);
 
-/* ---- errors ------------------------------------------------------------------------ */
+/* ---- errors ------------------------------------------------------------------ */
 
 typedef enum limn_status {
     LIMN_OK = 0,
@@ -45,8 +45,7 @@ typedef enum limn_status {
  * the next failure. */
 LIMN_API const char *limn_message(void);
 
-/* ---- environment ---------------------------------------------------------------------
- */
+/* ---- environment ------------------------------------------------------------- */
 
 /* Replaces the allocator for everything that limn allocates itself: ptr NULL allocates,
  * new_size 0 frees, else resizes; must be thread safe. Call before anything else. */
@@ -56,8 +55,7 @@ LIMN_API void limn_set_allocator(limn_resize_fn resize, void *user);
 /* Number of threads, once, before the first training or sampling; 0: one a core. */
 LIMN_API void limn_set_threads(int count);
 
-/* ---- training -------------------------------------------------------------------------
- */
+/* ---- training ---------------------------------------------------------------- */
 
 typedef struct limn_progress {
     int64_t step, images;

@@ -15,7 +15,7 @@ static lm_status fail_io(const char *path, const char *what, int error) {
     return lm_fail(status, "%s: cannot %s: %s", path, what, strerror(error));
 }
 
-/* ---- reading ----------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------- */
 
 /* Reads to the end, growing *data, since a pipe or /proc does not know its size. */
 static lm_status read_all(int fd, const char *path, size_t limit, size_t expected,
@@ -89,7 +89,7 @@ void lm_file_unmap(void *data, size_t size) {
     if (data) munmap(data, size);
 }
 
-/* ---- folders ----------------------------------------------------------------------- */
+/* ---- folders ----------------------------------------------------------------- */
 
 bool lm_file_exists(const char *path) {
     return access(path, F_OK) == 0;
@@ -173,7 +173,7 @@ void lm_names_free(char **names, size_t count) {
     lm_free(names);
 }
 
-/* ---- writing ----------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------- */
 
 static lm_status fail_write(const char *path, int error) {
     return lm_fail(LM_IO, "%s: cannot write: %s", path, strerror(error));

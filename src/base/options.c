@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- what a row accepts ------------------------------------------------------------ */
+/* ---- what a row accepts ------------------------------------------------------ */
 
 /* A missing or empty upper bound is one below the lower: {.min = 1} is "at least 1". */
 static bool has_min(const lm_option *row) {
@@ -67,7 +67,7 @@ static void describe_expected(const lm_option *row, lm_str *out) {
     }
 }
 
-/* ---- parsing ----------------------------------------------------------------------- */
+/* ---- parsing ----------------------------------------------------------------- */
 
 static bool parse_flag(const char *text, bool *flag) {
     static const struct {
@@ -152,7 +152,7 @@ static lm_status read_value(const lm_option *row, const char *prefix, const char
     return value->text ? LM_OK : LM_NOMEM;
 }
 
-/* ---- settings ---------------------------------------------------------------------- */
+/* ---- settings ---------------------------------------------------------------- */
 
 static lm_status read_default(const lm_option *row, lm_option_value *value) {
     if (row->standard && *row->standard) {
@@ -281,7 +281,7 @@ bool lm_setting_flag(const lm_settings *settings, const char *name) {
     return lm_setting(settings, name)->flag;
 }
 
-/* ---- help -------------------------------------------------------------------------- */
+/* ---- help -------------------------------------------------------------------- */
 
 enum { HELP_WIDTH = 90, HELP_LEFT_MOST = 32 };
 

@@ -15,8 +15,7 @@ static const lm_option options[] = {
     {"tensors", LM_OPT_FLAG, "false", 0, 0, NULL, NULL, "list every tensor of a file"},
     {0}};
 
-/* ---- a run ----------------------------------------------------------------------------
- */
+/* ---- a run ------------------------------------------------------------------- */
 
 static json_t *settings_json(const lm_settings *settings) {
     json_t *object = json_object();

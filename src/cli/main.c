@@ -25,7 +25,7 @@ static const lm_option common_options[] = {
     {"help", LM_OPT_FLAG, "false", 0, 0, NULL, NULL, "this text"},
     {0}};
 
-/* ---- signals ----------------------------------------------------------------------- */
+/* ---- signals ----------------------------------------------------------------- */
 
 static volatile sig_atomic_t interrupted;
 
@@ -43,8 +43,7 @@ bool cli_interrupted(void) {
     return interrupted;
 }
 
-/* ---- output --------------------------------------------------------------------------
- */
+/* ---- output ------------------------------------------------------------------ */
 
 void cli_note(const cli_context *cli, const char *format, ...) {
     if (cli->quiet) return;

@@ -184,8 +184,7 @@ static float uniform(lm_rng *rng, float lo, float hi) {
     return lo + (hi - lo) * (float)lm_rng_uniform(rng);
 }
 
-/* ---- from strokes to a path -----------------------------------------------------------
- */
+/* ---- from strokes to a path -------------------------------------------------- */
 
 /* Points of all strokes; starts[i] marks the first point of a stroke. */
 typedef struct pen_path {

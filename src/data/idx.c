@@ -105,7 +105,7 @@ static lm_status read_idx(const char *path, int rank, idx_array *array) {
     return status;
 }
 
-/* ---- finding files ---------------------------------------------------------------- */
+/* ---- finding files ----------------------------------------------------------- */
 
 /* The spellings in use: "train-images-idx3-ubyte", with a dot, each also with ".gz". */
 static lm_status find_file(const char *folder, lm_split split, bool images, char **path) {
@@ -163,8 +163,7 @@ bool lm_idx_recognise(const char *path) {
     return found;
 }
 
-/* ---- the dataset --------------------------------------------------------------------
- */
+/* ---- the dataset ------------------------------------------------------------- */
 
 static lm_status get_image(const lm_dataset *set, int64_t index, uint8_t *pixels,
                            int32_t *label) {

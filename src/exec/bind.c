@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* ---- variables ------------------------------------------------------------------- */
+/* ---- variables --------------------------------------------------------------- */
 
 static lm_status find_var(lm_program *program, const lm_node *param) {
     lm_engine *engine = program->engine;
@@ -44,7 +44,7 @@ lm_status lm_program_find_vars(lm_program *program) {
     return status;
 }
 
-/* ---- inputs, constants, outputs -------------------------------------------------- */
+/* ---- inputs, constants, outputs ---------------------------------------------- */
 
 /* A probe reads what its parent was given. */
 static lm_input_slot *slot_of_parent(const lm_program *parent, const lm_node *node) {
@@ -123,7 +123,7 @@ void lm_program_unplace(lm_program *program) {
         lm_engine_dealloc(engine, program->constants[i]);
 }
 
-/* ---- addresses ------------------------------------------------------------------- */
+/* ---- addresses --------------------------------------------------------------- */
 
 void *lm_program_address(const lm_program *program, const lm_node *node) {
     /* What an assign computes is the slice itself. */

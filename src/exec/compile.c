@@ -10,7 +10,7 @@ enum { IS_DEBUG = 0 };
 enum { IS_DEBUG = 1 };
 #endif
 
-/* ---- passes ---------------------------------------------------------------------- */
+/* ---- passes ------------------------------------------------------------------ */
 
 static bool keep_call(void *user, const lm_node *call) {
     lm_program *program = user;
@@ -86,7 +86,7 @@ static lm_status run_passes(lm_program *program, lm_graph *graph) {
     return copy_overwritten(program->graph);
 }
 
-/* ---- kernels and plan ------------------------------------------------------------ */
+/* ---- kernels and plan -------------------------------------------------------- */
 
 static lm_status schedule(lm_program *program) {
     lm_schedule_options options = {
@@ -128,7 +128,7 @@ static lm_status plan(lm_program *program) {
                : LM_OK;
 }
 
-/* ---- programs -------------------------------------------------------------------- */
+/* ---- programs ---------------------------------------------------------------- */
 
 /* The inputs that the caller knows of, needed or not. */
 static lm_status list_declared(lm_program *program, const lm_graph *graph) {

@@ -58,7 +58,7 @@ void lm_engine_free(lm_engine *engine) {
     lm_free(engine);
 }
 
-/* ---- memory ---------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------ */
 
 size_t lm_engine_size(const lm_engine *engine, lm_dtype dtype, int64_t count) {
     return (size_t)count * engine->backend->element_size(dtype);
@@ -113,7 +113,7 @@ void lm_engine_memory(const lm_engine *engine, int64_t *variables, int64_t *aren
     *arena = engine->arena_bytes;
 }
 
-/* ---- variables ------------------------------------------------------------------- */
+/* ---- variables --------------------------------------------------------------- */
 
 int lm_engine_find_var(const lm_engine *engine, const char *name) {
     for (int i = 0; i < engine->n_vars; i++)

@@ -71,7 +71,7 @@ struct lm_program {
     int64_t constant_bytes;
 };
 
-/* ---- engine.c -------------------------------------------------------------------- */
+/* ---- engine.c ---------------------------------------------------------------- */
 
 int lm_engine_find_var(const lm_engine *engine, const char *name); /* -1: none */
 /* "no variable 'x' (did you mean 'y'?)", LM_NOT_FOUND. */
@@ -90,14 +90,14 @@ size_t lm_engine_size(const lm_engine *engine, lm_dtype dtype, int64_t count);
 void lm_engine_fill(lm_engine *engine, void *memory, lm_dtype dtype, int64_t count,
                     double value);
 
-/* ---- compile.c ------------------------------------------------------------------- */
+/* ---- compile.c --------------------------------------------------------------- */
 
 /* The whole of lm_compile; `parent` only for a probe. */
 lm_status lm_program_build(lm_engine *engine, lm_graph *graph,
                            const lm_compile_options *options, lm_program *parent,
                            lm_program **program);
 
-/* ---- bind.c ---------------------------------------------------------------------- */
+/* ---- bind.c ------------------------------------------------------------------ */
 
 /* Finds the engine's variable of each of the graph's and checks that slices fit. */
 lm_status lm_program_find_vars(lm_program *program);
@@ -111,14 +111,14 @@ void *lm_program_address(const lm_program *program, const lm_node *node);
 /* Fills in all pointers, after the arena moved. */
 void lm_program_bind(lm_program *program);
 
-/* ---- poison.c -------------------------------------------------------------------- */
+/* ---- poison.c ---------------------------------------------------------------- */
 
 /* Lists for each step the values whose memory holds nothing of use after it. */
 lm_status lm_program_list_dying(lm_program *program);
 void lm_program_poison_all(lm_program *program);
 void lm_program_poison_after(lm_program *program, int step);
 
-/* ---- program.c ------------------------------------------------------------------- */
+/* ---- program.c --------------------------------------------------------------- */
 
 /* Reserves and binds memory, checks that every input is set. */
 lm_status lm_program_begin(lm_program *program);

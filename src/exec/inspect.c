@@ -5,7 +5,7 @@
 #include <inttypes.h>
 #include <math.h>
 
-/* ---- statistics and profile ------------------------------------------------------ */
+/* ---- statistics and profile -------------------------------------------------- */
 
 lm_program_stats lm_program_get_stats(const lm_program *program) {
     lm_program_stats stats = {
@@ -56,7 +56,7 @@ lm_status lm_program_get_profile(const lm_program *program, lm_profile_row **row
     return LM_OK;
 }
 
-/* ---- listing --------------------------------------------------------------------- */
+/* ---- listing ----------------------------------------------------------------- */
 
 static void print_place(const lm_program *program, const lm_node *node, lm_str *out) {
     if (node->kind == LM_KIND_ASSIGN) node = node->src[0];
@@ -89,7 +89,7 @@ lm_status lm_program_print(const lm_program *program, lm_str *out) {
     return out->failed ? LM_NOMEM : LM_OK;
 }
 
-/* ---- bad numbers ----------------------------------------------------------------- */
+/* ---- bad numbers ------------------------------------------------------------- */
 
 /* The probe computes what the program computes, with every value in memory and without
  * assigns: their values become outputs. Nothing can then be planned into a variable, so

@@ -25,7 +25,7 @@ static lm_status check_count(const char *what, const char *name, const lm_node *
                    lm_shape_text(node->shape, shape), has, count);
 }
 
-/* ---- inputs ---------------------------------------------------------------------- */
+/* ---- inputs ------------------------------------------------------------------ */
 
 static lm_input_slot *find_input(const lm_program *program, const char *name) {
     for (int i = 0; i < program->plan.n_inputs; i++)
@@ -52,7 +52,7 @@ lm_status lm_program_set(lm_program *program, const char *input, lm_dtype dtype,
     return LM_OK;
 }
 
-/* ---- running --------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------- */
 
 lm_status lm_program_begin(lm_program *program) {
     for (int i = 0; i < program->plan.n_inputs; i++)
@@ -104,7 +104,7 @@ lm_status lm_program_run(lm_program *program) {
     return status;
 }
 
-/* ---- outputs --------------------------------------------------------------------- */
+/* ---- outputs ----------------------------------------------------------------- */
 
 static lm_status find_output(const lm_program *program, const char *name,
                              const lm_node **node) {

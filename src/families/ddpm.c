@@ -51,7 +51,7 @@ static const lm_preset presets[] = {
      "32 pixels in colour, as the paper; for a GPU"},
     {0}};
 
-/* ---- opening ----------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------- */
 
 static int copy_ints(const lm_settings *settings, const char *name, int *to) {
     const lm_option_value *value = lm_setting(settings, name);
@@ -131,7 +131,7 @@ static void close_model(lm_model *model) {
     model->state = NULL;
 }
 
-/* ---- training ---------------------------------------------------------- */
+/* ---- training ---------------------------------------------------------------- */
 
 lm_node *lm_ddpm_epsilon(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t) {
     const lm_ddpm *ddpm = model->state;

@@ -25,7 +25,7 @@ lm_node *lm_ddpm_epsilon(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *
 lm_node *lm_ddpm_loss_at(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t,
                          lm_node *noise);
 
-/* ---- sampling ---------------------------------------------------------- */
+/* ---- sampling ---------------------------------------------------------------- */
 
 /* The numbers of one sampler step:
  *   x0 = X0_FROM_X * x - X0_FROM_EPS * eps, perhaps clipped to [-1,1]

@@ -123,7 +123,7 @@ lm_status lm_ddpm_sampler(const lm_model *model, const lm_sample_request *reques
     return status;
 }
 
-/* ---- graphs ------------------------------------------------------------ */
+/* ---- graphs ------------------------------------------------------------------ */
 
 lm_node *lm_ddpm_sample_init(const lm_model *model, lm_nn *nn, int batch) {
     const lm_image_info *info = &model->info;

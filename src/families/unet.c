@@ -35,7 +35,7 @@ static int norm_groups(const lm_unet_spec *spec, int64_t channels) {
     return groups;
 }
 
-/* ---- checks ------------------------------------------------------------ */
+/* ---- checks ------------------------------------------------------------------ */
 
 static lm_status check_heads(const lm_unet_spec *spec, int level) {
     int channels = level_channels(spec, level);
@@ -67,7 +67,7 @@ lm_status lm_unet_check(const lm_unet_spec *spec, int height, int width) {
     return check_heads(spec, last);
 }
 
-/* ---- parts ------------------------------------------------------------- */
+/* ---- parts ------------------------------------------------------------------- */
 
 static lm_node *conv3x3(unet *u, const char *name, lm_node *x, int64_t out,
                         double scale) {
@@ -149,7 +149,7 @@ static lm_node *join_skip(unet *u, lm_node *x) {
     return lm_concat(u->nn->graph, parts, 2, 3);
 }
 
-/* ---- the network ------------------------------------------------------- */
+/* ---- the network ------------------------------------------------------------- */
 
 static lm_node *go_down(unet *u, lm_node *x) {
     const lm_unet_spec *spec = u->spec;

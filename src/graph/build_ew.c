@@ -26,7 +26,7 @@ lm_node *lm_cast(lm_graph *g, lm_node *a, lm_dtype dtype) {
     return lm_build(g, LM_KIND_EW, &a, 1, &attr, dtype, a->shape);
 }
 
-/* ---- with broadcasting ---- */
+/* ---- with broadcasting ------------------------------------------------------- */
 
 /* NumPy's rule: right aligned, sizes equal or one of them 1. Where they clash, a's size
  * stays and the broadcast that follows fails, naming both. */
@@ -87,7 +87,7 @@ lm_node *lm_where(lm_graph *g, lm_node *mask, lm_node *a, lm_node *b) {
                   lm_broadcast(g, b, shape));
 }
 
-/* ---- formulas ---- */
+/* ---- formulas ---------------------------------------------------------------- */
 
 lm_node *lm_add_scalar(lm_graph *g, lm_node *a, double value) {
     return lm_ew2(g, LM_EW_ADD, a, lm_const_like(g, value, a));

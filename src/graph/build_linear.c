@@ -1,7 +1,7 @@
 /* Constructors of matrix products, convolutions, pooling and indexing. */
 #include "graph/graph_internal.h"
 
-/* ---- matrices ---- */
+/* ---- matrices ---------------------------------------------------------------- */
 
 lm_node *lm_matmul(lm_graph *g, lm_node *a, lm_node *b, bool ta, bool tb) {
     return lm_matmul_bias(g, a, b, NULL, ta, tb);
@@ -21,7 +21,7 @@ lm_node *lm_logabsdet(lm_graph *g, lm_node *a) {
     return lm_make1(g, LM_KIND_LOGABSDET, a, NULL);
 }
 
-/* ---- convolution ---- */
+/* ---- convolution ------------------------------------------------------------- */
 
 static lm_attr conv_attr(const lm_conv_attr *conv, bool sized) {
     lm_attr attr = {.conv = *conv};
@@ -50,7 +50,7 @@ lm_node *lm_conv_wgrad(lm_graph *g, lm_node *x, lm_node *y, const lm_conv_attr *
     return lm_make(g, LM_KIND_CONV_WGRAD, (lm_node *[]){x, y}, 2, &full);
 }
 
-/* ---- pooling ---- */
+/* ---- pooling ----------------------------------------------------------------- */
 
 static lm_attr pool_attr(const lm_pool_attr *pool, bool sized) {
     lm_attr attr = {.pool = *pool};
@@ -79,7 +79,7 @@ lm_node *lm_maxpool(lm_graph *g, lm_node *x, const lm_pool_attr *attr) {
     return lm_pool_gather(g, x, lm_pool_argmax(g, x, attr), attr);
 }
 
-/* ---- indexing ---- */
+/* ---- indexing ---------------------------------------------------------------- */
 
 lm_node *lm_gather(lm_graph *g, lm_node *a, lm_node *index) {
     return lm_make(g, LM_KIND_GATHER, (lm_node *[]){a, index}, 2, NULL);

@@ -3,7 +3,7 @@
 #include "graph/graph_internal.h"
 #include <string.h>
 
-/* ---- shape ---- */
+/* ---- shape ------------------------------------------------------------------- */
 
 lm_node *lm_broadcast(lm_graph *g, lm_node *a, lm_shape shape) {
     if (!a || lm_shape_equal(a->shape, shape)) return a;
@@ -109,7 +109,7 @@ lm_node *lm_reverse(lm_graph *g, lm_node *a, uint32_t axes) {
     return axes ? lm_make1(g, LM_KIND_REVERSE, a, &attr) : a;
 }
 
-/* ---- reductions ---- */
+/* ---- reductions -------------------------------------------------------------- */
 
 static lm_node *drop_axes(lm_graph *g, lm_node *a, uint32_t axes) {
     if (!a) return NULL;

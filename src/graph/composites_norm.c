@@ -5,7 +5,7 @@
  * for each element, which a following convolution can take in. */
 #include "graph/graph_internal.h"
 
-/* ---- types ---- */
+/* ---- types ------------------------------------------------------------------- */
 
 static lm_status infer_group_stats(lm_typing *t) {
     lm_shape x = t->src[0]->shape;
@@ -57,7 +57,7 @@ static lm_status infer_norm_sums(lm_typing *t) {
     return LM_OK;
 }
 
-/* ---- bodies ---- */
+/* ---- bodies ------------------------------------------------------------------ */
 
 static lm_node *group_stats_body(lm_graph *g, const lm_node *call) {
     lm_node *x = call->src[0];

@@ -21,7 +21,7 @@ static lm_node *logsumexp(lm_graph *g, lm_node *x) {
     return lm_add(g, lm_log(g, lm_sum(g, e, last_axis(x), true)), max);
 }
 
-/* ---- softmax ---- */
+/* ---- softmax ----------------------------------------------------------------- */
 
 static lm_status infer_softmax(lm_typing *t) {
     t->shape = t->src[0]->shape;
@@ -68,7 +68,7 @@ lm_node *lm_logsumexp(lm_graph *g, lm_node *x) {
     return lm_call(g, LM_COMP_LOGSUMEXP, &x, 1, NULL);
 }
 
-/* ---- cross entropy ---- */
+/* ---- cross entropy ----------------------------------------------------------- */
 
 static lm_status infer_xent(lm_typing *t) {
     lm_shape logits = t->src[0]->shape;

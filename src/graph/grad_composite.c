@@ -136,7 +136,7 @@ static void grad_norm_act(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
     d[3] = to_affine(g, dz, beta);
 }
 
-/* ---- softmax and attention ---- */
+/* ---- softmax and attention --------------------------------------------------- */
 
 static void grad_softmax(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
     d[0] = call_like(g, LM_COMP_SOFTMAX_GRAD, y, 2, (lm_node *[]){y, ct});
@@ -165,7 +165,7 @@ static void grad_attention(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
         d[i] = lm_reshape(g, lm_slice_axis(g, packed, 0, i, i + 1), q->shape);
 }
 
-/* ---- the table ---- */
+/* ---- the table --------------------------------------------------------------- */
 
 static const lm_grad_rule rules[LM_COMP_COUNT] = {
     [LM_COMP_GROUP_STATS] = grad_group_stats,

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-/* ---- unary codes: cotangent * slope, from the operand x and the result y ---- */
+/* ---- unary codes: cotangent * slope, from the operand x and the result y ----- */
 
 static lm_node *one_minus(lm_graph *g, lm_node *a) {
     return lm_add_scalar(g, lm_neg(g, a), 1);
@@ -76,7 +76,7 @@ static void grad_slope(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
     d[0] = lm_mul(g, ct, slopes[y->attr.ew.code](g, y->src[0], y));
 }
 
-/* ---- the others ---- */
+/* ---- the others -------------------------------------------------------------- */
 
 static void grad_neg(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
     d[0] = lm_neg(g, ct);

@@ -4,7 +4,7 @@
  * both directions, and the convolution trio, which permutes among itself. */
 #include "graph/grad_internal.h"
 
-/* ---- shape ---- */
+/* ---- shape ------------------------------------------------------------------- */
 
 static void grad_broadcast(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
     d[0] = lm_sum_to(g, ct, y->src[0]->shape);
@@ -57,7 +57,7 @@ static void grad_reverse(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
     d[0] = lm_reverse(g, ct, y->attr.axes);
 }
 
-/* ---- reductions ---- */
+/* ---- reductions -------------------------------------------------------------- */
 
 static void grad_reduce_sum(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
     d[0] = lm_broadcast(g, ct, y->src[0]->shape);
@@ -79,7 +79,7 @@ static void grad_allreduce_sum(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d
     d[0] = lm_allreduce_sum(g, ct);
 }
 
-/* ---- rows, maps, pools ---- */
+/* ---- rows, maps, pools ------------------------------------------------------- */
 
 static void grad_gather(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
     d[0] = lm_scatter_add(g, ct, y->src[1], y->src[0]->shape.dim[0]);
@@ -106,7 +106,7 @@ static void grad_pool_scatter(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d)
     d[0] = lm_pool_gather(g, ct, y->src[1], &attr);
 }
 
-/* ---- linear algebra ---- */
+/* ---- linear algebra ---------------------------------------------------------- */
 
 /* With A = op(a) and B = op(b): dA = ct B' and dB = A' ct, transposed back for a and b by
  * exchanging the factors. */
@@ -126,7 +126,7 @@ static void grad_logabsdet(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
     d[0] = lm_mul(g, ct, lm_transpose(g, lm_inv(g, y->src[0])));
 }
 
-/* ---- convolution ---- */
+/* ---- convolution ------------------------------------------------------------- */
 
 /* The geometry of y's convolution for a result whose axes 1 and 2 are those of `like`:
  * height and width of NHWC as well as of OHWI. NULL: conv, which needs no size. */
@@ -158,7 +158,7 @@ static void grad_conv_wgrad(lm_graph *g, lm_node *w, lm_node *ct, lm_node **d) {
     d[1] = lm_conv(g, x, ct, NULL, &to_y);
 }
 
-/* ---- the table ---- */
+/* ---- the table --------------------------------------------------------------- */
 
 void lm_grad_none(lm_graph *g, lm_node *node, lm_node *cotangent, lm_node **d) {}
 

@@ -27,7 +27,7 @@ void lm_graph_free(lm_graph *g) {
     lm_free(g);
 }
 
-/* ---- failures ---- */
+/* ---- failures ---------------------------------------------------------------- */
 
 lm_status lm_graph_status(lm_graph *g) {
     return g->status == LM_OK ? LM_OK : lm_fail(g->status, "%s", g->message);
@@ -69,7 +69,7 @@ const char *lm_intern_text(lm_graph *g, const char *text) {
     return kept ? kept : lm_graph_record(g, LM_NOMEM);
 }
 
-/* ---- scopes ---- */
+/* ---- scopes ------------------------------------------------------------------ */
 
 static const char *join_scope(lm_graph *g, const char *format, va_list args) {
     char text[256];
@@ -122,7 +122,7 @@ void lm_label_end(lm_graph *g, lm_scope *scope) {
     g->scope = scope->parent;
 }
 
-/* ---- nodes ---- */
+/* ---- nodes ------------------------------------------------------------------- */
 
 int lm_graph_size(const lm_graph *g) {
     return g->n_nodes;
@@ -285,7 +285,7 @@ lm_node *lm_rebuild(lm_graph *g, const lm_graph *from, const lm_node *node,
     return made;
 }
 
-/* ---- roots ---- */
+/* ---- roots ------------------------------------------------------------------- */
 
 static void add_root(lm_graph *g, int position, const char *name, lm_node *node) {
     if (!lm_graph_grow(g, &g->roots, g->n_roots, &g->roots_capacity, sizeof *g->roots))

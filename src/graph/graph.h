@@ -136,7 +136,7 @@ typedef struct lm_ew_info {
 } lm_ew_info;
 const lm_ew_info *lm_ew_get(lm_ew code);
 
-/* ---- life --------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------- */
 
 lm_status lm_graph_new(lm_graph **graph);
 void lm_graph_free(lm_graph *graph);
@@ -166,7 +166,7 @@ const lm_named_node *lm_graph_roots(const lm_graph *graph, int *count);
 /* Replaces the list (a pass rewrote the graph). */
 lm_status lm_graph_set_roots(lm_graph *graph, const lm_named_node *roots, int count);
 
-/* ---- leaves -------------------------------------------------------------------- */
+/* ---- leaves ------------------------------------------------------------------ */
 
 /* A slice of the variable `var` (declared by first use, f32). */
 lm_node *lm_param(lm_graph *g, const char *var, int64_t offset, lm_shape shape);
@@ -180,7 +180,7 @@ lm_node *lm_const_full(lm_graph *g, lm_dtype dtype, lm_shape shape, double value
 lm_node *lm_const_data(lm_graph *g, lm_dtype dtype, lm_shape shape, const void *data);
 lm_node *lm_iota(lm_graph *g, lm_dtype dtype, lm_shape shape, int axis);
 
-/* ---- elementwise --------------------------------------------------------------- */
+/* ---- elementwise ------------------------------------------------------------- */
 
 /* Strict: equal shapes and dtypes. */
 lm_node *lm_ew1(lm_graph *g, lm_ew code, lm_node *a);
@@ -217,7 +217,7 @@ lm_node *lm_gelu(lm_graph *g, lm_node *a); /* exact, with erf */
 lm_node *lm_clamp(lm_graph *g, lm_node *a, double lo, double hi);
 lm_node *lm_stop_grad(lm_graph *g, lm_node *a);
 
-/* ---- shape --------------------------------------------------------------------- */
+/* ---- shape ------------------------------------------------------------------- */
 
 lm_node *lm_broadcast(lm_graph *g, lm_node *a, lm_shape shape); /* right aligned */
 lm_node *lm_reshape(lm_graph *g, lm_node *a, lm_shape shape);
@@ -230,7 +230,7 @@ lm_node *lm_pad(lm_graph *g, lm_node *a, const lm_pad_attr *attr);
 lm_node *lm_concat(lm_graph *g, lm_node *const *parts, int count, int axis);
 lm_node *lm_reverse(lm_graph *g, lm_node *a, uint32_t axes);
 
-/* ---- reductions ------------------------------------------------------------------ */
+/* ---- reductions -------------------------------------------------------------- */
 
 /* Any set of axes (built as a chain where they are not adjacent). keep: axes stay with
  * size 1. */
@@ -245,7 +245,7 @@ lm_node *lm_argmax(lm_graph *g, lm_node *a, int axis);
 lm_node *lm_cumsum(lm_graph *g, lm_node *a, int axis, bool reverse);
 lm_node *lm_topk(lm_graph *g, lm_node *a, int k);
 
-/* ---- linear algebra, convolution ------------------------------------------------- */
+/* ---- linear algebra, convolution --------------------------------------------- */
 
 /* bias may be NULL ("absent", not "failed"). Ranks equal and at least 2, batch axes
  * equal. */
@@ -260,8 +260,7 @@ lm_node *lm_conv_wgrad(lm_graph *g, lm_node *x, lm_node *y, const lm_conv_attr *
 lm_node *lm_inv(lm_graph *g, lm_node *a);
 lm_node *lm_logabsdet(lm_graph *g, lm_node *a);
 
-/* ---- the rest -----------------------------------------------------------------------
- */
+/* ---- the rest ---------------------------------------------------------------- */
 
 lm_node *lm_gather(lm_graph *g, lm_node *a, lm_node *index);
 lm_node *lm_scatter_add(lm_graph *g, lm_node *a, lm_node *index, int64_t rows);
@@ -282,7 +281,7 @@ lm_node *lm_normal(lm_graph *g, lm_node *key, uint32_t stream, lm_shape shape);
 lm_node *lm_allreduce_sum(lm_graph *g, lm_node *a);
 void lm_assign(lm_graph *g, lm_node *param, lm_node *value); /* becomes a root */
 
-/* ---- composites -------------------------------------------------------------------- */
+/* ---- composites -------------------------------------------------------------- */
 
 typedef struct lm_call_attr {
     int32_t i[3];
@@ -301,8 +300,7 @@ lm_node *lm_logsumexp(lm_graph *g, lm_node *x);
 lm_node *lm_attention(lm_graph *g, lm_node *q, lm_node *k, lm_node *v, double scale);
 lm_node *lm_softmax_xent(lm_graph *g, lm_node *logits, lm_node *labels);
 
-/* ---- generic construction, verification, printing ------------------------------------
- */
+/* ---- generic construction, verification, printing ---------------------------- */
 
 /* Builds a node of any kind with these sources and attributes: infers dtype and shape
  * (kinds whose shape is not determined by their sources take `like_shape` and

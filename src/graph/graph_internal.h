@@ -52,7 +52,7 @@ int32_t lm_graph_var(lm_graph *g, const char *name);
 /* The attribute with everything but the fields of this kind zeroed. */
 lm_attr lm_attr_clean(lm_kind kind, const lm_attr *attr);
 
-/* ---- inference: the specification of every kind ---- */
+/* ---- inference: the specification of every kind ------------------------------ */
 
 /* A node to be: `dtype` and `shape` hold what was asked for (only kinds with a free type
  * read it) and, after inference, what the node has. */
@@ -101,7 +101,7 @@ lm_status lm_infer_call(lm_typing *t);
 /* LEAKY and POWC read attr.ew.value; for the others it is 0. */
 bool lm_ew_takes_value(lm_ew code);
 
-/* ---- composites ---- */
+/* ---- composites -------------------------------------------------------------- */
 
 typedef struct lm_composite_rule {
     lm_infer_fn infer;
@@ -120,7 +120,7 @@ const char *lm_composite_sources(lm_composite composite);
 /* Softmax over the last axis, in plain kinds. */
 lm_node *lm_softmax_body(lm_graph *g, lm_node *x);
 
-/* ---- helpers of the constructors ---- */
+/* ---- helpers of the constructors --------------------------------------------- */
 
 /* lm_build with zeroed attributes where attr is NULL, for kinds without a free type. */
 lm_node *lm_make(lm_graph *g, lm_kind kind, lm_node *const *src, int n_src,
@@ -131,7 +131,7 @@ int lm_axis_of(lm_graph *g, const char *what, const lm_node *a, int axis);
 /* Axes that `mask` names all exist; records a failure otherwise. */
 bool lm_axes_exist(lm_graph *g, const char *what, const lm_node *a, uint32_t mask);
 
-/* ---- printing ---- */
+/* ---- printing ---------------------------------------------------------------- */
 
 /* Appends " stride 1 pad 1" and the like; `g` (for names of variables) may be NULL. */
 typedef void (*lm_attr_printer)(const lm_graph *g, const lm_node *node, lm_str *out);

@@ -8,7 +8,7 @@
 /* Far above any memory; keeps byte counts within int64. */
 #define MAX_ELEMENTS ((int64_t)1 << 44)
 
-/* ---- leaves ---- */
+/* ---- leaves ------------------------------------------------------------------ */
 
 static lm_status infer_free(lm_typing *t) {
     return LM_OK;
@@ -49,7 +49,7 @@ static lm_status infer_philox(lm_typing *t) {
     return LM_OK;
 }
 
-/* ---- shape ---- */
+/* ---- shape ------------------------------------------------------------------- */
 
 static lm_status infer_same(lm_typing *t) {
     t->shape = t->src[0]->shape;
@@ -134,7 +134,7 @@ static lm_status infer_concat(lm_typing *t) {
     return LM_OK;
 }
 
-/* ---- reductions ---- */
+/* ---- reductions -------------------------------------------------------------- */
 
 static lm_status check_axes(const lm_typing *t) {
     uint32_t axes = t->attr->axes;
@@ -186,7 +186,7 @@ static lm_status infer_topk(lm_typing *t) {
     return LM_OK;
 }
 
-/* ---- indexing and effects ---- */
+/* ---- indexing and effects ---------------------------------------------------- */
 
 static lm_status infer_gather(lm_typing *t) {
     lm_shape from = t->src[0]->shape, index = t->src[1]->shape;
@@ -233,7 +233,7 @@ static lm_status infer_assign(lm_typing *t) {
     return infer_same(t);
 }
 
-/* ---- the table ---- */
+/* ---- the table --------------------------------------------------------------- */
 
 #define ATTR(field) sizeof(((lm_attr *)NULL)->field)
 
@@ -273,7 +273,7 @@ const lm_kind_rule lm_kind_rules[LM_KIND_COUNT] = {
     [LM_KIND_CALL] = {lm_infer_call, ATTR(call), "", "*", 'f'},
 };
 
-/* ---- around the rules ---- */
+/* ---- around the rules -------------------------------------------------------- */
 
 bool lm_dtype_fits(lm_dtype dtype, char letter) {
     switch (letter) {

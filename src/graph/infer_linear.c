@@ -36,7 +36,7 @@ lm_status lm_infer_logabsdet(lm_typing *t) {
     return LM_OK;
 }
 
-/* ---- convolution ---- */
+/* ---- convolution ------------------------------------------------------------- */
 
 /* Positions of a window over a padded axis; 0 or less: none fits. */
 static int64_t window_count(int64_t size, int64_t window, int64_t stride, int64_t pad) {
@@ -124,7 +124,7 @@ lm_status lm_infer_conv_wgrad(lm_typing *t) {
     return LM_OK;
 }
 
-/* ---- pooling ---- */
+/* ---- pooling ----------------------------------------------------------------- */
 
 /* Positions within a window are kept in a byte; 255 is never one. */
 #define MAX_WINDOW 255

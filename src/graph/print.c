@@ -3,7 +3,7 @@
 #include "graph/graph_internal.h"
 #include <inttypes.h>
 
-/* ---- attributes ---- */
+/* ---- attributes -------------------------------------------------------------- */
 
 static void print_nothing(const lm_graph *g, const lm_node *node, lm_str *out) {}
 
@@ -165,7 +165,7 @@ const lm_attr_printer lm_attr_printers[LM_KIND_COUNT] = {
     [LM_KIND_CALL] = print_call,
 };
 
-/* ---- lines ---- */
+/* ---- lines ------------------------------------------------------------------- */
 
 static void print_type(const lm_node *node, lm_str *out) {
     char shape[LM_SHAPE_TEXT];
@@ -206,7 +206,7 @@ lm_status lm_print(const lm_graph *g, lm_str *out) {
     return text_status(out);
 }
 
-/* ---- Graphviz ---- */
+/* ---- Graphviz ---------------------------------------------------------------- */
 
 static const char *dot_colour(const lm_node *node) {
     int flags = lm_kind_get(node->kind)->flags;

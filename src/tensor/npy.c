@@ -23,8 +23,7 @@ static const struct {
 };
 #define N_DESCRIPTIONS (sizeof descriptions / sizeof *descriptions)
 
-/* ---- the header's Python dictionary -------------------------------------------------
- */
+/* ---- the header's Python dictionary ------------------------------------------ */
 
 typedef struct cursor {
     const char *at, *end;
@@ -145,7 +144,7 @@ static lm_status read_dictionary(cursor *c, lm_tensor *tensor) {
     return LM_OK;
 }
 
-/* ---- reading ----------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------- */
 
 /* Finds the dictionary and where the data starts. */
 static lm_status find_header(const unsigned char *bytes, size_t size, cursor *c) {
@@ -196,7 +195,7 @@ lm_status lm_npy_read(const char *path, lm_tensor *tensor) {
     return status;
 }
 
-/* ---- writing ----------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------- */
 
 static const char *describe(lm_dtype dtype) {
     for (size_t i = 0; i < N_DESCRIPTIONS; i++)

@@ -15,7 +15,7 @@ typedef struct data_span {
     json_int_t size;  /* bytes of data */
 } data_span;
 
-/* ---- one entry --------------------------------------------------------------------- */
+/* ---- one entry --------------------------------------------------------------- */
 
 #define FAIL_TENSOR(span, name, format, ...)                                             \
     lm_fail(LM_FORMAT, "%s: tensor %s: " format, (span)->file, name, __VA_ARGS__)
@@ -109,7 +109,7 @@ static lm_status read_meta(const data_span *span, json_t *object, lm_safetensors
     return LM_OK;
 }
 
-/* ---- the whole --------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------- */
 
 static size_t entry_bytes(const lm_st_entry *entry) {
     return (size_t)lm_shape_count(entry->shape) * lm_dtype_size(entry->dtype);
@@ -229,7 +229,7 @@ void lm_safetensors_release(lm_safetensors *file) {
     *file = (lm_safetensors){0};
 }
 
-/* ---- looking things up ------------------------------------------------------------- */
+/* ---- looking things up ------------------------------------------------------- */
 
 const lm_st_entry *lm_safetensors_find(const lm_safetensors *file, const char *name) {
     for (int i = 0; i < file->n_entries; i++)

@@ -12,7 +12,7 @@
 #define DATA_ALIGN                                                                       \
     64 /* of the data's start in the file, so that maps can be used as is */
 
-/* ---- checks ------------------------------------------------------------------------ */
+/* ---- checks ------------------------------------------------------------------ */
 
 static int compare_names(const void *a, const void *b) {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -58,7 +58,7 @@ static lm_status check_all(const char *path, const lm_st_entry *entries, int n_e
     return status;
 }
 
-/* ---- the header -------------------------------------------------------------------- */
+/* ---- the header -------------------------------------------------------------- */
 
 /* A JSON string; fails on what is not UTF-8, since no reader would take it back. */
 static lm_status append_quoted(lm_str *out, const char *path, const char *text) {
@@ -135,7 +135,7 @@ static lm_status build_header(lm_str *out, const char *path, const lm_st_entry *
     return LM_OK;
 }
 
-/* ---- the file ---------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------- */
 
 static lm_status write_all(const char *path, const lm_str *header,
                            const lm_st_entry *entries, int n_entries) {

@@ -28,8 +28,7 @@ lm_status lm_checkpoint_add_vars(const lm_model *model, lm_engine *engine) {
     return LM_OK;
 }
 
-/* ---- saving --------------------------------------------------------------------------
- */
+/* ---- saving ------------------------------------------------------------------ */
 
 /* Host copies of all variables, and an entry for each slice of each. */
 typedef struct snapshot {

@@ -35,8 +35,7 @@ void lm_drawer_free(lm_drawer *drawer) {
     lm_free(drawer);
 }
 
-/* ---- the three graphs -----------------------------------------------------------------
- */
+/* ---- the three graphs -------------------------------------------------------- */
 
 typedef struct sample_graph {
     lm_nn nn;

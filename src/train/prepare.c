@@ -116,8 +116,7 @@ static lm_status start_run(const lm_train_request *request, lm_run *run,
     return lm_run_write(run);
 }
 
-/* ---- continuing -----------------------------------------------------------------------
- */
+/* ---- continuing -------------------------------------------------------------- */
 
 static lm_status must_agree(const char *option, const char *given, const char *recorded,
                             const lm_run *run) {

@@ -24,8 +24,7 @@ void lm_run_release(lm_run *run) {
     *run = (lm_run){0};
 }
 
-/* ---- writing ------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------- */
 
 static json_t *value_to_json(const lm_option *option, const lm_option_value *value) {
     switch (option->type) {
@@ -86,8 +85,7 @@ lm_status lm_run_write(const lm_run *run) {
     return status;
 }
 
-/* ---- reading --------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------- */
 
 /* The text that lm_settings_set understands. */
 static lm_status json_to_text(const json_t *json, lm_str *text) {

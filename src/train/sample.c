@@ -82,8 +82,7 @@ void lm_samples_release(lm_samples *samples) {
     *samples = (lm_samples){0};
 }
 
-/* ---- writing --------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------- */
 
 static bool ends_with(const char *text, const char *end) {
     size_t n = strlen(text), m = strlen(end);

@@ -77,8 +77,7 @@ static void report(trainer *t, const char *event) {
     t->request.hooks.progress(t->request.hooks.user, &progress);
 }
 
-/* ---- setting up ----------------------------------------------------------------------
- */
+/* ---- setting up -------------------------------------------------------------- */
 
 static lm_status load_weights(trainer *t) {
     char *path;

@@ -58,7 +58,7 @@ static void check_output(lm_program *program, const char *name, const double *wa
             fail_msg("%s[%d]: got %g, wanted %g", name, (int)i, got[i], want[i]);
 }
 
-/* ---- engine ---------------------------------------------------------------------- */
+/* ---- engine ------------------------------------------------------------------ */
 
 static void test_backends(void **state) {
     lm_engine *engine;
@@ -115,7 +115,7 @@ static void test_wrong_variables(void **state) {
     assert_non_null(strstr(lm_message(), "5 elements, the slice ends at 6"));
 }
 
-/* ---- inputs and outputs ---------------------------------------------------------- */
+/* ---- inputs and outputs ------------------------------------------------------ */
 
 static void test_inputs(void **state) {
     fixture *f = *state;
@@ -212,7 +212,7 @@ static void test_broken_graph(void **state) {
     CHECK_FAILS(lm_compile(f->engine, g, NULL, &program), LM_SHAPE);
 }
 
-/* ---- assigns --------------------------------------------------------------------- */
+/* ---- assigns ----------------------------------------------------------------- */
 
 /* Everything in a graph sees variables as they were before the run. */
 static void test_assign_reads_old(void **state) {
@@ -301,7 +301,7 @@ static void test_flat_update(void **state) {
     lm_program_free(program);
 }
 
-/* ---- several programs ------------------------------------------------------------ */
+/* ---- several programs -------------------------------------------------------- */
 
 static lm_program *compile_chain(fixture *f, int64_t width, int length, bool update) {
     lm_graph *g;

@@ -35,7 +35,7 @@ static void add_var(fixture *f, const char *name, const double *values, int64_t 
     CHECK_OK(lm_engine_write_var(f->engine, name, 0, count, LM_F64, values));
 }
 
-/* ---- versions -------------------------------------------------------------------- */
+/* ---- versions ---------------------------------------------------------------- */
 
 /* Stands between the engine and the reference backend's matmul and notes what its second
  * source's version is. */
@@ -121,7 +121,7 @@ static void test_versions_in_place(void **state) {
     lm_program_free(p);
 }
 
-/* ---- bad numbers ----------------------------------------------------------------- */
+/* ---- bad numbers ------------------------------------------------------------- */
 
 /* w := w - log(x) with a matrix product between; `scoped` names for messages. */
 static lm_program *compile_update(fixture *f) {
@@ -185,7 +185,7 @@ static void test_nonfinite_leaf(void **state) {
     lm_program_free(p);
 }
 
-/* ---- profile and listing --------------------------------------------------------- */
+/* ---- profile and listing ----------------------------------------------------- */
 
 static void test_profile(void **state) {
     fixture *f = *state;

@@ -86,7 +86,7 @@ static void test_times_ascend(void **state) {
             }
 }
 
-/* ---- the sampler ------------------------------------------------------- */
+/* ---- the sampler ------------------------------------------------------------- */
 
 static lm_model *open_model(const char *more) {
     lm_settings settings;

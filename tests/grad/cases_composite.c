@@ -4,7 +4,7 @@
  * is what gets checked; the chains follow as cases of their own. */
 #include "gradcheck.h"
 
-/* ---- normalisation ---- */
+/* ---- normalisation ----------------------------------------------------------- */
 
 typedef struct norm_case {
     int rank;
@@ -62,7 +62,7 @@ static lm_node *build_group_norm(gc *t, const gc_case *c) {
     return lm_group_norm(t->graph, x, gamma, beta, p->groups, 1e-3, p->act);
 }
 
-/* ---- softmax ---- */
+/* ---- softmax ----------------------------------------------------------------- */
 
 static lm_node *build_rows(gc *t, const gc_case *c) {
     lm_node *x = gc_float(t, LM_SHAPE(2, 1, 5), -2, 2);
@@ -83,7 +83,7 @@ static lm_node *build_xent(gc *t, const gc_case *c) {
     return lm_call(t->graph, c->op, src, backward ? 3 : 2, NULL);
 }
 
-/* ---- attention ---- */
+/* ---- attention --------------------------------------------------------------- */
 
 static lm_node *build_attention(gc *t, const gc_case *c) {
     int n_src = c->op == LM_COMP_ATTENTION_GRAD ? 5 : 3;
@@ -106,7 +106,7 @@ static lm_node *build_cross(gc *t, const gc_case *c) {
     return lm_attention(t->graph, q, k, v, 0.6);
 }
 
-/* ---- the table ---- */
+/* ---- the table --------------------------------------------------------------- */
 
 #define COMP(composite, builder)                                                         \
     .table = GC_COMPOSITE, .op = LM_COMP_##composite, .build = builder

@@ -2,7 +2,7 @@
  * Sizes are odd, prime or 1, so that exchanged axes show. */
 #include "gradcheck.h"
 
-/* ---- leaves, and kinds that end gradients ---- */
+/* ---- leaves, and kinds that end gradients ------------------------------------ */
 
 static lm_node *build_param(gc *t, const gc_case *c) {
     lm_node *a = gc_param(t, LM_SHAPE(2, 3), -1, 1), *b = gc_param(t, LM_SHAPE(3), -1, 1);
@@ -48,7 +48,7 @@ static lm_node *build_assign(gc *t, const gc_case *c) {
     return lm_mul(t->graph, lm_square(t->graph, w), x);
 }
 
-/* ---- shape ---- */
+/* ---- shape ------------------------------------------------------------------- */
 
 static lm_node *build_ew(gc *t, const gc_case *c) {
     return lm_ew2(t->graph, LM_EW_MUL, gc_float(t, LM_SHAPE(7), -1, 1),
@@ -98,7 +98,7 @@ static lm_node *build_reverse(gc *t, const gc_case *c) {
     return lm_reverse(t->graph, gc_float(t, LM_SHAPE(3, 2, 5), -1, 1), c->i[0]);
 }
 
-/* ---- reductions ---- */
+/* ---- reductions -------------------------------------------------------------- */
 
 static lm_node *build_sum(gc *t, const gc_case *c) {
     return lm_sum(t->graph, gc_float(t, LM_SHAPE(2, 3, 5), -1, 1), c->i[0], c->i[1]);
@@ -116,7 +116,7 @@ static lm_node *build_allreduce(gc *t, const gc_case *c) {
     return lm_allreduce_sum(t->graph, gc_float(t, LM_SHAPE(7), -1, 1));
 }
 
-/* ---- rows, maps, pools ---- */
+/* ---- rows, maps, pools ------------------------------------------------------- */
 
 static lm_node *build_gather(gc *t, const gc_case *c) {
     return lm_gather(t->graph, gc_float(t, LM_SHAPE(5, 3), -1, 1),
@@ -166,7 +166,7 @@ static lm_node *build_pool_scatter(gc *t, const gc_case *c) {
     return lm_pool_scatter(t->graph, gc_float(t, POOL_OUT, -1, 1), pool_index(t), &attr);
 }
 
-/* ---- linear algebra ---- */
+/* ---- linear algebra ---------------------------------------------------------- */
 
 static lm_shape matrix_shape(bool batched, bool transposed, int64_t rows, int64_t cols) {
     int64_t m = transposed ? cols : rows, n = transposed ? rows : cols;
@@ -200,7 +200,7 @@ static lm_node *build_logabsdet(gc *t, const gc_case *c) {
     return lm_logabsdet(t->graph, regular_matrix(t, c->i[0]));
 }
 
-/* ---- convolution ---- */
+/* ---- convolution ------------------------------------------------------------- */
 
 typedef struct conv_case {
     lm_conv_attr attr;
@@ -267,7 +267,7 @@ static lm_node *build_call(gc *t, const gc_case *c) {
     return lm_softmax(t->graph, gc_float(t, LM_SHAPE(3, 5), -1, 1));
 }
 
-/* ---- the table ---- */
+/* ---- the table --------------------------------------------------------------- */
 
 #define KIND(kind, builder) .table = GC_KIND, .op = LM_KIND_##kind, .build = builder
 #define TRIO(text, p)                                                                    \

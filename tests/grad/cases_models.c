@@ -61,7 +61,7 @@ static lm_node *build_sliced_score(gc *t, const gc_case *c) {
     return lm_add(g, dot_rows(g, v, slope), lm_scale(g, lm_square(g, along), 0.5));
 }
 
-/* ---- random graphs: values of many consumers, sums of many terms ---- */
+/* ---- random graphs: values of many consumers, sums of many terms ------------- */
 
 #define SQUARE LM_SHAPE(3, 3)
 
@@ -121,7 +121,7 @@ static lm_node *build_random(gc *t, const gc_case *c) {
 #define RANDOM(n)                                                                        \
     .table = GC_MODEL, .name = "random graph " #n, .build = build_random, .i = {n}
 
-/* ---- the table ---- */
+/* ---- the table --------------------------------------------------------------- */
 
 const gc_case gc_cases_models[] = {
     {.table = GC_MODEL, .name = "gradient penalty", .build = build_wgan_gp},

@@ -12,7 +12,7 @@
 #define SAMPLES 200
 #define STEP    1e-3 /* error of the 5-point formula: STEP^4, far below rounding / STEP */
 
-/* ---- inputs ---- */
+/* ---- inputs ------------------------------------------------------------------ */
 
 static gc_input *add_input(gc *t, lm_dtype value_dtype, lm_shape shape) {
     assert_true(t->n_inputs < GC_MAX_INPUTS);
@@ -73,7 +73,7 @@ lm_node *gc_integers(gc *t, lm_dtype dtype, lm_shape shape, int32_t below) {
     return in->node = lm_input(t->graph, in->name, dtype, shape);
 }
 
-/* ---- a case under check ---- */
+/* ---- a case under check ------------------------------------------------------ */
 
 /* The scalar that is differentiated is <y, r> with a random r; `wrt` are the active
  * inputs, `grad` the gradients (NULL: symbolic zero). */
@@ -225,7 +225,7 @@ static double loss(const check *k, lm_program *program) {
     return sum;
 }
 
-/* ---- first order ---- */
+/* ---- first order ------------------------------------------------------------- */
 
 /* Weights of the 5-point central difference at -2, -1, 1, 2 steps. */
 static const int stencil_at[4] = {-2, -1, 1, 2};
@@ -267,7 +267,7 @@ void gc_check_first_order(const gc_case *c) {
     check_release(&k);
 }
 
-/* ---- second order ---- */
+/* ---- second order ------------------------------------------------------------ */
 
 /* Gradients of <grad, v> with random directions v: h[i] is (H v)_i, and the last is the
  * derivative by r, J v. */
@@ -402,7 +402,7 @@ void gc_check_second_order(const gc_case *c) {
     second_release(&s);
 }
 
-/* ---- adjoint ---- */
+/* ---- adjoint ----------------------------------------------------------------- */
 
 void gc_check_adjoint(const gc_case *c) {
     if (c->table != GC_KIND || !(lm_kind_get(c->op)->flags & LM_K_LINEAR)) return;
@@ -431,7 +431,7 @@ void gc_check_adjoint(const gc_case *c) {
     check_release(&k);
 }
 
-/* ---- closure ---- */
+/* ---- closure ----------------------------------------------------------------- */
 
 /* The gradient of half its squared norm, three times: everything verifies, and the
  * reference backend takes it with all bodies inlined. */
@@ -451,7 +451,7 @@ void gc_check_closure(const gc_case *c) {
     check_release(&k);
 }
 
-/* ---- composites ---- */
+/* ---- composites -------------------------------------------------------------- */
 
 void gc_check_body(const gc_case *c) {
     if (c->table != GC_COMPOSITE) return;

@@ -33,7 +33,7 @@ static lm_node *grad_of(fixture *f, lm_node *y, lm_node *wrt) {
     return out;
 }
 
-/* ---- symbolic zeros ---- */
+/* ---- symbolic zeros ---------------------------------------------------------- */
 
 /* The gradient by x is a symbolic zero and adds no node. */
 static void expect_none(fixture *f, lm_node *y) {
@@ -95,7 +95,7 @@ static void test_integers_have_no_gradient(void **state) {
     assert_null(grad_of(f, lm_gather(f->g, f->x, index), index));
 }
 
-/* ---- engine ---- */
+/* ---- engine ------------------------------------------------------------------ */
 
 static void test_value_itself(void **state) {
     fixture *f = *state;
@@ -207,7 +207,7 @@ static void test_out_of_memory(void **state) {
     assert_true(n > 5);
 }
 
-/* ---- what it costs ---- */
+/* ---- what it costs ----------------------------------------------------------- */
 
 static int count_kind(fixture *f, int kind, int composite) {
     lm_node **nodes;
@@ -268,7 +268,7 @@ static void test_cost_of_gradient_penalty(void **state) {
     assert_int_equal(count_kind(f, LM_KIND_CONV, 0), 3); /* two forward, one back up */
 }
 
-/* ---- kinks ---- */
+/* ---- kinks ------------------------------------------------------------------- */
 
 /* Values of the gradient of y by x, with x as given and y as the cotangent. */
 static void run_gradient(fixture *f, lm_node *y, const double x[15], const double ct[15],

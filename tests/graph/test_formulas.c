@@ -73,7 +73,7 @@ static double sigmoid(double z) {
     return 1 / (1 + exp(-z));
 }
 
-/* ---- elementwise ---- */
+/* ---- elementwise ------------------------------------------------------------- */
 
 static void activations(void **state) {
     enum { COUNT = 41 };
@@ -98,7 +98,7 @@ static void activations(void **state) {
     }
 }
 
-/* ---- random ---- */
+/* ---- random ------------------------------------------------------------------ */
 
 static lm_node *add_key(bench *b) {
     static const double key[] = {123456789, 7, 42, 1000}; /* seed, step, first sample */
@@ -126,7 +126,7 @@ static void random_values(void **state) {
     }
 }
 
-/* ---- normalisation ---- */
+/* ---- normalisation ----------------------------------------------------------- */
 
 enum { N = 2, H = 3, W = 5, C = 6, G = 3, PER = C / G };
 static const float eps = 1e-3f;
@@ -199,7 +199,7 @@ static void normalisation_sums(void **state) {
     }
 }
 
-/* ---- softmax ---- */
+/* ---- softmax ----------------------------------------------------------------- */
 
 enum { ROWS = 4, CLASSES = 7 };
 
@@ -269,7 +269,7 @@ static void cross_entropy(void **state) {
     }
 }
 
-/* ---- attention ---- */
+/* ---- attention --------------------------------------------------------------- */
 
 enum { B = 2, T = 5, S = 3, D = 4, E = 2 };
 static const float scale = 0.375f;

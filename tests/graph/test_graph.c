@@ -3,7 +3,7 @@
 #include "graph_tools.h"
 #include <string.h>
 
-/* ---- identity ---- */
+/* ---- identity ---------------------------------------------------------------- */
 
 static void equal_nodes_are_one(void **state) {
     lm_graph *g = new_graph();
@@ -108,7 +108,7 @@ static void equal_slices_have_one_form(void **state) {
     lm_graph_free(g);
 }
 
-/* ---- formulas that choose a form ---- */
+/* ---- formulas that choose a form --------------------------------------------- */
 
 static void operands_broadcast(void **state) {
     lm_graph *g = new_graph();
@@ -150,7 +150,7 @@ static void sums_go_run_by_run(void **state) {
     lm_graph_free(g);
 }
 
-/* ---- scopes and failures ---- */
+/* ---- scopes and failures ----------------------------------------------------- */
 
 static void scopes_make_labels(void **state) {
     lm_graph *g = new_graph();
@@ -297,7 +297,7 @@ static void bad_arguments_name_themselves(void **state) {
     lm_graph_free(other);
 }
 
-/* ---- roots ---- */
+/* ---- roots ------------------------------------------------------------------- */
 
 static void outputs_come_before_assigns(void **state) {
     lm_graph *g = new_graph();
@@ -346,7 +346,7 @@ static void only_needed_nodes_are_listed(void **state) {
     lm_graph_free(g);
 }
 
-/* ---- rebuilding ---- */
+/* ---- rebuilding -------------------------------------------------------------- */
 
 /* Copies what the roots need; returns the printed text of the copy. */
 static void copy_graph(const lm_graph *from, lm_graph *to) {
@@ -414,7 +414,7 @@ static void rebuilding_in_place_finds_the_node(void **state) {
     lm_graph_free(g);
 }
 
-/* ---- sparse matrices ---- */
+/* ---- sparse matrices --------------------------------------------------------- */
 
 static void transposing_twice_gives_it_back(void **state) {
     /* 0 2 0 1
@@ -475,7 +475,7 @@ static void bad_matrices_are_refused(void **state) {
     }
 }
 
-/* ---- memory ---- */
+/* ---- memory ------------------------------------------------------------------ */
 
 /* Every allocation of building fails once: no leak, a clean status. */
 static void running_out_of_memory_is_clean(void **state) {

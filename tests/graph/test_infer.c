@@ -373,7 +373,7 @@ static const struct {
 } tables[] = {TABLE(leaves), TABLE(shapes), TABLE(reductions), TABLE(products),
               TABLE(calls)};
 
-/* ---- running them ---- */
+/* ---- running them ------------------------------------------------------------ */
 
 static lm_node *make_source(lm_graph *g, int index, const char *type) {
     lm_dtype dtype;
@@ -459,7 +459,7 @@ static void every_kind_is_covered(void **state) {
             fail_msg("%s: no good or no bad case", lm_composite_text((lm_composite)c));
 }
 
-/* ---- elementwise codes ---- */
+/* ---- elementwise codes ------------------------------------------------------- */
 
 /* The element types that a code accepts, written down once more. */
 static bool accepts(lm_ew code, lm_dtype dtype) {
@@ -509,7 +509,7 @@ static void elementwise_codes_accept_their_types(void **state) {
         }
 }
 
-/* ---- composites ---- */
+/* ---- composites -------------------------------------------------------------- */
 
 /* The body of each good call has the call's type, is made of plain kinds, carries its
  * label, and passes the verifier. */

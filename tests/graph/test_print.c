@@ -10,7 +10,7 @@ static const char *print(const lm_graph *g, lm_str *out) {
     return lm_str_text(out);
 }
 
-/* ---- one graph with every kind ---- */
+/* ---- one graph with every kind ----------------------------------------------- */
 
 static const int32_t map_start[] = {0, 1, 2, 2}, map_col[] = {0, 1};
 static const float map_value[] = {1, 1}, table[] = {1, 2, 3};
@@ -183,7 +183,7 @@ static void one_node_has_a_line(void **state) {
     lm_graph_free(g);
 }
 
-/* ---- Graphviz ---- */
+/* ---- Graphviz ---------------------------------------------------------------- */
 
 static int count_of(const char *text, const char *part) {
     int count = 0;

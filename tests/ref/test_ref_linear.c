@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- convolution ----------------------------------------------------------------- */
+/* ---- convolution ------------------------------------------------------------- */
 
 typedef struct conv_case {
     int n, h, w, c, o, kh, kw;
@@ -107,7 +107,7 @@ static void test_conv_by_hand(void **state) {
     rig_compare(RIG_RUN(r, node, x, w), want, 2, 0);
 }
 
-/* ---- pooling --------------------------------------------------------------------- */
+/* ---- pooling ----------------------------------------------------------------- */
 
 static const lm_pool_attr pool_attrs[] = {
     {{2, 2}, {2, 2}, {0, 0}, {0, 0}, {0, 0}},
@@ -177,7 +177,7 @@ static void test_bad_position(void **state) {
                 LM_ARG);
 }
 
-/* ---- matrices -------------------------------------------------------------------- */
+/* ---- matrices ---------------------------------------------------------------- */
 
 static void test_matmul(void **state) {
     rig *r = *state;

@@ -23,8 +23,7 @@ static void read_whole(const char *path, unsigned char **data, size_t *size) {
     *data = bytes;
 }
 
-/* ---- round trips --------------------------------------------------------------------
- */
+/* ---- round trips ------------------------------------------------------------- */
 
 static void test_every_dtype_and_odd_shapes(void **state) {
     const lm_shape shapes[] = {
@@ -156,8 +155,7 @@ static void test_read_converts(void **state) {
     }
 }
 
-/* ---- malformed files -----------------------------------------------------------------
- */
+/* ---- malformed files --------------------------------------------------------- */
 
 #define T(dtype, shape, offsets)                                                         \
     "{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}"
@@ -323,8 +321,7 @@ static void test_opening_what_is_not_there(void **state) {
     assert_non_null(strstr(lm_message(), "/empty: 0 bytes, too short"));
 }
 
-/* ---- writing --------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------- */
 
 static void test_refused_writes(void **state) {
     const float data[2] = {1, 2};

@@ -9,8 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- dtypes and shapes --------------------------------------------------------------
- */
+/* ---- dtypes and shapes ------------------------------------------------------- */
 
 static void test_dtypes(void **state) {
     static const size_t sizes[LM_DTYPE_COUNT] = {4, 8, 2, 2, 8, 4, 4, 1};
@@ -79,8 +78,7 @@ static void test_tensors(void **state) {
     assert_int_equal(lm_mem_get_stats().blocks, 0);
 }
 
-/* ---- conversion: an independent reading of the small floats --------------------------
- */
+/* ---- conversion: an independent reading of the small floats ------------------ */
 
 /* Value of a binary format's bit pattern without its sign, by the definition. */
 static long double decode(unsigned bits, int fraction_bits, int bias) {
@@ -211,8 +209,7 @@ static void test_extremes(void **state) {
     }
 }
 
-/* ---- conversion: whole numbers -------------------------------------------------------
- */
+/* ---- conversion: whole numbers ----------------------------------------------- */
 
 static void check_whole(double from, int64_t i64, int32_t i32, uint32_t u32, uint8_t u8) {
     int64_t a;
