@@ -55,7 +55,7 @@ static lm_node *half(maker *m, lm_node *a) {
     return lm_scale(m->g, a, 0.5);
 }
 
-/* ---- operations -------------------------------------------------------------------- */
+/* ---- operations -------------------------------------------------------------- */
 
 static lm_node *op_unary(maker *m, lm_node *a) {
     static const lm_ew codes[] = {LM_EW_NEG,     LM_EW_ABS, LM_EW_SIN,      LM_EW_COS,
@@ -253,7 +253,7 @@ static lm_node *(*const operations[])(maker *, lm_node *) = {
     op_permute, op_slice,  op_pad,       op_split,  op_concat, op_order,
     op_matmul,  op_call,   op_leaf,      op_leaf};
 
-/* ---- effects ----------------------------------------------------------------------- */
+/* ---- effects ----------------------------------------------------------------- */
 
 /* A slice becomes a mean of itself and something else, as an optimizer does; slices of
  * one variable do not overlap. */
@@ -317,7 +317,7 @@ lm_status random_graph_new(uint64_t seed, int n_nodes, lm_graph **graph) {
     return status;
 }
 
-/* ---- running ----------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------- */
 
 static lm_status set_inputs(lm_program *program, lm_graph *graph) {
     for (int id = 0; id < lm_graph_size(graph); id++) {
