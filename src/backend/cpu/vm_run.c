@@ -17,8 +17,13 @@ typedef struct vm_thread {
     bool *direct;    /* by store: may be written before the tile's end */
 } vm_thread;
 
-/* ---- loads ---------------------------------------------------------------------------
- */
+/* ---- loads ------------------------------------------------------------------- */
+
+/* Asks for the next tile while this one is computed: the hardware's own prefetch stops
+ * at the end of each page, which is a tile. */
+#define FETCH_AHEAD(from, bytes, for_writing)                                            \
+    for (size_t line_ = 0; line_ < (bytes); line_ += 64)                                 \
+    __builtin_prefetch((const char *)(from) + line_, for_writing, 2)
 
 /* Index of the source element at `element`; `inner` receives how many elements from
  * there on lie on the innermost axis. */
@@ -104,8 +109,10 @@ static float *load_runs(vm_thread *t, int which, int64_t at, int n) {
     }
     t->filled[which] = -1;
     bool is_f32 = load->source == LM_VM_MEMORY && load->dtype == LM_F32;
-    if (run >= n && is_f32 && n % LM_VM_GROUP == 0)
+    if (run >= n && is_f32 && n % LM_VM_GROUP == 0) {
+        FETCH_AHEAD(source_of(t, load, index + n), (size_t)n * sizeof(float), false);
         return (float *)source_of(t, load, index); /* only read through */
+    }
     for (int done = 0; done < n;) {
         int take = run < n - done ? (int)run : n - done;
         copy_run(t, load, d + done, index, stride, take);
@@ -124,8 +131,7 @@ static void load_tile(vm_thread *t, int64_t at, int n) {
     }
 }
 
-/* ---- stores --------------------------------------------------------------------------
- */
+/* ---- stores ------------------------------------------------------------------ */
 
 static void *target_of(const vm_thread *t, const lm_vm_store *store, int64_t at) {
     char *base = t->args->out[store->output];
@@ -137,9 +143,11 @@ static void aim_stores(vm_thread *t, int64_t at, int n) {
     for (int i = 0; i < t->program->n_stores; i++) {
         const lm_vm_store *store = &t->program->stores[i];
         if (store->made_by < 0) continue;
-        t->slot[store->slot] = t->direct[i] && n % LM_VM_GROUP == 0
-                                   ? target_of(t, store, at)
-                                   : t->scratch + store->staging;
+        bool direct = t->direct[i] && n % LM_VM_GROUP == 0;
+        t->slot[store->slot] =
+            direct ? target_of(t, store, at) : t->scratch + store->staging;
+        if (direct)
+            FETCH_AHEAD(target_of(t, store, at + n), (size_t)n * sizeof(float), true);
     }
 }
 
@@ -170,8 +178,7 @@ static bool may_write_early(const lm_vm_program *p, const lm_kernel_args *args,
     return true;
 }
 
-/* ---- sums ----------------------------------------------------------------------------
- */
+/* ---- sums -------------------------------------------------------------------- */
 
 /* Adds the tile to the sums of its chunk, which begins with outer number `first`. */
 static void sum_tile(const vm_thread *t, int64_t first, int64_t at, int n) {
@@ -244,8 +251,7 @@ static void combine_sums(const lm_vm_program *p, const lm_kernel_args *args,
     }
 }
 
-/* ---- chunks --------------------------------------------------------------------------
- */
+/* ---- chunks ------------------------------------------------------------------ */
 
 static void run_tile(vm_thread *t, int64_t first, int64_t at, int n) {
     const lm_vm_program *p = t->program;
