@@ -55,7 +55,7 @@ void lm_dnnl_release(lm_dnnl *dnnl) {
     *dnnl = (lm_dnnl){0};
 }
 
-/* ---- layouts ---------------------------------------------------------------------- */
+/* ---- layouts ----------------------------------------------------------------- */
 
 lm_status lm_layout_init(lm_layout *layout, int rank, const int64_t *dim,
                          const int64_t *stride) {
@@ -105,7 +105,7 @@ static lm_status copy_layout(lm_layout *to, layout_ref from) {
     return LM_OK;
 }
 
-/* ---- operations ------------------------------------------------------------------- */
+/* ---- operations -------------------------------------------------------------- */
 
 /* Scratch memory always comes from the caller: the library's own is one buffer per
  * thread, which makes operations depend on the thread that made them. */
@@ -116,7 +116,10 @@ static lm_status make_attr(dnnl_primitive_attr_t *attr) {
 #if HAS_DETERMINISTIC
     if (status == dnnl_success) status = dnnl_primitive_attr_set_deterministic(*attr, 1);
 #endif
-    if (status != dnnl_success) dnnl_primitive_attr_destroy(*attr);
+    if (status != dnnl_success) {
+        dnnl_primitive_attr_destroy(*attr);
+        *attr = NULL;
+    }
     return check(status, "attributes");
 }
 
@@ -161,8 +164,9 @@ void lm_dnnl_op_release(lm_dnnl_op *op) {
 /* Setting a handle may write the padding of a blocked layout, so only when it changed. */
 static lm_status point_at(lm_dnnl_op *op, int i, void *data) {
     if (op->data[i] == data) return LM_OK;
+    LM_TRY(check(dnnl_memory_set_data_handle(op->memory[i], data), "data handle"));
     op->data[i] = data;
-    return check(dnnl_memory_set_data_handle(op->memory[i], data), "data handle");
+    return LM_OK;
 }
 
 lm_status lm_dnnl_op_run(const lm_dnnl *dnnl, lm_dnnl_op *op, void *const *data,
@@ -178,7 +182,7 @@ lm_status lm_dnnl_op_run(const lm_dnnl *dnnl, lm_dnnl_op *op, void *const *data,
     return check(dnnl_stream_wait(dnnl->stream), "wait");
 }
 
-/* ---- convolution ------------------------------------------------------------------ */
+/* ---- convolution ------------------------------------------------------------- */
 
 enum { SRC, WEIGHTS, DST, BIAS };
 
@@ -328,7 +332,7 @@ done:
     return status;
 }
 
-/* ---- matrix product, reorder ------------------------------------------------------ */
+/* ---- matrix product, reorder ------------------------------------------------- */
 
 static lm_status init_matrix(lm_layout *layout, int64_t batch, int64_t rows, int64_t cols,
                              bool transposed) {
