@@ -24,7 +24,7 @@ enum {
         for (; c < (channels); c++) call_one;                                            \
     } while (0)
 
-/* ---- group normalisation ----------------------------------------------------------- */
+/* ---- group normalisation ----------------------------------------------------- */
 
 INLINE void moments_block(const float *x, int rows, int channels, const float *shift,
                           double *sum, double *square, const int width) {
@@ -57,8 +57,7 @@ INLINE void norm_act_rows(float *y, const float *x, const lm_norm_rows *norm,
     const float *mean = norm->mean, *scale = norm->scale, *beta = norm->beta;
     int channels = norm->channels;
     for (int64_t r = 0; r < norm->rows; r++, x += channels, y += channels)
-#pragma GCC ivdep
-        for (int i = 0; i < channels; i++) {
+        LM_VM_LANES for (int i = 0; i < channels; i++) {
             float z = (x[i] - mean[i]) * scale[i] + beta[i];
             y[i] = silu ? z * lm_vm_sigmoid(z) : z;
         }
@@ -116,7 +115,7 @@ static void norm_sums(const float *x, const float *g, const lm_norm_rows *norm, 
         norm_sums_rows(x, g, norm, false, sum, product);
 }
 
-/* ---- rows -------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------- */
 
 static float max(const float *x, int n) {
     float best = x[0];
@@ -142,15 +141,12 @@ static float add_lanes(const float *lane) {
 static float exp_sum(float *y, const float *x, float scale, float shift, int n) {
     float lane[LANES] = {0};
     int i = 0;
-    for (; i + LANES <= n; i += LANES)
-#pragma GCC ivdep
-        for (int k = 0; k < LANES; k++) {
+    for (; i + LANES <= n; i += LANES) LM_VM_LANES for (int k = 0; k < LANES; k++) {
             float e = lm_vm_exp(scale * x[i + k] - shift);
             y[i + k] = e;
             lane[k] += e;
         }
-#pragma GCC ivdep
-    for (int k = 0; k < n - i; k++) {
+    LM_VM_LANES for (int k = 0; k < n - i; k++) {
         float e = lm_vm_exp(scale * x[i + k] - shift);
         y[i + k] = e;
         lane[k] += e;
@@ -159,8 +155,7 @@ static float exp_sum(float *y, const float *x, float scale, float shift, int n) 
 }
 
 static void scale_row(float *y, const float *x, float factor, int n) {
-#pragma GCC ivdep
-    for (int i = 0; i < n; i++) y[i] = x[i] * factor;
+    LM_VM_LANES for (int i = 0; i < n; i++) y[i] = x[i] * factor;
 }
 
 static float dot(const float *x, const float *y, int n) {
@@ -174,12 +169,10 @@ static float dot(const float *x, const float *y, int n) {
 
 static void softmax_grad(float *d, const float *y, const float *g, float shift,
                          float factor, int n) {
-#pragma GCC ivdep
-    for (int i = 0; i < n; i++) d[i] = y[i] * (g[i] - shift) * factor;
+    LM_VM_LANES for (int i = 0; i < n; i++) d[i] = y[i] * (g[i] - shift) * factor;
 }
 
-/* ---- products ------------------------------------------------------------------------
- */
+/* ---- products ---------------------------------------------------------------- */
 
 #if defined(__AVX512F__)
 enum { VECTOR = 16, TILE_ROWS = 8 };
@@ -191,15 +184,27 @@ enum { VECTOR = 4, TILE_ROWS = 6 };
 enum { PANEL = 2 * VECTOR };
 typedef float vector __attribute__((vector_size(VECTOR * sizeof(float))));
 
-static void pack(float *panels, const float *b, int64_t ki, int64_t nj, int k, int n) {
-    for (int j = 0; j < n; j += PANEL, panels += (int64_t)k * PANEL) {
-        int width = n - j < PANEL ? n - j : PANEL;
-        for (int i = 0; i < k; i++) {
+/* Copies a panel's rows, or (nj != 1) transposes by blocks that fit the nearest cache. */
+static void pack_panel(float *panel, const float *b, int64_t ki, int64_t nj, int k,
+                       int width) {
+    enum { BLOCK = 16 };
+    for (int i0 = 0; i0 < k; i0 += BLOCK) {
+        int i1 = i0 + BLOCK < k ? i0 + BLOCK : k;
+        if (nj == 1)
+            for (int i = i0; i < i1; i++)
+                memcpy(panel + i * PANEL, b + i * ki, (size_t)width * sizeof *b);
+        else
             for (int w = 0; w < width; w++)
-                panels[i * PANEL + w] = b[i * ki + (j + w) * nj];
-            for (int w = width; w < PANEL; w++) panels[i * PANEL + w] = 0;
-        }
+                for (int i = i0; i < i1; i++) panel[i * PANEL + w] = b[i * ki + w * nj];
     }
+    for (int i = 0; i < k; i++)
+        for (int w = width; w < PANEL; w++) panel[i * PANEL + w] = 0;
+}
+
+static void pack(float *panels, const float *b, int64_t ki, int64_t nj, int k, int n) {
+    for (int j = 0; j < n; j += PANEL)
+        pack_panel(panels + (int64_t)k * j, b + j * nj, ki, nj, k,
+                   n - j < PANEL ? n - j : PANEL);
 }
 
 INLINE vector load(const float *x) {
@@ -217,7 +222,6 @@ INLINE void multiply_tile(float *c, int64_t ldc, const float *a, int64_t mi, int
     for (int i = 0; i < TILE_ROWS; i++) row[i] = a + (i < m ? i : m - 1) * mi;
     for (int p = 0; p < k; p++, panel += PANEL) {
         vector low = load(panel), high = load(panel + VECTOR);
-#pragma GCC unroll 8
         for (int i = 0; i < TILE_ROWS; i++) {
             float x = row[i][p * kj];
             sum[i][0] += x * low;

@@ -15,6 +15,14 @@
 
 #define LM_VM_MATH static inline __attribute__((always_inline))
 
+/* Before a loop over lanes that do not depend on each other, also where the result is
+ * written over a source. */
+#if defined(__clang__)
+#define LM_VM_LANES _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define LM_VM_LANES _Pragma("GCC ivdep")
+#endif
+
 LM_VM_MATH float lm_vm_float(uint32_t bits) {
     float x;
     memcpy(&x, &bits, sizeof x);
@@ -311,11 +319,11 @@ LM_VM_MATH float lm_vm_pow(float x, lm_vm_power c) {
 
 /* The larger and the smaller; NaN if either is. */
 LM_VM_MATH float lm_vm_max(float x, float y) {
-    return (x > y) | (x != x) ? x : y;
+    return ((x > y) | (x != x)) ? x : y;
 }
 
 LM_VM_MATH float lm_vm_min(float x, float y) {
-    return (x < y) | (x != x) ? x : y;
+    return ((x < y) | (x != x)) ? x : y;
 }
 
 LM_VM_MATH float lm_vm_sign(float x) {

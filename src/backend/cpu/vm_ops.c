@@ -4,16 +4,9 @@
 
 #include "backend/cpu/vm_math.h"
 
-/* Lanes do not depend on each other, also when d is a source. */
-#if defined(__clang__)
-#define LANES _Pragma("clang loop vectorize(assume_safety)")
-#else
-#define LANES _Pragma("GCC ivdep")
-#endif
-
 #define EACH_LANE                                                                        \
     for (int g = 0; g < n; g += LM_VM_GROUP)                                             \
-    LANES for (int i = g; i < g + LM_VM_GROUP; i++)
+    LM_VM_LANES for (int i = g; i < g + LM_VM_GROUP; i++)
 
 #define DEFINE(function, X, Y, Z, expr)                                                  \
     static void function(float *d, const float *const src[3], const float imm[3],        \
@@ -64,7 +57,7 @@
 TRIG(SIN, sinf)
 TRIG(COS, cosf)
 
-/* ---- loads and stores -------------------------------------------------------------- */
+/* ---- loads and stores -------------------------------------------------------- */
 
 static void load_f32(float *d, const void *from, int n) {
     memcpy(d, from, (size_t)n * sizeof *d);
@@ -97,8 +90,7 @@ STORE(i32, int32_t, -0x1p31f, 2147483520.0f, 0x1p31f, INT32_MAX)
 STORE(u32, uint32_t, 0.0f, 4294967040.0f, 0x1p32f, UINT32_MAX)
 STORE(u8, uint8_t, 0.0f, 255.0f, 255.0f, 255)
 
-/* ---- random words (see tensor/philox.h) ---------------------------------------------
- */
+/* ---- random words (see tensor/philox.h) -------------------------------------- */
 
 enum { PHILOX_ROUNDS = 10, PHILOX_GROUP = 16 };
 
@@ -134,8 +126,7 @@ static void draw(float *d, uint32_t first, int count, const uint32_t c[3],
     memcpy(d + 4 * i, last, (size_t)(count - i) * 4 * sizeof *d);
 }
 
-/* ---- sums ---------------------------------------------------------------------------
- */
+/* ---- sums -------------------------------------------------------------------- */
 
 static double sum(const float *s, int n) {
     double total = 0;
@@ -168,8 +159,7 @@ static void add_rows(double *acc, const float *s, int rows, int stride, int widt
     }
 }
 
-/* ---- the table -----------------------------------------------------------------------
- */
+/* ---- the table --------------------------------------------------------------- */
 
 #define U(NAME, expr) [LM_EW_##NAME] = {[0] = lanes_##NAME},
 #define B(NAME, expr)                                                                    \
