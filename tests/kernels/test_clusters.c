@@ -2,6 +2,8 @@
  * sum, several outputs, in-place outputs, all dtypes. */
 #include "rig.h"
 
+#include "base/mem.h"
+
 #include <math.h>
 
 static lm_shape spaces[][2] = {
@@ -222,6 +224,34 @@ static void random_programs_agree(void **state) {
     }
 }
 
+/* Every allocation of a lowering fails in turn; nothing is left behind. */
+static void lowering_survives_lack_of_memory(void **state) {
+    lm_graph *g = NULL;
+    lm_backend *backend = NULL;
+    lm_kernel kernel = {0};
+    CHECK_OK(lm_graph_new(&g));
+    CHECK_OK(lm_backend_cpu_new(&backend));
+    lm_shape space = LM_SHAPE(7, 100);
+    lm_node *x = lm_input(g, "x", LM_F32, space), *y = lm_exp(g, x);
+    lm_node *nodes[] = {y, lm_sum(g, y, 1, true)};
+    lm_step step = {nodes, 2, &x, 1, nodes, 2, true, space};
+    int64_t held = lm_mem_get_stats().blocks;
+    lm_status status = LM_NOMEM;
+    for (int64_t n = 1; status != LM_OK; n++) {
+        lm_mem_fail_at(n, 0);
+        status = backend->lower(backend, &step, &kernel);
+        lm_mem_fail_at(0, 0);
+        if (status == LM_OK) break;
+        assert_int_equal(status, LM_NOMEM);
+        assert_int_equal(lm_mem_get_stats().blocks, held);
+        assert_true(n < 100);
+    }
+    kernel.release(&kernel);
+    assert_int_equal(lm_mem_get_stats().blocks, held);
+    backend->release(backend);
+    lm_graph_free(g);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operands_broadcast),
@@ -232,6 +262,7 @@ int main(void) {
         cmocka_unit_test(reshapes_keep_the_order),
         cmocka_unit_test(constants_are_operands),
         cmocka_unit_test(random_programs_agree),
+        cmocka_unit_test(lowering_survives_lack_of_memory),
     };
     return rig_main(tests, sizeof tests / sizeof *tests, "clusters");
 }
