@@ -36,7 +36,7 @@ bool lm_cluster_has(const lm_cluster *cluster, const lm_node *node) {
     return lo < cluster->n_members && cluster->members[lo] == node;
 }
 
-/* ---- the space --------------------------------------------------------------------- */
+/* ---- the space --------------------------------------------------------------- */
 
 /* The ends of axes, as numbers of elements from an axis on to the last. Two shapes have a
  * common refinement when, taken together in order, each end divides the next. */
@@ -77,6 +77,39 @@ static lm_shape member_space(const lm_node *member) {
     return member->kind == LM_KIND_REDUCE_SUM ? member->src[0]->shape : member->shape;
 }
 
+/* Refines by a source and what it is a reshape of. */
+static bool refine_chain(refinement *r, const lm_node *src) {
+    bool fits = refine(r, src->shape);
+    for (; fits && src->kind == LM_KIND_RESHAPE; src = src->src[0])
+        fits = refine(r, src->src[0]->shape);
+    return fits;
+}
+
+/* Depends on the member alone, so that a BROADCAST is in memory for all or for none: in
+ * order, each source that still fits in with those before it. */
+bool lm_takes_along(const lm_node *member, int s) {
+    refinement r = {.n_ends = 0};
+    bool taken = false;
+    if (member->kind == LM_KIND_PHILOX || !refine(&r, member_space(member))) return false;
+    for (int i = 0; i <= s; i++) {
+        const lm_node *src = member->src[i];
+        refinement with = r;
+        taken = lm_is_inline(src) ||
+                (lm_is_inline(lm_skip_reshapes(src)) &&
+                 !lm_is_uniform(lm_skip_reshapes(src)) && refine_chain(&with, src));
+        if (taken) r = with;
+    }
+    return taken;
+}
+
+/* A source that is computed inside. */
+static bool is_inside(const lm_cluster *cluster, const lm_node *member, int s) {
+    if (member->kind == LM_KIND_PHILOX) return false;
+    const lm_node *root = lm_skip_reshapes(member->src[s]);
+    if (root->kind != LM_KIND_REDUCE_SUM && lm_cluster_has(cluster, root)) return true;
+    return lm_takes_along(member, s);
+}
+
 static bool find_space(lm_cluster *cluster) {
     refinement r = {.n_ends = 0};
     lm_shape first = member_space(cluster->members[0]);
@@ -84,24 +117,20 @@ static bool find_space(lm_cluster *cluster) {
     for (int m = 0; m < cluster->n_members; m++) {
         const lm_node *member = cluster->members[m];
         lm_shape shape = member_space(member);
-        if (lm_shape_count(shape) != lm_shape_count(first)) return false;
+        if (lm_shape_count(shape) != lm_shape_count(first) || !refine(&r, shape))
+            return false;
         same = same && lm_shape_equal(shape, first);
-        if (!refine(&r, shape)) return false;
-        /* Reshapes of reshapes between members. */
         for (int s = 0; s < member->n_src; s++) {
-            const lm_node *root = lm_skip_reshapes(member->src[s]);
-            if (!lm_cluster_has(cluster, root)) continue;
-            for (const lm_node *n = member->src[s]; n != root; n = n->src[0]) {
-                same = same && lm_shape_equal(n->shape, first);
-                if (!refine(&r, n->shape)) return false;
-            }
+            if (!is_inside(cluster, member, s)) continue;
+            same = same && member->src[s]->kind != LM_KIND_RESHAPE;
+            if (!refine_chain(&r, member->src[s])) return false;
         }
     }
     cluster->space = same ? first : refined_space(&r);
     return true;
 }
 
-/* ---- sums -------------------------------------------------------------------------- */
+/* ---- sums -------------------------------------------------------------------- */
 
 static bool add_form(lm_cluster *cluster, const lm_node *sum) {
     int64_t form[3] = {1, 1, 1};
@@ -117,7 +146,7 @@ static bool add_form(lm_cluster *cluster, const lm_node *sum) {
     return memcmp(cluster->form, form, sizeof form) == 0;
 }
 
-/* ---- inputs ------------------------------------------------------------------------ */
+/* ---- inputs ------------------------------------------------------------------ */
 
 static bool add_input(lm_cluster *cluster, lm_node *node) {
     if (lm_cluster_has(cluster, lm_skip_reshapes(node))) return false;
@@ -128,13 +157,11 @@ static bool add_input(lm_cluster *cluster, lm_node *node) {
     return true;
 }
 
-static bool add_source(lm_cluster *cluster, const lm_node *member, lm_node *src) {
-    if (member->kind == LM_KIND_PHILOX) return add_input(cluster, src);
-    const lm_node *root = lm_skip_reshapes(src);
-    if (root->kind != LM_KIND_REDUCE_SUM && lm_cluster_has(cluster, root)) return true;
-    if (!lm_is_inline(src)) return add_input(cluster, src);
-    if (src->kind != LM_KIND_BROADCAST || lm_is_uniform(src->src[0])) return true;
-    return add_input(cluster, src->src[0]);
+static bool add_source(lm_cluster *cluster, const lm_node *member, int s) {
+    if (!is_inside(cluster, member, s)) return add_input(cluster, member->src[s]);
+    const lm_node *root = lm_skip_reshapes(member->src[s]);
+    if (root->kind != LM_KIND_BROADCAST || lm_is_uniform(root->src[0])) return true;
+    return add_input(cluster, root->src[0]);
 }
 
 bool lm_cluster_describe(lm_cluster *cluster) {
@@ -146,25 +173,19 @@ bool lm_cluster_describe(lm_cluster *cluster) {
         if (member->kind == LM_KIND_REDUCE_SUM && !add_form(cluster, member))
             return false;
         for (int s = 0; s < member->n_src; s++)
-            if (!add_source(cluster, member, member->src[s])) return false;
+            if (!add_source(cluster, member, s)) return false;
     }
     return true;
 }
 
-/* ---- steps --------------------------------------------------------------------------
- */
+/* ---- steps ------------------------------------------------------------------- */
 
-/* All that a member computes along the way to read `src`. */
-static int add_inline(const lm_cluster *cluster, lm_node *src, lm_node **nodes, int n) {
-    if (lm_is_inline(src)) {
-        nodes[n++] = src;
-        if (src->kind == LM_KIND_BROADCAST && lm_is_uniform(src->src[0]))
-            nodes[n++] = src->src[0];
-        return n;
-    }
-    const lm_node *root = lm_skip_reshapes(src);
-    if (root->kind == LM_KIND_REDUCE_SUM || !lm_cluster_has(cluster, root)) return n;
-    for (; src != root; src = src->src[0]) nodes[n++] = src;
+/* All that is computed along the way from a source that is inside. */
+static int add_along(lm_node *src, lm_node **nodes, int n) {
+    for (; src->kind == LM_KIND_RESHAPE; src = src->src[0]) nodes[n++] = src;
+    if (lm_is_inline(src)) nodes[n++] = src;
+    if (src->kind == LM_KIND_BROADCAST && lm_is_uniform(src->src[0]))
+        nodes[n++] = src->src[0];
     return n;
 }
 
@@ -186,9 +207,8 @@ static lm_status list_nodes(const lm_cluster *cluster, lm_arena *arena, lm_step 
     for (int m = 0; m < cluster->n_members; m++) {
         lm_node *member = cluster->members[m];
         nodes[n++] = member;
-        if (member->kind == LM_KIND_PHILOX) continue;
         for (int s = 0; s < member->n_src; s++)
-            n = add_inline(cluster, member->src[s], nodes, n);
+            if (is_inside(cluster, member, s)) n = add_along(member->src[s], nodes, n);
     }
     qsort(nodes, (size_t)n, sizeof *nodes, compare_ids);
     step->nodes = nodes;

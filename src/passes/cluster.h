@@ -2,7 +2,7 @@
  *
  * Members are the nodes that a cluster computes on purpose: EW, PHILOX and closing
  * REDUCE_SUM. What costs nothing is taken along wherever it is read: uniform CONSTs,
- * IOTAs, BROADCASTs of something in memory, and RESHAPEs between members. */
+ * IOTAs, BROADCASTs of something in memory, and RESHAPEs of these and of members. */
 #ifndef LIMN_PASSES_CLUSTER_H
 #define LIMN_PASSES_CLUSTER_H
 
@@ -22,8 +22,11 @@ typedef struct lm_cluster {
 } lm_cluster;
 
 bool lm_may_be_member(const lm_node *node);
-/* A source that a member computes along the way, without reading it from memory. */
+/* Uniform CONST, IOTA, BROADCAST. */
 bool lm_is_inline(const lm_node *node);
+/* Whether a member computes its source `s` along the way, without reading it from memory:
+ * something inline, as it is or reshaped, as far as the shapes have a common space. */
+bool lm_takes_along(const lm_node *member, int s);
 const lm_node *lm_skip_reshapes(const lm_node *node);
 bool lm_cluster_has(const lm_cluster *cluster, const lm_node *node);
 

@@ -41,7 +41,7 @@ static lm_node *const *users_of(const fuser *f, const lm_node *node) {
     return f->users + f->first_user[node->id];
 }
 
-/* ---- set up ------------------------------------------------------------------------ */
+/* ---- set up ------------------------------------------------------------------ */
 
 static lm_status fuser_init(fuser *f, lm_graph *graph) {
     size_t n = (size_t)lm_graph_size(graph) + 2, edges = 0;
@@ -92,7 +92,7 @@ static lm_status start_clusters(fuser *f) {
     return LM_OK;
 }
 
-/* ---- circles ----------------------------------------------------------------------- */
+/* ---- circles ----------------------------------------------------------------- */
 
 typedef struct search {
     fuser *f;
@@ -148,7 +148,7 @@ static bool closes_circle(fuser *f, const lm_cluster *merged) {
     return s.found;
 }
 
-/* ---- merging ----------------------------------------------------------------------- */
+/* ---- merging ----------------------------------------------------------------- */
 
 /* Something outside of the cluster reads the node, or a reshape of it. */
 static bool wanted_outside(const fuser *f, const lm_cluster *cluster,
@@ -268,13 +268,13 @@ static lm_status merge_clusters(fuser *f) {
     return LM_OK;
 }
 
-/* ---- repeating --------------------------------------------------------------------- */
+/* ---- repeating --------------------------------------------------------------- */
 
 /* A single REDUCE_SUM of something in memory is no cluster. */
 static bool is_single(const lm_cluster *cluster) {
     const lm_node *node = cluster->members[0];
     return cluster->n_members == 1 && node->kind == LM_KIND_REDUCE_SUM &&
-           !lm_is_inline(node->src[0]);
+           !lm_takes_along(node, 0);
 }
 
 static void count_cluster_reads(fuser *f, const lm_cluster *cluster, int by) {
@@ -319,7 +319,7 @@ static bool list_repeated(const fuser *f, lm_node *node, lm_node **list, int *co
     if (node->kind == LM_KIND_PHILOX) return true;
     for (int s = 0; s < node->n_src; s++) {
         lm_node *src = node->src[s];
-        if (lm_is_inline(src)) continue;
+        if (lm_takes_along(node, s)) continue;
         const lm_node *root = lm_view_root(src, NULL);
         if (f->home[root->id] < 0 || f->reads[root->id] > 0) continue;
         if (root != src || !list_repeated(f, src, list, count)) return false;
@@ -419,7 +419,7 @@ static lm_status repeat_cheap(fuser *f) {
     return LM_OK;
 }
 
-/* ---- steps ------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------- */
 
 typedef struct wanted_in {
     const fuser *f;
@@ -431,12 +431,20 @@ static bool is_wanted(void *user, const lm_node *member) {
     return in->f->home[member->id] == in->cluster && in->f->reads[member->id] > 0;
 }
 
-/* A BROADCAST or IOTA is wanted in memory by whatever does not take it along. */
+/* A BROADCAST or IOTA, or its reshape, is wanted in memory by whatever does not take it
+ * along. */
 static bool inline_is_wanted(const fuser *f, const lm_node *node) {
     bool wanted = f->is_root[node->id];
     lm_node *const *users = users_of(f, node);
-    for (int u = 0; u < n_users(f, node); u++)
-        wanted |= f->home[users[u]->id] < 0 || users[u]->kind == LM_KIND_PHILOX;
+    for (int u = 0; u < n_users(f, node) && !wanted; u++) {
+        if (users[u]->kind == LM_KIND_RESHAPE) {
+            wanted = inline_is_wanted(f, users[u]);
+            continue;
+        }
+        wanted = f->home[users[u]->id] < 0;
+        for (int s = 0; s < users[u]->n_src && !wanted; s++)
+            wanted = users[u]->src[s] == node && !lm_takes_along(users[u], s);
+    }
     return wanted;
 }
 

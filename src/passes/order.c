@@ -70,7 +70,7 @@ static int value_read(const lm_step *step, int i) {
     return (int)root->id;
 }
 
-/* ---- edges ----------------------------------------------------------------------- */
+/* ---- edges ------------------------------------------------------------------- */
 
 static lm_status add_value_edges(step_graph *order, lm_graph *graph) {
     for (int v = 0; v < order->n_values; v++) order->producer[v] = -1;
@@ -163,7 +163,7 @@ static lm_status add_edges(step_graph *order, lm_graph *graph, bool reorder) {
     return LM_OK;
 }
 
-/* ---- orders ---------------------------------------------------------------------- */
+/* ---- orders ------------------------------------------------------------------ */
 
 static int64_t bytes_made(const step_graph *order, int s) {
     int64_t bytes = 0;

@@ -15,7 +15,7 @@ bool lm_planner_read(const lm_planner *planner, const lm_step *step, int i, int 
     return true;
 }
 
-/* ---- life of the planner --------------------------------------------------------- */
+/* ---- life of the planner ----------------------------------------------------- */
 
 static int *alloc_ids(lm_arena *arena, size_t count) {
     int *ids = lm_arena_alloc(arena, count * sizeof *ids);
@@ -50,7 +50,7 @@ static lm_status planner_init(lm_planner *planner) {
     return all ? LM_OK : LM_NOMEM;
 }
 
-/* ---- lives ----------------------------------------------------------------------- */
+/* ---- lives ------------------------------------------------------------------- */
 
 static void find_lives(lm_planner *planner) {
     const lm_schedule *schedule = planner->schedule;
@@ -76,7 +76,7 @@ static void find_lives(lm_planner *planner) {
             schedule->n_steps;
 }
 
-/* ---- places of leaves and blocks of values --------------------------------------- */
+/* ---- places of leaves and blocks of values ----------------------------------- */
 
 static lm_location locate_param(const lm_planner *planner, const lm_node *param) {
     int64_t size = (int64_t)planner->options->element_size(param->dtype);
@@ -120,7 +120,7 @@ static void make_workspaces(lm_planner *planner) {
     }
 }
 
-/* ---- offsets --------------------------------------------------------------------- */
+/* ---- offsets ----------------------------------------------------------------- */
 
 static int compare_blocks(const void *left, const void *right) {
     const lm_block *a = *(lm_block *const *)left, *b = *(lm_block *const *)right;
@@ -169,7 +169,7 @@ static lm_status place_blocks(lm_planner *planner) {
     return LM_OK;
 }
 
-/* ---- results --------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------- */
 
 static void write_places(lm_planner *planner, lm_node *const *nodes, int n_nodes) {
     lm_plan *plan = planner->plan;

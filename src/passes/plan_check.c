@@ -40,7 +40,7 @@ static lm_status fail_at(const lm_node *node, int step, const char *what) {
     return LM_INTERNAL;
 }
 
-/* ---- memories -------------------------------------------------------------------- */
+/* ---- memories ---------------------------------------------------------------- */
 
 static lm_status append(store *memory, segment added) {
     if (added.lo >= added.hi) return LM_OK;
@@ -90,7 +90,7 @@ static bool holds(const store *memory, segment wanted) {
     return found == wanted.hi - wanted.lo;
 }
 
-/* ---- values ---------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------ */
 
 static bool is_joined_end_to_end(const lm_node *node) {
     if (node->kind != LM_KIND_CONCAT) return false;
@@ -161,7 +161,7 @@ static lm_status expect(const plan_check *checker, const lm_node *node, int step
     return LM_OK;
 }
 
-/* ---- steps ----------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------- */
 
 /* A part that is already in its place inside the concat. */
 static bool is_placed_part(const plan_check *checker, const lm_step *step, int i) {
@@ -255,7 +255,7 @@ static lm_status check_step(const plan_check *checker, int s) {
     return LM_OK;
 }
 
-/* ---- the whole ------------------------------------------------------------------- */
+/* ---- the whole --------------------------------------------------------------- */
 
 static lm_status fill_variables(const plan_check *checker, lm_node *const *nodes,
                                 int n_nodes) {

@@ -6,7 +6,7 @@ static int64_t bytes_of(const lm_planner *planner, const lm_node *node) {
            (int64_t)planner->options->element_size(node->dtype);
 }
 
-/* ---- assigns --------------------------------------------------------------------- */
+/* ---- assigns ----------------------------------------------------------------- */
 
 /* Whether `step`, which makes out[o], leaves every other byte of `param` alone until it
  * has read it. */
@@ -66,7 +66,7 @@ void lm_plan_assigns_in_place(lm_planner *planner) {
             assign_in_place(planner, s);
 }
 
-/* ---- concats --------------------------------------------------------------------- */
+/* ---- concats ----------------------------------------------------------------- */
 
 /* Moves all members of block `from` into block `into`, `offset` bytes from its start. */
 static void absorb_block(lm_planner *planner, int from, int into, int64_t offset) {
@@ -158,7 +158,7 @@ void lm_plan_concats_in_place(lm_planner *planner) {
     }
 }
 
-/* ---- dying inputs ---------------------------------------------------------------- */
+/* ---- dying inputs ------------------------------------------------------------ */
 
 /* All inputs of the step that touch bytes [lo, hi) of `root` are exactly those bytes, and
  * may be written over by out[o]. */

@@ -26,7 +26,7 @@ lm_status lm_rewrite_graph(lm_graph *from, lm_rewrite_rule rule, void *user,
 /* The rule that changes nothing. */
 lm_node *lm_rewrite_same(lm_rewrite *rewrite, const lm_node *old, lm_node *const *src);
 
-/* ---- questions ------------------------------------------------------------------- */
+/* ---- questions --------------------------------------------------------------- */
 
 /* A CONST whose elements are all the same number. */
 bool lm_is_uniform(const lm_node *node);

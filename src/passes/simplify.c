@@ -40,7 +40,7 @@ static lm_node *simplify_node(lm_rewrite *rewrite, const lm_node *old,
     return lm_simplify(rewrite->to, lm_rewrite_same(rewrite, old, src));
 }
 
-/* ---- rules of single use ----------------------------------------------------------- */
+/* ---- rules of single use ----------------------------------------------------- */
 
 static bool used_once(const lm_rewrite *rewrite, const lm_node *old) {
     return rewrite->uses[old->id] == 1;

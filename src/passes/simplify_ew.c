@@ -6,7 +6,7 @@
 #include <float.h>
 #include <math.h>
 
-/* ---- folding ----------------------------------------------------------------------- */
+/* ---- folding ----------------------------------------------------------------- */
 
 static double sign(double a) {
     return (a > 0) - (a < 0);
@@ -112,8 +112,7 @@ static lm_node *fold(lm_graph *g, lm_node *node) {
                                   : NULL;
 }
 
-/* ---- one operand is a number ---------------------------------------------------------
- */
+/* ---- one operand is a number ------------------------------------------------- */
 
 static bool commutes(const lm_node *node) {
     return lm_is_ew(node, LM_EW_ADD) || lm_is_ew(node, LM_EW_MUL);

@@ -6,8 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- numbers ------------------------------------------------------------------------
- */
+/* ---- numbers ----------------------------------------------------------------- */
 
 /* What moves or repeats elements that are all the same gives the same number. */
 static lm_node *same_number(lm_graph *g, lm_node *node) {
@@ -29,8 +28,7 @@ static lm_node *sum_of_number(lm_graph *g, lm_node *node) {
     return fabs(sum) <= FLT_MAX ? lm_const_full(g, node->dtype, node->shape, sum) : NULL;
 }
 
-/* ---- reshape, broadcast ---------------------------------------------------------------
- */
+/* ---- reshape, broadcast ------------------------------------------------------ */
 
 static lm_node *reshape_chain(lm_graph *g, lm_node *node) {
     lm_node *a = node->src[0];
@@ -94,8 +92,7 @@ static lm_node *reverse_chain(lm_graph *g, lm_node *node) {
     return axes != node->attr.axes ? lm_reverse(g, a, axes) : NULL;
 }
 
-/* ---- slice ----------------------------------------------------------------------------
- */
+/* ---- slice ------------------------------------------------------------------- */
 
 static lm_node *slice_whole(lm_graph *g, lm_node *node) {
     return lm_shape_equal(node->shape, node->src[0]->shape) ? node->src[0] : NULL;
