@@ -1,5 +1,8 @@
 /* Denoising diffusion (Ho, Jain, Abbeel 2020), sampled by its ancestral chain or by DDIM
- * (Song, Meng, Ermon 2020). */
+ * (Song, Meng, Ermon 2020). The network predicts the noise or, by option, the velocity
+ * v = sqrt(alpha_bar) noise - sqrt(1 - alpha_bar) x0 (Salimans, Ho 2022). Velocity needs
+ * no division by the signal's share, so that a network that is still rough does not blow
+ * up its errors at the noisy end. */
 #ifndef LIMN_FAMILIES_DDPM_H
 #define LIMN_FAMILIES_DDPM_H
 
@@ -13,14 +16,15 @@ extern const lm_family lm_family_ddpm;
 typedef struct lm_ddpm {
     lm_unet_spec unet;
     int patch;
+    bool predicts_v; /* else the noise */
     int timesteps;
     double *alpha_bar; /* [timesteps] */
 } lm_ddpm;
 
-/* The noise in x[N,H,W,C], as the network sees it at the times t[N] f32. */
-lm_node *lm_ddpm_epsilon(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t);
+/* What the network says of x[N,H,W,C] at the times t[N] f32: noise, or v. */
+lm_node *lm_ddpm_predict(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t);
 
-/* The simple loss (Ho et al., eq. 14) of clean images x[N,H,W,C] in [-1,1], noised to the
+/* The simple loss (Ho et al., eq. 14, on what is predicted) of clean images x[N,H,W,C] in [-1,1], noised to the
  * times t[N] i32 by `noise`. */
 lm_node *lm_ddpm_loss_at(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t,
                          lm_node *noise);
@@ -28,14 +32,14 @@ lm_node *lm_ddpm_loss_at(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *
 /* ---- sampling ---------------------------------------------------------------- */
 
 /* The numbers of one sampler step:
- *   x0 = X0_FROM_X * x - X0_FROM_EPS * eps, perhaps clipped to [-1,1]
+ *   x0 = X0_FROM_X * x - X0_FROM_PREDICTION * prediction, perhaps clipped to [-1,1]
  *   x' = NEXT_FROM_X0 * x0 + NEXT_FROM_X * x + NOISE * z
  * Written with x in place of epsilon, clipping x0 implies the epsilon that agrees with
  * it. */
 typedef enum lm_ddpm_scalar {
     LM_DDPM_T,
     LM_DDPM_X0_FROM_X,
-    LM_DDPM_X0_FROM_EPS,
+    LM_DDPM_X0_FROM_PREDICTION,
     LM_DDPM_NEXT_FROM_X0,
     LM_DDPM_NEXT_FROM_X,
     LM_DDPM_NOISE,
@@ -49,7 +53,7 @@ lm_node *lm_ddpm_sample_step(const lm_model *model, lm_nn *nn, lm_node *state,
                              lm_node *scalars, lm_node *labels);
 /* The part of a step that follows the network. */
 lm_node *lm_ddpm_update(const lm_model *model, lm_nn *nn, lm_node *state,
-                        lm_node *epsilon, lm_node *scalars);
+                        lm_node *prediction, lm_node *scalars);
 lm_node *lm_ddpm_sample_image(const lm_model *model, lm_nn *nn, lm_node *state);
 
 /* Random streams: apart from each other and from those of layers (1000 and up). A normal

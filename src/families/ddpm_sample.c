@@ -7,7 +7,7 @@
 
 /* A request, resolved. */
 typedef struct sampling {
-    bool ddim, large;
+    bool ddim, large, predicts_v;
     double eta;
     int steps;
     lm_spacing spacing;
@@ -51,6 +51,7 @@ static lm_status read_request(const lm_model *model, const lm_sample_request *re
     chain->eta = request->eta < 0 ? lm_setting_float(s, "eta") : request->eta;
     LM_RETURN_IF(!(chain->eta <= 1), LM_ARG, "eta: %g is not within 0 and 1", chain->eta);
     chain->large = strcmp(lm_setting_text(s, "variance"), "large") == 0;
+    chain->predicts_v = ((const lm_ddpm *)model->state)->predicts_v;
     chain->spacing = parse_spacing(lm_setting_text(s, "spacing"));
     return choose_steps(model, request->steps, chain);
 }
@@ -65,8 +66,9 @@ static void fill_step(const sampling *chain, double now, double next, float *sca
     double kept = sqrt(fmax(1 - next - sigma * sigma, 0)) / sqrt(1 - now);
     bool last = next >= 1;
     if (!chain->ddim && chain->large) sigma = last ? 0 : sqrt(1 - ratio);
-    scalar[LM_DDPM_X0_FROM_X] = (float)(1 / sqrt(now));
-    scalar[LM_DDPM_X0_FROM_EPS] = (float)sqrt(1 / now - 1);
+    scalar[LM_DDPM_X0_FROM_X] = (float)(chain->predicts_v ? sqrt(now) : 1 / sqrt(now));
+    scalar[LM_DDPM_X0_FROM_PREDICTION] =
+        (float)sqrt(chain->predicts_v ? 1 - now : 1 / now - 1);
     scalar[LM_DDPM_NEXT_FROM_X0] = (float)(sqrt(next) - kept * sqrt(now));
     scalar[LM_DDPM_NEXT_FROM_X] = (float)kept;
     scalar[LM_DDPM_NOISE] = (float)sigma;
@@ -137,11 +139,12 @@ static lm_node *scalar_at(lm_graph *g, lm_node *scalars, lm_ddpm_scalar which) {
 }
 
 lm_node *lm_ddpm_update(const lm_model *model, lm_nn *nn, lm_node *state,
-                        lm_node *epsilon, lm_node *scalars) {
+                        lm_node *prediction, lm_node *scalars) {
     if (!state) return NULL;
     lm_graph *g = nn->graph;
-    lm_node *x0 = lm_sub(g, lm_mul(g, scalar_at(g, scalars, LM_DDPM_X0_FROM_X), state),
-                         lm_mul(g, scalar_at(g, scalars, LM_DDPM_X0_FROM_EPS), epsilon));
+    lm_node *x0 =
+        lm_sub(g, lm_mul(g, scalar_at(g, scalars, LM_DDPM_X0_FROM_X), state),
+               lm_mul(g, scalar_at(g, scalars, LM_DDPM_X0_FROM_PREDICTION), prediction));
     if (clips(model)) x0 = lm_clamp(g, x0, -1, 1);
     lm_node *mean = lm_add(g, lm_mul(g, scalar_at(g, scalars, LM_DDPM_NEXT_FROM_X0), x0),
                            lm_mul(g, scalar_at(g, scalars, LM_DDPM_NEXT_FROM_X), state));
@@ -155,8 +158,8 @@ lm_node *lm_ddpm_sample_step(const lm_model *model, lm_nn *nn, lm_node *state,
     lm_graph *g = nn->graph;
     lm_node *t = scalar_at(g, scalars, LM_DDPM_T);
     t = lm_broadcast(g, t, LM_SHAPE(state->shape.dim[0]));
-    lm_node *epsilon = lm_ddpm_epsilon(model, nn, state, t);
-    return lm_ddpm_update(model, nn, state, epsilon, scalars);
+    lm_node *prediction = lm_ddpm_predict(model, nn, state, t);
+    return lm_ddpm_update(model, nn, state, prediction, scalars);
 }
 
 lm_node *lm_ddpm_sample_image(const lm_model *model, lm_nn *nn, lm_node *state) {

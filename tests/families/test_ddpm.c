@@ -87,6 +87,47 @@ static void test_loss_parts(void **state) {
     bench_release(&b);
 }
 
+/* Without weights the network predicts 0, and the loss is the target's mean square: of
+ * the noise, or of sqrt(bar) noise - sqrt(1 - bar) x. */
+static double loss_without_weights(const char *settings, const float *x,
+                                   const float *noise, const int32_t *times) {
+    bench b;
+    lm_graph *g;
+    bench_init(&b, settings);
+    lm_nn nn = begin(&b, &g);
+    lm_shape shape = LM_SHAPE(2, SIDE, SIDE, 1);
+    lm_graph_output(g, "loss",
+                    lm_ddpm_loss_at(b.model, &nn, lm_input(g, "x", LM_F32, shape),
+                                    lm_input(g, "t", LM_I32, LM_SHAPE(2)),
+                                    lm_input(g, "noise", LM_F32, shape)));
+    lm_program *program = compile(&b, g);
+    CHECK_OK(lm_program_set(program, "x", LM_F32, x, 2 * PIXELS));
+    CHECK_OK(lm_program_set(program, "t", LM_I32, times, 2));
+    CHECK_OK(lm_program_set(program, "noise", LM_F32, noise, 2 * PIXELS));
+    CHECK_OK(lm_program_run(program));
+    double loss = lm_program_scalar(program, "loss");
+    lm_program_free(program);
+    bench_release(&b);
+    return loss;
+}
+
+static void test_targets(void **state) {
+    const int32_t times[2] = {1, 7};
+    float x[2 * PIXELS], noise[2 * PIXELS];
+    double bar[TIMESTEPS], epsilon = 0, velocity = 0;
+    lm_alpha_bars(LM_BETA_COSINE, TIMESTEPS, bar);
+    for (int i = 0; i < 2 * PIXELS; i++) {
+        x[i] = (float)sin(i * 1.7);
+        noise[i] = (float)cos(i * 0.9) * 1.4f;
+        double a = bar[times[i / PIXELS]], v = sqrt(a) * noise[i] - sqrt(1 - a) * x[i];
+        epsilon += noise[i] * noise[i] / (2.0 * PIXELS);
+        velocity += v * v / (2.0 * PIXELS);
+    }
+    assert_true(fabs(loss_without_weights("", x, noise, times) - epsilon) < 1e-6);
+    assert_true(fabs(loss_without_weights("predict=v", x, noise, times) - velocity) <
+                1e-6);
+}
+
 /* Without weights the network predicts 0, and the loss is the noise's mean square; times
  * are uniform (chi-squared with 9 degrees of freedom: above 33.7 once in 10 000). */
 static void test_draws(void **state) {
@@ -222,9 +263,8 @@ static void test_samples(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_loss_parts),
-        cmocka_unit_test(test_draws),
-        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_loss_parts), cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_draws),      cmocka_unit_test(test_streams),
         cmocka_unit_test(test_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

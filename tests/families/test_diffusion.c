@@ -127,7 +127,8 @@ static void test_ancestral_posterior(void **state) {
         const float *got = numbers(&sampler, step);
         assert_int_equal((int)got[LM_DDPM_T], t);
         check_near(got[LM_DDPM_X0_FROM_X], 1 / sqrt(bar[t]), 1e-6);
-        check_near(got[LM_DDPM_X0_FROM_EPS], sqrt(1 - bar[t]) / sqrt(bar[t]), 1e-6);
+        check_near(got[LM_DDPM_X0_FROM_PREDICTION], sqrt(1 - bar[t]) / sqrt(bar[t]),
+                   1e-6);
         check_near(got[LM_DDPM_NEXT_FROM_X0], sqrt(last) * beta / (1 - bar[t]), 1e-6);
         check_near(got[LM_DDPM_NEXT_FROM_X], sqrt(alpha) * (1 - last) / (1 - bar[t]),
                    1e-6);
@@ -138,6 +139,29 @@ static void test_ancestral_posterior(void **state) {
     lm_sampler_release(&ddim);
     lm_sampler_release(&large);
     lm_sampler_release(&sampler);
+}
+
+/* Whatever is predicted, the exact prediction leads back to x0: with v = sqrt(bar) eps -
+ * sqrt(1 - bar) x0, and x = sqrt(bar) x0 + sqrt(1 - bar) eps. Nothing else differs. */
+static void test_velocity(void **state) {
+    static double bar[1000];
+    const double x0 = -0.7, eps = 1.3;
+    lm_alpha_bars(LM_BETA_COSINE, 1000, bar);
+    lm_sampler noise = make("schedule=cosine", "ddim", 50, 0.5);
+    lm_sampler v = make("schedule=cosine predict=v", "ddim", 50, 0.5);
+    for (int step = 0; step < 50; step++) {
+        const float *got = numbers(&v, step), *other = numbers(&noise, step);
+        double a = bar[(int)got[LM_DDPM_T]], x = sqrt(a) * x0 + sqrt(1 - a) * eps;
+        double velocity = sqrt(a) * eps - sqrt(1 - a) * x0;
+        check_near(got[LM_DDPM_X0_FROM_X] * x -
+                       got[LM_DDPM_X0_FROM_PREDICTION] * velocity,
+                   x0, 1e-6);
+        assert_float_equal(got[LM_DDPM_T], other[LM_DDPM_T], 0);
+        for (int i = LM_DDPM_NEXT_FROM_X0; i < LM_DDPM_SCALARS; i++)
+            assert_float_equal(got[i], other[i], 0);
+    }
+    lm_sampler_release(&v);
+    lm_sampler_release(&noise);
 }
 
 /* Without noise, x' = sqrt(next) x0 + sqrt(1 - next) eps for any x0 and eps; the last
@@ -247,9 +271,9 @@ int main(void) {
         cmocka_unit_test(test_linear_levels), cmocka_unit_test(test_cosine_levels),
         cmocka_unit_test(test_single_level),  cmocka_unit_test(test_times),
         cmocka_unit_test(test_times_ascend),  cmocka_unit_test(test_ancestral_posterior),
-        cmocka_unit_test(test_implicit),      cmocka_unit_test(test_last_step),
-        cmocka_unit_test(test_protocol),      cmocka_unit_test(test_bad_requests),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_velocity),      cmocka_unit_test(test_implicit),
+        cmocka_unit_test(test_last_step),     cmocka_unit_test(test_protocol),
+        cmocka_unit_test(test_bad_requests),  cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

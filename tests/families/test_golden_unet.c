@@ -127,7 +127,7 @@ static void test_prediction(void **state) {
     bench b;
     bench_init(&b, *state);
     lm_node *t = lm_cast(b.graph, input(&b, "t", LM_I32), LM_F32);
-    lm_node *y = lm_ddpm_epsilon(b.model, &b.nn, input(&b, "noisy", LM_F32), t);
+    lm_node *y = lm_ddpm_predict(b.model, &b.nn, input(&b, "noisy", LM_F32), t);
     lm_graph_output(b.graph, "epsilon", y);
     compile_and_set(&b);
     CHECK_OK(lm_program_run(b.program));

@@ -36,8 +36,8 @@ static moments follow_moments(const lm_sampler *sampler) {
         double a = 1 / ((double)c[LM_DDPM_X0_FROM_X] * c[LM_DDPM_X0_FROM_X]);
         double s2 = DATA_DEVIATION * DATA_DEVIATION;
         double gain = sqrt(1 - a) / (a * s2 + 1 - a); /* eps = gain (x - sqrt(a) m) */
-        double slope = c[LM_DDPM_X0_FROM_X] - c[LM_DDPM_X0_FROM_EPS] * gain;
-        double shift = c[LM_DDPM_X0_FROM_EPS] * gain * sqrt(a) * DATA_MEAN;
+        double slope = c[LM_DDPM_X0_FROM_X] - c[LM_DDPM_X0_FROM_PREDICTION] * gain;
+        double shift = c[LM_DDPM_X0_FROM_PREDICTION] * gain * sqrt(a) * DATA_MEAN;
         slope = c[LM_DDPM_NEXT_FROM_X0] * slope + c[LM_DDPM_NEXT_FROM_X];
         shift *= c[LM_DDPM_NEXT_FROM_X0];
         at.mean = slope * at.mean + shift;
@@ -50,7 +50,7 @@ static moments follow_moments(const lm_sampler *sampler) {
 static lm_node *best_epsilon(lm_graph *g, lm_node *x, lm_node *scalars) {
     lm_node *one = lm_const(g, 1), *c[2];
     for (int i = 0; i < 2; i++) {
-        int at = i == 0 ? LM_DDPM_X0_FROM_X : LM_DDPM_X0_FROM_EPS;
+        int at = i == 0 ? LM_DDPM_X0_FROM_X : LM_DDPM_X0_FROM_PREDICTION;
         c[i] = lm_reshape(g, lm_slice_axis(g, scalars, 0, at, at + 1), LM_SCALAR);
     }
     lm_node *signal = lm_div(g, one, c[0]), *noise = lm_mul(g, c[1], signal);
@@ -167,7 +167,7 @@ static void test_clipping(void **state) {
         chain c;
         CHECK_OK(lm_ddpm_sampler(model, &request, &sampler));
         sampler.scalars[LM_DDPM_X0_FROM_X] = 30; /* spreads the prediction */
-        sampler.scalars[LM_DDPM_X0_FROM_EPS] = 0;
+        sampler.scalars[LM_DDPM_X0_FROM_PREDICTION] = 0;
         chain_init(&c, model);
         chain_run(&c, &sampler, x);
         float largest = 0;
