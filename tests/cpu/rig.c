@@ -11,8 +11,7 @@ enum { GUARD = 256 }; /* bytes on each side of what a kernel may write */
 #define GUARD_BYTE 0xa5
 #define POISON     0xff /* four of them are a NaN */
 
-/* ---- life ----------------------------------------------------------------------------
- */
+/* ---- life -------------------------------------------------------------------- */
 
 int rig_setup(void **state) {
     int64_t blocks = lm_mem_get_stats().blocks;
@@ -50,8 +49,7 @@ int rig_teardown(void **state) {
     return 0;
 }
 
-/* ---- inputs --------------------------------------------------------------------------
- */
+/* ---- inputs ------------------------------------------------------------------ */
 
 static double next_uniform(rig *r) {
     r->random ^= r->random << 13; /* Marsaglia's xorshift64 */
@@ -95,8 +93,7 @@ double *rig_values(rig *r, const lm_node *input) {
     return NULL;
 }
 
-/* ---- running -------------------------------------------------------------------------
- */
+/* ---- running ----------------------------------------------------------------- */
 
 /* A block with guards around `bytes`, filled with poison. */
 static char *guarded_new(size_t bytes) {
@@ -190,8 +187,7 @@ static lm_status run_on(rig *r, lm_backend *backend, lm_node *node, double *resu
     return status;
 }
 
-/* ---- checks --------------------------------------------------------------------------
- */
+/* ---- checks ------------------------------------------------------------------ */
 
 double rig_nmse(const double *got, const double *want, int64_t count) {
     double error = 0, power = 0;

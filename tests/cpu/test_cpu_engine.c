@@ -148,8 +148,7 @@ static void test_weights_written_between_runs(void **state) {
     lm_engine_free(engine);
 }
 
-/* ---- without fusion ------------------------------------------------------------------
- */
+/* ---- without fusion ---------------------------------------------------------- */
 
 enum { N_VALUES = 5 * 7 };
 

@@ -99,8 +99,7 @@ static void test_conv_wgrad(void **state) {
     }
 }
 
-/* ---- packed weights ------------------------------------------------------------------
- */
+/* ---- packed weights ---------------------------------------------------------- */
 
 /* y for constant weights over an input of ones, through one kernel that is kept. */
 typedef struct packed {
@@ -161,8 +160,7 @@ static void test_weights_are_packed_when_written(void **state) {
     check_packed(r, lm_conv_dgrad(r->graph, x, w, &attr));
 }
 
-/* ---- matrix products ------------------------------------------------------------------
- */
+/* ---- matrix products --------------------------------------------------------- */
 
 static void test_matmul(void **state) {
     static const int64_t shapes[][4] = {/* batch, m, n, k */

@@ -143,8 +143,7 @@ static void test_reverse(void **state) {
     }
 }
 
-/* ---- by index ------------------------------------------------------------------------
- */
+/* ---- by index ---------------------------------------------------------------- */
 
 static const struct {
     int64_t rows, row, count;
@@ -190,8 +189,7 @@ static void test_indices_are_checked(void **state) {
     }
 }
 
-/* ---- along an axis -------------------------------------------------------------------
- */
+/* ---- along an axis ----------------------------------------------------------- */
 
 /* rows x cols with `terms` entries in each row but every fifth, which is empty. */
 static const lm_sparse *make_matrix(rig *r, int32_t rows, int32_t cols, int32_t terms,

@@ -129,8 +129,7 @@ static void test_order_of_special_values(void **state) {
     }
 }
 
-/* ---- pooling -------------------------------------------------------------------------
- */
+/* ---- pooling ----------------------------------------------------------------- */
 
 static const struct {
     int64_t n, h, w, c;
@@ -210,8 +209,7 @@ static void test_pool_positions_are_checked(void **state) {
     }
 }
 
-/* ---- small matrices ------------------------------------------------------------------
- */
+/* ---- small matrices ---------------------------------------------------------- */
 
 static void test_inverse_and_determinant(void **state) {
     static const int64_t cases[][2] = {{1, 1}, {7, 2}, {3, 5}, {2, 16}, {1, 33}, {40, 8}};

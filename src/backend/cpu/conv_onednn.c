@@ -28,7 +28,7 @@ typedef struct conv_state {
     char name[80];
 } conv_state;
 
-/* ---- geometry --------------------------------------------------------------------- */
+/* ---- geometry ---------------------------------------------------------------- */
 
 static lm_dnnl_conv describe(lm_dnnl_pass pass, const lm_node *x, const lm_node *w,
                              const lm_node *y, const lm_conv_attr *attr) {
@@ -73,7 +73,7 @@ static bool flip_conv(const lm_dnnl_conv *conv, lm_dnnl_conv *flipped) {
     return true;
 }
 
-/* ---- running ---------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------- */
 
 static void *offset(void *base, size_t bytes) {
     return (char *)base + bytes;
@@ -137,7 +137,7 @@ static lm_status run_back_weights(lm_kernel *kernel, const lm_kernel_args *args)
                           args->workspace);
 }
 
-/* ---- making ----------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------ */
 
 static void release_conv(lm_kernel *kernel) {
     conv_state *state = kernel->state;

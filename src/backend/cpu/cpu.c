@@ -61,7 +61,7 @@ static lm_status lower(lm_backend *backend, const lm_step *step, lm_kernel *kern
     return status;
 }
 
-/* ---- kernels ---------------------------------------------------------------------- */
+/* ---- kernels ----------------------------------------------------------------- */
 
 static double step_bytes(const lm_step *step) {
     double bytes = 0;
@@ -104,7 +104,7 @@ lm_span lm_span_make(lm_shape shape, int first, int last) {
     return span;
 }
 
-/* ---- instruction sets ------------------------------------------------------------- */
+/* ---- instruction sets -------------------------------------------------------- */
 
 static lm_isa processor_isa(void) {
 #if defined(__x86_64__)
@@ -131,7 +131,7 @@ lm_isa lm_cpu_isa(void) {
     return (lm_isa)isa;
 }
 
-/* ---- the backend ------------------------------------------------------------------ */
+/* ---- the backend ------------------------------------------------------------- */
 
 static bool has_composite(lm_backend *backend, const lm_node *call) {
     return lm_cpu_has_composite(call);

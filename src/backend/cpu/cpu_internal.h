@@ -4,7 +4,7 @@
 
 #include "backend/backend.h"
 
-/* ---- instruction sets ------------------------------------------------------------- */
+/* ---- instruction sets -------------------------------------------------------- */
 
 typedef enum lm_isa { LM_ISA_BASE, LM_ISA_AVX2, LM_ISA_AVX512 } lm_isa;
 
@@ -31,7 +31,7 @@ lm_isa lm_cpu_isa(void);
 #define LM_ISA_PICK(name)          (&name##_base)
 #endif
 
-/* ---- kernels ---------------------------------------------------------------------- */
+/* ---- kernels ----------------------------------------------------------------- */
 
 typedef lm_status (*lm_cpu_run)(lm_kernel *kernel, const lm_kernel_args *args);
 
@@ -44,7 +44,7 @@ void *lm_cpu_kernel_init(lm_kernel *kernel, const lm_step *step, const char *nam
                          lm_cpu_run run, size_t state_size);
 void lm_cpu_kernel_release(lm_kernel *kernel);
 
-/* ---- lowering, by file ------------------------------------------------------------ */
+/* ---- lowering, by file ------------------------------------------------------- */
 
 /* Each makes the kernel of a step. A refusal says what is wrong with lm_fail; cpu.c puts
  * the node's text in front. */
@@ -73,7 +73,7 @@ lm_cpu_lower_fn lm_cpu_lower_axismap, lm_cpu_lower_pool_argmax, lm_cpu_lower_poo
 /* oneDNN's engine and stream of this backend. */
 struct lm_dnnl *lm_cpu_dnnl(lm_backend *backend);
 
-/* ---- geometry --------------------------------------------------------------------- */
+/* ---- geometry ---------------------------------------------------------------- */
 
 /* A tensor seen as [outer, size, inner] around one run of axes. */
 typedef struct lm_span {

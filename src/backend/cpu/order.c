@@ -30,7 +30,7 @@ static int64_t block_columns(const order_state *s, int64_t block, int64_t *start
     return s->span.inner - *start < COLUMNS ? s->span.inner - *start : COLUMNS;
 }
 
-/* ---- argmax ----------------------------------------------------------------------- */
+/* ---- argmax ------------------------------------------------------------------ */
 
 /* Along columns: all of a block at once. */
 static void argmax_of_columns(const order_state *s, const lm_rows *rows, const float *x,
@@ -80,7 +80,7 @@ lm_status lm_cpu_lower_argmax(lm_backend *backend, const lm_step *step,
     return order_init(kernel, step, run_argmax, axis) ? LM_OK : LM_NOMEM;
 }
 
-/* ---- cumsum ----------------------------------------------------------------------- */
+/* ---- cumsum ------------------------------------------------------------------ */
 
 static lm_status run_cumsum(lm_kernel *kernel, const lm_kernel_args *args) {
     const order_state *s = kernel->state;
@@ -113,7 +113,7 @@ lm_status lm_cpu_lower_cumsum(lm_backend *backend, const lm_step *step,
     return LM_OK;
 }
 
-/* ---- topk ------------------------------------------------------------------------- */
+/* ---- topk -------------------------------------------------------------------- */
 
 /* NaN is the largest, and of equal values the first. */
 static bool is_less(const float *x, int32_t a, int32_t b) {

@@ -67,7 +67,7 @@ static lm_status check_positions(const pool_state *s, const uint8_t *at, bool pa
     return LM_OK;
 }
 
-/* ---- argmax ----------------------------------------------------------------------- */
+/* ---- argmax ------------------------------------------------------------------ */
 
 static void find_largest(const pool_state *s, const lm_rows *rows, const float *x,
                          const int64_t start[2], int64_t n, uint8_t *to) {
@@ -118,7 +118,7 @@ lm_status lm_cpu_lower_pool_argmax(lm_backend *backend, const lm_step *step,
                : LM_NOMEM;
 }
 
-/* ---- gather ----------------------------------------------------------------------- */
+/* ---- gather ------------------------------------------------------------------ */
 
 static lm_status run_gather(lm_kernel *kernel, const lm_kernel_args *args) {
     const pool_state *s = kernel->state;
@@ -146,7 +146,7 @@ lm_status lm_cpu_lower_pool_gather(lm_backend *backend, const lm_step *step,
                : LM_NOMEM;
 }
 
-/* ---- scatter ---------------------------------------------------------------------- */
+/* ---- scatter ----------------------------------------------------------------- */
 
 /* Windows along one axis that hold input position p: [first, last]. */
 static void windows_of(const pool_state *s, int axis, int64_t p, int64_t *first,

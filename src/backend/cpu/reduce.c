@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-/* ---- reduce_sum ------------------------------------------------------------------- */
+/* ---- reduce_sum -------------------------------------------------------------- */
 
 enum {
     ROW_PIECE = 1024,   /* elements of one row that are added in f32 */
@@ -91,7 +91,7 @@ lm_status lm_cpu_lower_reduce_sum(lm_backend *backend, const lm_step *step,
     return LM_OK;
 }
 
-/* ---- reduce_max ------------------------------------------------------------------- */
+/* ---- reduce_max -------------------------------------------------------------- */
 
 /* Any set of axes: kept and reduced axes in order, without the last run of equals, which
  * is the inner loop. */

@@ -45,7 +45,7 @@ void lm_strided_simplify(lm_strided *copy) {
     copy->rank = rank;
 }
 
-/* ---- blocks: the last two axes ---------------------------------------------------- */
+/* ---- blocks: the last two axes ----------------------------------------------- */
 
 /* Rows are positions along the axis before the last, columns along the last. */
 typedef struct block {
@@ -118,7 +118,7 @@ static block_fn *choose_block(lm_strided *copy, bool zero) {
     return copy->element == 1 ? copy_bytes : copy_words;
 }
 
-/* ---- all blocks ------------------------------------------------------------------- */
+/* ---- all blocks -------------------------------------------------------------- */
 
 /* One long row becomes many, with a remainder that is moved apart. */
 static int64_t split_row(lm_strided *copy) {
