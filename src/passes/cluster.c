@@ -148,8 +148,20 @@ static bool add_form(lm_cluster *cluster, const lm_node *sum) {
 
 /* ---- inputs ------------------------------------------------------------------ */
 
+/* Some other member takes along what this one would read from memory. */
+static bool is_taken_along(const lm_cluster *cluster, const lm_node *node) {
+    if (!lm_is_inline(lm_skip_reshapes(node))) return false;
+    for (int m = 0; m < cluster->n_members; m++)
+        for (int s = 0; s < cluster->members[m]->n_src; s++)
+            if (cluster->members[m]->src[s] == node &&
+                lm_takes_along(cluster->members[m], s))
+                return true;
+    return false;
+}
+
 static bool add_input(lm_cluster *cluster, lm_node *node) {
-    if (lm_cluster_has(cluster, lm_skip_reshapes(node))) return false;
+    if (lm_cluster_has(cluster, lm_skip_reshapes(node)) || is_taken_along(cluster, node))
+        return false;
     for (int i = 0; i < cluster->n_in; i++)
         if (cluster->in[i] == node) return true;
     if (cluster->n_in == LM_CLUSTER_IN) return false;

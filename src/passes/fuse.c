@@ -76,7 +76,8 @@ static lm_status fuser_init(fuser *f, lm_graph *graph) {
     return LM_OK;
 }
 
-/* A cluster for each node that may be a member. */
+/* A cluster for each node that may be a member; the odd one that cannot be described
+ * stays a step of its own. */
 static lm_status start_clusters(fuser *f) {
     for (int i = 0; i < f->n_nodes; i++) f->home[f->nodes[i]->id] = -1;
     for (int i = 0; i < f->n_nodes; i++) {
@@ -86,8 +87,7 @@ static lm_status start_clusters(fuser *f) {
             lm_arena_copy(f->arena, &f->nodes[i], sizeof *cluster->members);
         if (!cluster->members) return LM_NOMEM;
         cluster->n_members = 1;
-        lm_cluster_describe(cluster);
-        f->home[f->nodes[i]->id] = f->n_clusters++;
+        if (lm_cluster_describe(cluster)) f->home[f->nodes[i]->id] = f->n_clusters++;
     }
     return LM_OK;
 }

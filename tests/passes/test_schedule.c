@@ -107,7 +107,7 @@ static void check_cluster(const lm_step *step) {
  * ------------------------------------------------------------------- */
 
 typedef struct counts {
-    int clusters, members, sums, outputs, repeated;
+    int clusters, members, sums, reshapes, outputs, repeated;
 } counts;
 
 static bool is_dear(const lm_node *node) {
@@ -142,6 +142,7 @@ static void check_step(const lm_schedule *schedule, int s, bool *made, int *comp
         const lm_node *node = step->nodes[n];
         c->members += node->kind == LM_KIND_EW;
         c->sums += step->cluster && node->kind == LM_KIND_REDUCE_SUM;
+        c->reshapes += node->kind == LM_KIND_RESHAPE;
         c->repeated += node->kind == LM_KIND_EW && computed[node->id];
         if (is_dear(node)) assert_int_equal(computed[node->id], 0);
         computed[node->id]++;
@@ -219,6 +220,7 @@ static void test_random_clusters(void **state) {
             total.clusters += c.clusters;
             total.members += c.members;
             total.sums += c.sums;
+            total.reshapes += c.reshapes;
             total.outputs += c.outputs;
             total.repeated += c.repeated;
             bytes[reorder] = arena_bytes(&schedule, true);
@@ -234,7 +236,7 @@ static void test_random_clusters(void **state) {
     /* All that clusters can do happens. */
     assert_true(total.members > total.clusters + total.clusters / 4);
     assert_true(total.outputs > total.clusters);
-    assert_true(total.sums > 0 && total.repeated > 0);
+    assert_true(total.sums > 0 && total.reshapes > 0 && total.repeated > 0);
     assert_true(with <= without);
 }
 
