@@ -79,8 +79,7 @@ static void find_weights(const attention_state *s, float *weights, const float *
     }
 }
 
-/* ---- forward ------------------------------------------------------------------------
- */
+/* ---- forward ----------------------------------------------------------------- */
 
 static void attend_tile(const attention_state *s, const lm_kernel_args *args,
                         int64_t number, int64_t *packed_for, float *scratch) {
@@ -127,8 +126,7 @@ lm_status lm_comp_lower_attention(lm_backend *backend, const lm_step *step,
     return LM_OK;
 }
 
-/* ---- gradient ------------------------------------------------------------------------
- */
+/* ---- gradient ---------------------------------------------------------------- */
 
 /* One element of the batch: where its matrices are. All are [T,D], packed or plain. */
 typedef struct attention_grad {

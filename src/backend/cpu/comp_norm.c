@@ -58,7 +58,7 @@ static int64_t find_piece(const norm_state *s, int64_t number, int64_t *rows) {
     return (sample * s->positions + first) * s->channels;
 }
 
-/* ---- statistics -------------------------------------------------------------------- */
+/* ---- statistics -------------------------------------------------------------- */
 
 /* Sums of a group from those of its channels, which are relative to `shift`:
  * sum (x - m)^2 = sum over channels of q - 2 (m - shift) s + n (m - shift)^2. */
@@ -126,8 +126,7 @@ lm_status lm_comp_lower_group_stats(lm_backend *backend, const lm_step *step,
     return LM_OK;
 }
 
-/* ---- application and sums ------------------------------------------------------------
- */
+/* ---- application and sums ---------------------------------------------------- */
 
 enum { ROW_TABLES = 4 }; /* mean, rstd, scale, beta */
 

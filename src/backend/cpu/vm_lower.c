@@ -41,8 +41,7 @@ typedef struct vm_builder {
     lm_arena arena; /* of the build; the program's outlives it */
 } vm_builder;
 
-/* ---- values --------------------------------------------------------------------------
- */
+/* ---- values ------------------------------------------------------------------ */
 
 static lm_status find_value(vm_builder *b, const lm_node *node, vm_value *value);
 
@@ -124,8 +123,7 @@ static lm_status find_random(vm_builder *b, const lm_node *node, vm_value *value
     return LM_OK;
 }
 
-/* ---- instructions ---------------------------------------------------------------------
- */
+/* ---- instructions ------------------------------------------------------------ */
 
 static bool is_lane(vm_value value) {
     return value.kind != VALUE_CONSTANT;
@@ -226,8 +224,7 @@ static lm_status find_value(vm_builder *b, const lm_node *node, vm_value *value)
     return status;
 }
 
-/* ---- outputs --------------------------------------------------------------------------
- */
+/* ---- outputs ----------------------------------------------------------------- */
 
 static vm_value in_register(vm_builder *b, vm_value value) {
     return is_lane(value) ? value : load_constant(b, value.constant);
@@ -285,8 +282,7 @@ static lm_status find_outputs(vm_builder *b, vm_value *stored, vm_value *summed)
     return LM_OK;
 }
 
-/* ---- slots ----------------------------------------------------------------------------
- */
+/* ---- slots ------------------------------------------------------------------- */
 
 static void note_uses(vm_builder *b) {
     for (int i = 0; i < b->n_drafts; i++)
