@@ -80,6 +80,17 @@ COPY_ELEMENTS(copy_bytes, uint8_t)
 COPY_ELEMENTS(copy_words, uint32_t)
 #undef COPY_ELEMENTS
 
+#define ZERO_ELEMENTS(name, type)                                                        \
+    static void name(const block *b, void *to, const void *from) {                       \
+        for (int64_t i = 0; i < b->rows; i++) {                                          \
+            type *y = (type *)to + i * b->to_row;                                        \
+            for (int64_t k = 0; k < b->cols; k++) y[k * b->to_col] = 0;                  \
+        }                                                                                \
+    }
+ZERO_ELEMENTS(zero_bytes, uint8_t)
+ZERO_ELEMENTS(zero_words, uint32_t)
+#undef ZERO_ELEMENTS
+
 static int64_t at_most(int64_t a, int64_t most) {
     return a < most ? a : most;
 }
@@ -111,7 +122,8 @@ static bool find_transposition(lm_strided *copy) {
 
 static block_fn *choose_block(lm_strided *copy, bool zero) {
     int last = copy->rank - 1;
-    if (zero) return zero_rows;
+    if (zero && copy->to[last] == 1) return zero_rows;
+    if (zero) return copy->element == 1 ? zero_bytes : zero_words;
     if (copy->to[last] == 1 && copy->from[last] == 1 && copy->size[last] >= 4)
         return copy_rows;
     if (find_transposition(copy)) return copy_transposed;
