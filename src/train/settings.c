@@ -7,7 +7,7 @@
 
 const lm_option lm_trainer_options[] = {
     {"batch", LM_OPT_INT, "128", 1, 65536, NULL, "N", "images a step"},
-    {"lr", LM_OPT_FLOAT, "2e-4", 1e-12, 1e6, NULL, "X", "learning rate of AdamW"},
+    {"lr", LM_OPT_FLOAT, "2e-4", 1e-12, 0, NULL, "X", "learning rate of AdamW"},
     {"lr-schedule", LM_OPT_CHOICE, "constant", 0, 0, "constant|cosine|linear", NULL,
      "what the rate does after the warm-up"},
     {"warmup", LM_OPT_INT, "500", 0, 1e9, NULL, "N", "steps of linear warm-up"},

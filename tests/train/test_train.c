@@ -18,9 +18,9 @@
 static char folder[128];
 
 static char *path_of(const char *run, const char *name) {
-    static char paths[4][256];
+    static char paths[16][256];
     static int next;
-    char *path = paths[next++ % 4];
+    char *path = paths[next++ % 16];
     snprintf(path, sizeof paths[0], "%s/%s%s%s", folder, run, name ? "/" : "",
              name ? name : "");
     return path;
@@ -101,12 +101,12 @@ static void test_same_seed_same_bytes(void **state) {
     assert_false(same_bytes(a.checkpoint, c.checkpoint));
 }
 
-typedef struct stopper {
+typedef struct countdown {
     int calls, at;
-} stopper;
+} countdown;
 
 static bool stop_at(void *user) {
-    stopper *s = user;
+    countdown *s = user;
     return ++s->calls >= s->at;
 }
 
@@ -116,7 +116,7 @@ static void test_resume_continues_bit_for_bit(void **state) {
     request.keep = 10;
     CHECK_OK(lm_train(&request, &whole));
 
-    stopper stopper = {0, 2};
+    countdown stopper = {0, 2};
     request.out = path_of("parts", NULL);
     request.hooks = (lm_train_hooks){.user = &stopper, .stop = stop_at};
     CHECK_FAILS(lm_train(&request, &part), LM_INTERRUPTED);
