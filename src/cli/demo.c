@@ -47,18 +47,19 @@ static lm_status run(cli_context *cli) {
     char folder[64];
     choose_folder(folder, sizeof folder);
     const char *out = cli_text(cli, "out") ? cli_text(cli, "out") : folder;
-    lm_train_request request = {.family = "ddpm",
-                                .data = "builtin:digits",
-                                .preset = "tiny",
-                                .out = out,
-                                .minutes = lm_setting_float(&cli->options, "minutes"),
-                                .seed = (uint64_t)lm_setting_int(&cli->options, "seed"),
-                                .save_every = 1000000000, /* once, at the end */
-                                .snapshot_every = 1000,
-                                .snapshot_steps = 50};
+    lm_train_request request = {
+        .family = "ddpm",
+        .data = "builtin:digits",
+        .preset = "tiny",
+        .out = out,
+        .limits = {.minutes = lm_setting_float(&cli->options, "minutes")},
+        .seed = (uint64_t)lm_setting_int(&cli->options, "seed"),
+        .save_every = 1000000000, /* once, at the end */
+        .snapshot_every = 1000,
+        .snapshot_steps = 50};
     cli_note(cli,
              "A small diffusion model learns to draw digits: %g minutes of training.",
-             request.minutes);
+             request.limits.minutes);
     cli_watch_signals();
     cli_live live = cli_live_start(cli);
     request.hooks = (lm_train_hooks){&live, ask_stop, cli_show_progress};

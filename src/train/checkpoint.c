@@ -201,18 +201,33 @@ lm_status lm_checkpoint_latest(const lm_run *run, char **path) {
     return status;
 }
 
+/* What a process that was killed while saving has left. */
+static bool is_abandoned(const char *name) {
+    return strstr(name, ".safetensors.tmp-") != NULL;
+}
+
+static lm_status remove_names(const char *folder, char **names, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        char *path = lm_path_join(folder, names[i]);
+        if (!path) return LM_NOMEM;
+        unlink(path);
+        lm_free(path);
+    }
+    return LM_OK;
+}
+
 lm_status lm_checkpoint_prune(const lm_run *run, int keep) {
     char *folder, **names;
     size_t count;
     lm_status status = list_checkpoints(run, &folder, &names, &count);
-    for (size_t i = 0; status == LM_OK && i + keep < count; i++) {
-        char *path = lm_path_join(folder, names[i]);
-        if (path)
-            unlink(path);
-        else
-            status = LM_NOMEM;
-        lm_free(path);
-    }
+    size_t surplus = count > (size_t)keep ? count - (size_t)keep : 0;
+    if (status == LM_OK) status = remove_names(folder, names, surplus);
+    char **left = NULL;
+    size_t n_left = 0;
+    if (status == LM_OK && lm_is_folder(folder))
+        status = lm_list_folder(folder, is_abandoned, &left, &n_left);
+    if (status == LM_OK) status = remove_names(folder, left, n_left);
+    lm_names_free(left, n_left);
     lm_names_free(names, count);
     lm_free(folder);
     return status;

@@ -28,7 +28,7 @@ lm_status lm_checkpoint_load(const char *path, const lm_model *model, lm_engine 
 /* Path of the newest checkpoint of a run; LM_NOT_FOUND when there is none. */
 lm_status lm_checkpoint_latest(const lm_run *run, char **path);
 
-/* Removes all but the newest `keep`. */
+/* Removes all but the newest `keep`, and what an interrupted save has left. */
 lm_status lm_checkpoint_prune(const lm_run *run, int keep);
 
 #endif

@@ -86,6 +86,18 @@ static lm_status refuse_existing(const lm_run *run) {
     return LM_OK;
 }
 
+#define DEFAULT_MINUTES 10
+
+static bool has_limit(const lm_limits *limits) {
+    return limits->steps || limits->epochs || limits->minutes > 0;
+}
+
+static lm_status check_limits(const lm_run *run, const lm_dataset *set) {
+    LM_RETURN_IF(run->limits.epochs && set->endless, LM_ARG,
+                 "--epochs: %s is endless; give --steps or --minutes", set->name);
+    return LM_OK;
+}
+
 static lm_status start_run(const lm_train_request *request, lm_run *run,
                            lm_dataset **set) {
     LM_RETURN_IF(!request->family, LM_ARG,
@@ -98,9 +110,12 @@ static lm_status start_run(const lm_train_request *request, lm_run *run,
     run->data = lm_strdup(request->data);
     if (!run->preset || !run->data) return LM_NOMEM;
     run->seed = request->seed;
+    run->limits = request->limits;
+    if (!has_limit(&run->limits)) run->limits.minutes = DEFAULT_MINUTES;
     LM_TRY(apply_settings(request, run));
     LM_TRY(lm_dataset_open(run->data, LM_SPLIT_TRAIN, set));
     LM_TRY(check_size(request, *set));
+    LM_TRY(check_limits(run, *set));
     LM_TRY(describe_data(run, *set));
     lm_model
         *model; /* refuses settings that do not fit the data before a folder is made */
@@ -175,7 +190,11 @@ static lm_status continue_run(const lm_train_request *request, lm_run *run,
                  "--data %s: not the data that %s was started with (hash %016" PRIx64
                  ", expected %016" PRIx64 ")",
                  run->data, run->folder, (*set)->hash, run->data_hash);
-    return check_size(request, *set);
+    LM_TRY(check_size(request, *set));
+    if (!has_limit(&request->limits)) return LM_OK;
+    run->limits = request->limits;
+    LM_TRY(check_limits(run, *set));
+    return lm_run_write(run);
 }
 
 lm_status lm_prepare_run(const lm_train_request *request, lm_run *run, lm_dataset **set) {

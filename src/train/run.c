@@ -59,12 +59,15 @@ static json_t *run_to_json(const lm_run *run) {
     snprintf(hash, sizeof hash, "%016" PRIx64, run->data_hash);
     snprintf(seed, sizeof seed, "%" PRIu64, run->seed);
     return json_pack(
-        "{s:i, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:i, s:i, s:i, s:i}, s:s, s:o, s:o}",
+        "{s:i, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:i, s:i, s:i, s:i}, s:s, "
+        "s:{s:I, s:I, s:f}, s:o, s:o}",
         "format", RUN_FORMAT, "limn", LM_VERSION, "family", run->family->name, "preset",
         run->preset, "data", "spec", run->data, "source", run->source, "hash", hash,
         "height", run->info.height, "width", run->info.width, "channels",
-        run->info.channels, "classes", run->info.classes, "seed", seed, "model",
-        settings_to_json(&run->model), "trainer", settings_to_json(&run->trainer));
+        run->info.channels, "classes", run->info.classes, "seed", seed, "limits", "steps",
+        (json_int_t)run->limits.steps, "epochs", (json_int_t)run->limits.epochs,
+        "minutes", run->limits.minutes, "model", settings_to_json(&run->model), "trainer",
+        settings_to_json(&run->trainer));
 }
 
 lm_status lm_run_write(const lm_run *run) {
@@ -126,19 +129,24 @@ static lm_status json_to_settings(const json_t *object, lm_settings *settings) {
 static lm_status json_to_run(json_t *json, lm_run *run) {
     const char *family, *preset, *data, *source, *hash, *seed;
     json_t *model, *trainer;
+    json_int_t steps, epochs;
     json_error_t error;
     lm_image_info *info = &run->info;
     if (json_unpack_ex(json, &error, 0,
-                       "{s:s, s:s, s:{s:s, s:s, s:s, s:i, s:i, s:i, s:i}, s:s, s:o, s:o}",
+                       "{s:s, s:s, s:{s:s, s:s, s:s, s:i, s:i, s:i, s:i}, s:s, "
+                       "s:{s:I, s:I, s:F}, s:o, s:o}",
                        "family", &family, "preset", &preset, "data", "spec", &data,
                        "source", &source, "hash", &hash, "height", &info->height, "width",
                        &info->width, "channels", &info->channels, "classes",
-                       &info->classes, "seed", &seed, "model", &model, "trainer",
-                       &trainer))
+                       &info->classes, "seed", &seed, "limits", "steps", &steps, "epochs",
+                       &epochs, "minutes", &run->limits.minutes, "model", &model,
+                       "trainer", &trainer))
         return lm_fail(LM_FORMAT, "%s", error.text);
     LM_TRY(lm_family_find(family, &run->family));
     run->data_hash = strtoull(hash, NULL, 16);
     run->seed = strtoull(seed, NULL, 10);
+    run->limits.steps = steps;
+    run->limits.epochs = epochs;
     run->preset = lm_strdup(preset);
     run->data = lm_strdup(data);
     run->source = lm_strdup(source);

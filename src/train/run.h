@@ -6,6 +6,12 @@
 
 #define LM_VERSION "0.1.0"
 
+/* Where a run ends: at the first limit that is reached; 0: none of that kind. */
+typedef struct lm_limits {
+    int64_t steps, epochs;
+    double minutes; /* of training, over all sessions of the run */
+} lm_limits;
+
 /* What was decided when the run began: everything that determines its result. */
 typedef struct lm_run {
     char *folder;
@@ -14,6 +20,7 @@ typedef struct lm_run {
     lm_settings model, trainer;
     lm_image_info info;
     uint64_t seed, data_hash;
+    lm_limits limits; /* the latest that were asked for */
 } lm_run;
 
 void lm_run_release(lm_run *run);

@@ -55,8 +55,8 @@ static double seconds_trained(const trainer *t) {
 static double share_done(const trainer *t) {
     double share = 0;
     if (t->last_step != INT64_MAX) share = (double)t->state.step / (double)t->last_step;
-    if (t->request.minutes > 0)
-        share = fmax(share, seconds_trained(t) / (60 * t->request.minutes));
+    if (t->run.limits.minutes > 0)
+        share = fmax(share, seconds_trained(t) / (60 * t->run.limits.minutes));
     return fmin(share, 1);
 }
 
@@ -100,7 +100,6 @@ static void fill_defaults(trainer *t) {
     if (!r->keep) r->keep = DEFAULT_KEEP;
     if (!r->snapshot_count) r->snapshot_count = DEFAULT_SNAPSHOT_COUNT;
     if (!r->snapshot_steps) r->snapshot_steps = DEFAULT_SNAPSHOT_STEPS;
-    if (!r->steps && !r->epochs && r->minutes <= 0) r->minutes = DEFAULT_MINUTES;
 }
 
 static lm_status open_data(trainer *t) {
@@ -110,11 +109,10 @@ static lm_status open_data(trainer *t) {
     t->pixels = lm_alloc(size * t->batch);
     t->labels = lm_alloc(sizeof *t->labels * t->batch);
     if (!t->pixels || !t->labels) return LM_NOMEM;
-    t->last_step = t->request.steps ? t->request.steps : INT64_MAX;
-    if (t->request.epochs) {
-        LM_RETURN_IF(t->set->endless, LM_ARG,
-                     "--epochs: %s is endless; give --steps or --minutes", t->set->name);
-        int64_t steps = (t->request.epochs * t->set->count + t->batch - 1) / t->batch;
+    const lm_limits *limits = &t->run.limits;
+    t->last_step = limits->steps ? limits->steps : INT64_MAX;
+    if (limits->epochs) {
+        int64_t steps = (limits->epochs * t->set->count + t->batch - 1) / t->batch;
         if (steps < t->last_step) t->last_step = steps;
     }
     return LM_OK;
@@ -223,12 +221,16 @@ static lm_status snapshot(trainer *t) {
     return status;
 }
 
-static lm_status log_step(trainer *t) {
-    double now = lm_now();
-    if (now > t->rate_time)
-        t->rate = (double)(t->state.images - t->rate_images) / (now - t->rate_time);
+/* The current speed, over a second at least. */
+static void measure_rate(trainer *t) {
+    double now = lm_now(), spent = now - t->rate_time;
+    if (spent < 1 && t->rate > 0) return;
+    t->rate = (double)(t->state.images - t->rate_images) / fmax(spent, 1e-9);
     t->rate_time = now;
     t->rate_images = t->state.images;
+}
+
+static lm_status log_step(trainer *t) {
     return lm_run_log(&t->run, &(lm_log_row){.step = t->state.step,
                                              .images = t->state.images,
                                              .seconds = seconds_trained(t),
@@ -240,7 +242,7 @@ static lm_status log_step(trainer *t) {
 
 static bool is_finished(const trainer *t) {
     if (t->state.step >= t->last_step) return true;
-    return t->request.minutes > 0 && seconds_trained(t) >= 60 * t->request.minutes;
+    return t->run.limits.minutes > 0 && seconds_trained(t) >= 60 * t->run.limits.minutes;
 }
 
 static bool wants_stop(const trainer *t) {
@@ -254,6 +256,7 @@ static lm_status train_loop(trainer *t) {
     bool stopped = false;
     while (!stopped && !is_finished(t)) {
         LM_TRY(train_step(t));
+        measure_rate(t);
         bool last = is_finished(t);
         stopped = wants_stop(t);
         if (t->state.step % t->request.log_every == 0 || last || stopped)

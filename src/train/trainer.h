@@ -28,9 +28,8 @@ typedef struct lm_train_request {
     const char *family, *data, *preset, *out;
     const char *const *assignments; /* "key=value" */
     int n_assignments;
-    int64_t steps, epochs; /* the run ends at the first limit that is reached; */
-    double minutes;        /* counted from the run's start, not from the resume */
-    int size;              /* height and width the data must have, 0: any */
+    lm_limits limits; /* none: what the run had; of a new run: 10 minutes */
+    int size;         /* height and width the data must have, 0: any */
     uint64_t seed;
     bool seed_given, resume;
     int64_t save_every, snapshot_every, log_every; /* steps; 0: see trainer.c */

@@ -45,7 +45,8 @@ check() { # NAME COMMAND...
     if "$@" >out 2>&1; then report ok "$name"; else report "not ok" "$name" "$(head -5 out)"; fi
 }
 
-small='--set base=8 --set mult=1,2 --set blocks=1 --set batch=2 --set groups=4 --quiet'
+small='--set base=8 --set mult=1,2 --set blocks=1 --set batch=2 --set groups=4
+--set lr-schedule=constant --quiet'
 
 # ---- help and usage
 works "help" "limn COMMAND" --help

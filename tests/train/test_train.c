@@ -51,7 +51,7 @@ static lm_train_request small_run(const char *name, int64_t steps) {
                               .out = path_of(name, NULL),
                               .assignments = small_model,
                               .n_assignments = N_SMALL,
-                              .steps = steps,
+                              .limits = {.steps = steps},
                               .seed = 3,
                               .save_every = 1000,
                               .snapshot_every = 1000,
@@ -131,7 +131,6 @@ static void test_resume_continues_bit_for_bit(void **state) {
     assert_int_equal(part.state.step, 5);
     lm_train_request bare = {.out = path_of("parts", NULL),
                              .resume = true,
-                             .steps = 6,
                              .log_every = 1,
                              .snapshot_count = 2,
                              .snapshot_steps = 2,
@@ -151,7 +150,7 @@ static void test_resume_rewinds_the_log(void **state) {
     lm_train_result result;
     lm_train_request request = {.out = path_of("parts", NULL),
                                 .resume = true,
-                                .steps = 8,
+                                .limits = {.steps = 8},
                                 .log_every = 1,
                                 .snapshot_count = 2,
                                 .snapshot_steps = 2};
@@ -215,7 +214,7 @@ static void test_checkpoint_of_another_model(void **state) {
     CHECK_OK(lm_train(&request, &result));
     copy_file(path_of("first", CHECKPOINT(5)), path_of("wider", CHECKPOINT(5)), SIZE_MAX);
     request.resume = true;
-    request.steps = 6;
+    request.limits.steps = 6;
     CHECK_FAILS(lm_train(&request, &result), LM_MISMATCH);
     assert_non_null(strstr(lm_message(), CHECKPOINT(5)));
 
@@ -264,7 +263,7 @@ static void test_full_disk_keeps_the_old_checkpoint(void **state) {
     copy_file(path_of("first", CHECKPOINT(5)), path_of("first", "kept"), SIZE_MAX);
     lm_train_request request = {.out = path_of("first", NULL),
                                 .resume = true,
-                                .steps = 6,
+                                .limits = {.steps = 6},
                                 .keep = 1,
                                 .snapshot_count = 2,
                                 .snapshot_steps = 2};
