@@ -27,12 +27,6 @@ static const lm_option options[] = {
     {"dump", LM_OPT_FLAG, "false", 0, 0, NULL, NULL, "print the compiled step and stop"},
     {0}};
 
-/* Input sizes that the presets are made for. */
-static lm_image_info preset_data(const char *preset) {
-    if (strcmp(preset, "cifar10") == 0) return (lm_image_info){32, 32, 3, 10};
-    return (lm_image_info){28, 28, 1, 10};
-}
-
 typedef struct bench {
     cli_context *cli;
     lm_settings trainer;
@@ -63,8 +57,7 @@ static lm_status open_model(bench *b) {
         lm_settings_release(&settings);
         return status;
     }
-    lm_image_info info = preset_data(b->preset);
-    return lm_model_open(family, &settings, &info, &b->model);
+    return lm_model_open(family, &settings, &preset->info, &b->model);
 }
 
 static lm_status compile(bench *b) {

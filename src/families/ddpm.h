@@ -24,8 +24,8 @@ typedef struct lm_ddpm {
 /* What the network says of x[N,H,W,C] at the times t[N] f32: noise, or v. */
 lm_node *lm_ddpm_predict(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t);
 
-/* The simple loss (Ho et al., eq. 14, on what is predicted) of clean images x[N,H,W,C] in [-1,1], noised to the
- * times t[N] i32 by `noise`. */
+/* The simple loss (Ho et al., eq. 14, on what is predicted) of clean images x[N,H,W,C] in
+ * [-1,1], noised to the times t[N] i32 by `noise`. */
 lm_node *lm_ddpm_loss_at(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t,
                          lm_node *noise);
 

@@ -22,6 +22,7 @@ typedef struct lm_preset {
     const char *name;
     const char *settings; /* "base=64 mult=1,2,2 lr=2e-4", family and trainer keys */
     const char *help;
+    lm_image_info info; /* of the data that it is made for; others may fit too */
 } lm_preset;
 
 /* A training phase: one program that updates one parameter group. */
@@ -38,7 +39,6 @@ typedef struct lm_sample_request {
     double eta;          /* DDIM; negative: the family's own */
     const char *sampler; /* NULL: the family's own */
     int label;           /* class to draw, -1: any */
-    double guidance;
 } lm_sample_request;
 
 /* How to sample: a state per image, made from noise, then `n_steps` runs of one program

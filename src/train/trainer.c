@@ -123,7 +123,7 @@ static lm_status set_up(trainer *t) {
     LM_TRY(lm_prepare_run(&t->request, &t->run, &t->set));
     LM_TRY(open_data(t));
     LM_TRY(lm_run_model(&t->run, &t->model));
-    LM_TRY(lm_engine_new(t->request.backend ? t->request.backend : "cpu", &t->engine));
+    LM_TRY(lm_engine_new("cpu", &t->engine));
     LM_TRY(lm_checkpoint_add_vars(t->model, t->engine));
     LM_TRY(t->request.resume ? load_weights(t)
                              : lm_init_weights(t->model, t->engine, t->run.seed));

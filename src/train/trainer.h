@@ -35,7 +35,6 @@ typedef struct lm_train_request {
     int64_t save_every, snapshot_every, log_every; /* steps; 0: see trainer.c */
     int keep;                                      /* checkpoints; 0: 2 */
     int snapshot_count, snapshot_steps;            /* 0: 64 images, 25 steps */
-    const char *backend;                           /* NULL: "cpu" */
     lm_train_hooks hooks;
 } lm_train_request;
 

@@ -204,7 +204,7 @@ static void test_streams(void **state) {
 static void draw(bench *b, uint32_t first, int batch, double *x) {
     lm_graph *g;
     lm_sampler sampler;
-    lm_sample_request request = {0, -1, "ddpm", -1, 0};
+    lm_sample_request request = {0, -1, "ddpm", -1};
     uint32_t key[4] = {99, 0, 0, first};
     int64_t count = (int64_t)batch * PIXELS;
     CHECK_OK(lm_family_ddpm.sampler(b->model, &request, &sampler));

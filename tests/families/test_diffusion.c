@@ -101,7 +101,7 @@ static lm_model *open_model(const char *more) {
 
 static lm_sampler make(const char *settings, const char *name, int steps, double eta) {
     lm_model *model = open_model(settings);
-    lm_sample_request request = {steps, eta, name, -1, 0};
+    lm_sample_request request = {steps, eta, name, -1};
     lm_sampler sampler;
     CHECK_OK(lm_ddpm_sampler(model, &request, &sampler));
     lm_model_close(model);
@@ -234,11 +234,11 @@ static void test_bad_requests(void **state) {
     const struct {
         lm_sample_request request;
         const char *says;
-    } rows[] = {{{1001, 0, NULL, -1, 0}, "1001"},
-                {{-1, 0, NULL, -1, 0}, "sample-steps"},
-                {{0, 1.5, NULL, -1, 0}, "eta"},
-                {{0, 0, "euler", -1, 0}, "euler is not one of"},
-                {{0, 0, NULL, 3, 0}, "label"}};
+    } rows[] = {{{1001, 0, NULL, -1}, "1001"},
+                {{-1, 0, NULL, -1}, "sample-steps"},
+                {{0, 1.5, NULL, -1}, "eta"},
+                {{0, 0, "euler", -1}, "euler is not one of"},
+                {{0, 0, NULL, 3}, "label"}};
     lm_model *model = open_model("");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         lm_sampler sampler;
@@ -251,7 +251,7 @@ static void test_bad_requests(void **state) {
 
 static void test_out_of_memory(void **state) {
     lm_model *model = open_model("");
-    lm_sample_request request = {0, 0, NULL, -1, 0};
+    lm_sample_request request = {0, 0, NULL, -1};
     int64_t before = lm_mem_get_stats().blocks, n = 0;
     lm_status status;
     do {
