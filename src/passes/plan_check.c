@@ -228,8 +228,8 @@ static lm_status check_writes(const plan_check *checker, int s) {
         LM_TRY(check_overlap(checker, s, o, memory, lo, hi));
     }
     for (int o = 0; o < step->n_out; o++) {
-        store *memory;
-        int64_t lo, hi;
+        store *memory = NULL;
+        int64_t lo = 0, hi = 0;
         if (!find(checker, step->out[o], &memory, &lo, &hi)) continue;
         const lm_node *node =
             step->out[o]->kind == LM_KIND_ASSIGN ? step->in[1] : step->out[o];
@@ -260,8 +260,8 @@ static lm_status check_step(const plan_check *checker, int s) {
 static lm_status fill_variables(const plan_check *checker, lm_node *const *nodes,
                                 int n_nodes) {
     for (int n = 0; n < n_nodes; n++) {
-        store *memory;
-        int64_t lo, hi;
+        store *memory = NULL;
+        int64_t lo = 0, hi = 0;
         if (nodes[n]->kind != LM_KIND_PARAM) continue;
         if (!find(checker, nodes[n], &memory, &lo, &hi))
             return fail_at(nodes[n], -1, "is not in its variable");
