@@ -310,8 +310,7 @@ static int left_width(const lm_option *row, const char *prefix) {
     return (int)(strlen(prefix) + strlen(row->name) + value) + 4;
 }
 
-/* Words of `text` from column `at` on, later lines from column `indent`. */
-static void append_wrapped(lm_str *out, const char *text, int at, int indent) {
+void lm_append_wrapped(lm_str *out, const char *text, int at, int indent) {
     for (bool first = true; *text; first = false) {
         int length = (int)strcspn(text, " ");
         if (!first && at + 1 + length > HELP_WIDTH) {
@@ -331,7 +330,8 @@ static void append_wrapped(lm_str *out, const char *text, int at, int indent) {
 
 static void append_row(const lm_option *row, const char *prefix, int left, lm_str *out) {
     lm_str help = LM_STR_INIT;
-    bool shown = row->standard && *row->standard && row->type != LM_OPT_FLAG;
+    bool shown = row->standard && *row->standard;
+    if (row->type == LM_OPT_FLAG) shown = strcmp(row->standard, "true") == 0;
     lm_str_append(&help, row->help);
     if (shown) lm_str_printf(&help, " (default %s)", row->standard);
     if (help.failed) out->failed = true;
@@ -343,7 +343,7 @@ static void append_row(const lm_option *row, const char *prefix, int left, lm_st
         lm_str_printf(out, "\n%*s", left, "");
     else
         lm_str_printf(out, "%*s", left - width + 2, "");
-    if (!help.failed) append_wrapped(out, lm_str_text(&help), left, left);
+    if (!help.failed) lm_append_wrapped(out, lm_str_text(&help), left, left);
     lm_str_release(&help);
 }
 

@@ -73,4 +73,8 @@ bool lm_setting_flag(const lm_settings *settings, const char *name);
 /* The help block of a table, two aligned columns within 90 columns, defaults shown. */
 void lm_options_help(const lm_option *table, const char *prefix, lm_str *out);
 
+/* Words of `text` from column `at` on, broken at 90 columns, later lines from column
+ * `indent`; a newline at the end. */
+void lm_append_wrapped(lm_str *out, const char *text, int at, int indent);
+
 #endif

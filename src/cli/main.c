@@ -85,8 +85,6 @@ static lm_status print_help(const cli_context *cli) {
     lm_str_printf(&text, "usage: limn %s%s%s [OPTIONS]\n%s\n\n", command->name,
                   command->arguments[0] ? " " : "", command->arguments, command->help);
     lm_options_help(cli->options.table, "--", &text);
-    if (command->takes_sets)
-        lm_str_append(&text, "  --set KEY=VALUE        one of the settings below\n");
     lm_status status = command->more_help ? command->more_help(cli, &text) : LM_OK;
     if (status == LM_OK && !lm_str_text(&text)) status = LM_NOMEM;
     if (status == LM_OK) fputs(lm_str_text(&text), stdout);
@@ -103,12 +101,18 @@ static int table_length(const lm_option *table) {
     return count;
 }
 
+/* In help only: parse_option keeps every --set. */
+static const lm_option set_option = {
+    "set", LM_OPT_TEXT, "", 0, 0, NULL, "KEY=VALUE", "one of the settings, many times"};
+
 /* The command's rows, then the common ones; lm_free'd by the caller. */
-static lm_option *join_tables(const lm_option *own) {
+static lm_option *join_tables(const cli_command *command) {
+    const lm_option *own = command->options;
     int n = table_length(own), m = table_length(common_options);
-    lm_option *joined = lm_calloc(n + m + 1, sizeof *joined);
+    lm_option *joined = lm_calloc(n + m + 2, sizeof *joined);
     if (!joined) return NULL;
     memcpy(joined, own, n * sizeof *own);
+    if (command->takes_sets) joined[n++] = set_option;
     memcpy(joined + n, common_options, m * sizeof *own);
     return joined;
 }
@@ -180,7 +184,7 @@ static int exit_code(lm_status status) {
 
 static int dispatch(const cli_command *command, int argc, char **argv) {
     cli_context cli = {.command = command};
-    lm_option *table = join_tables(command->options);
+    lm_option *table = join_tables(command);
     cli.args = lm_calloc(argc, sizeof *cli.args);
     cli.sets = lm_calloc(argc, sizeof *cli.sets);
     lm_status status = table && cli.args && cli.sets ? LM_OK : LM_NOMEM;

@@ -31,11 +31,12 @@ static const lm_option options[] = {
     {0}};
 
 static lm_status add_family_help(const lm_family *family, lm_str *out) {
-    lm_str_printf(out, "\n%s: %s (%s)\n\npresets (--preset):\n", family->name,
-                  family->title, family->paper);
-    for (const lm_preset *p = family->presets; p->name; p++)
-        lm_str_printf(out, "  %-10s %s\n             %s\n", p->name, p->help,
-                      p->settings);
+    lm_str_printf(out, "\n%s: %s\n%s\n\npresets (--preset), the first is the default:\n",
+                  family->name, family->title, family->paper);
+    for (const lm_preset *p = family->presets; p->name; p++) {
+        lm_str_printf(out, "  %-10s %s\n%*s", p->name, p->help, 13, "");
+        lm_append_wrapped(out, p->settings, 13, 13);
+    }
     lm_str_append(out, "\nsettings of the model (--set):\n");
     lm_options_help(family->options, "", out);
     lm_str_append(out, "\nsettings of the trainer (--set):\n");

@@ -129,12 +129,12 @@ static lm_status json_to_settings(const json_t *object, lm_settings *settings) {
 static lm_status json_to_run(json_t *json, lm_run *run) {
     const char *family, *preset, *data, *source, *hash, *seed;
     json_t *model, *trainer;
-    json_int_t steps, epochs;
+    json_int_t steps = 0, epochs = 0;
     json_error_t error;
     lm_image_info *info = &run->info;
     if (json_unpack_ex(json, &error, 0,
                        "{s:s, s:s, s:{s:s, s:s, s:s, s:i, s:i, s:i, s:i}, s:s, "
-                       "s:{s:I, s:I, s:F}, s:o, s:o}",
+                       "s?:{s:I, s:I, s:F}, s:o, s:o}",
                        "family", &family, "preset", &preset, "data", "spec", &data,
                        "source", &source, "hash", &hash, "height", &info->height, "width",
                        &info->width, "channels", &info->channels, "classes",
