@@ -56,7 +56,7 @@ static lm_status run(cli_context *cli) {
         .seed = (uint64_t)lm_setting_int(&cli->options, "seed"),
         .save_every = 1000000000, /* once, at the end */
         .snapshot_every = 1000,
-        .snapshot_steps = 50};
+        .snapshot_steps = 100};
     cli_note(cli,
              "A small diffusion model learns to draw digits: %g minutes of training.",
              request.limits.minutes);

@@ -40,13 +40,15 @@ static const lm_option options[] = {
  * half-life of 887 000 images. */
 static const lm_preset presets[] = {
     {"mnist",
-     "base=32 mult=1,2,2 blocks=1 attention=7,8 schedule=cosine predict=v batch=64 "
-     "lr=1e-3 lr-schedule=cosine warmup=200 ema=30000 ema-ramp=0.1",
+     "base=32 mult=1,2,2 blocks=1 attention=7,8 schedule=cosine predict=v eta=1 "
+     "sample-steps=100 batch=64 lr=1e-3 lr-schedule=cosine warmup=200 ema=30000 "
+     "ema-ramp=0.1",
      "28 to 32 pixels, one colour; about half an hour on two cores",
      {28, 28, 1, 10}},
     {"tiny",
-     "base=32 mult=1,1 blocks=1 attention=7,8 patch=2 schedule=cosine predict=v batch=64 "
-     "lr=2e-3 lr-schedule=cosine warmup=50 ema=10000 ema-ramp=0.1",
+     "base=32 mult=1,1 blocks=1 attention=7,8 patch=2 schedule=cosine predict=v eta=1 "
+     "sample-steps=100 batch=64 lr=2e-3 lr-schedule=cosine warmup=50 ema=10000 "
+     "ema-ramp=0.1",
      "28 to 32 pixels, one colour; minutes on two cores",
      {28, 28, 1, 10}},
     {"cifar10",
