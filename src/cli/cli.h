@@ -9,6 +9,7 @@
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
 typedef struct cli_context {
+    const char *program; /* as it was called, for advice that can be copied */
     const struct cli_command *command;
     lm_settings options; /* of the command's table and the common one */
     const char **args;   /* positional */

@@ -34,13 +34,14 @@ static void print_result(const cli_context *cli, const char *out,
     }
     char time[32];
     lm_duration_text(r->seconds, time, sizeof time);
+    const char *limn = cli->program;
     printf("\n64 digits that nobody wrote, after %s of training (%" PRId64 " steps):\n"
            "  %s\n\nTry next:\n"
-           "  limn sample %s -n 100 --seed 1     other digits from the same model\n"
-           "  limn train --resume --out %s --minutes 10    go on where it stopped\n"
-           "  limn train ddpm --data mnist --preset mnist --minutes 30   real digits\n"
-           "  limn info %s     what is in the run\n",
-           time, r->state.step, r->sheet, out, out, out);
+           "  %s sample %s -n 100 --seed 1             other digits, same model\n"
+           "  %s train --resume --out %s --minutes 10  go on where it stopped\n"
+           "  %s info %s                               what is in the run\n"
+           "  %s train ddpm --data mnist --minutes 30         real digits\n",
+           time, r->state.step, r->sheet, limn, out, limn, out, limn, out, limn);
 }
 
 static lm_status run(cli_context *cli) {

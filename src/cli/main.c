@@ -183,7 +183,7 @@ static int exit_code(lm_status status) {
 }
 
 static int dispatch(const cli_command *command, int argc, char **argv) {
-    cli_context cli = {.command = command};
+    cli_context cli = {.program = argv[0], .command = command};
     lm_option *table = join_tables(command);
     cli.args = lm_calloc(argc, sizeof *cli.args);
     cli.sets = lm_calloc(argc, sizeof *cli.sets);

@@ -203,7 +203,7 @@ static void test_help(void **state) {
     assert_string_equal(
         lm_str_text(&help),
         "  --steps N           training steps (default 1000)\n"
-        "  --quiet             say less\n"
+        "  --quiet             say less (default true)\n"
         "  --loss l1|l2|huber  the distance that is measured between what the model says "
         "and what\n"
         "                      the data says it should have said (default l2)\n"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The program as a user meets it: exit codes, one clear line for wrong input, interruption
 # and resume. Speaks TAP. $1: the program.
-limn=$1
+limn=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1

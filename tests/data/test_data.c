@@ -294,8 +294,7 @@ static void test_out_of_memory(void **state) {
 /* The published files, where they are at hand. */
 static void test_real_mnist(void **state) {
     lm_dataset *set;
-    const char *data = getenv("LIMN_DATA");
-    if (!data || lm_dataset_open("mnist", LM_SPLIT_TEST, &set) != LM_OK) skip();
+    CHECK_OK(lm_dataset_open("mnist", LM_SPLIT_TEST, &set));
     assert_int_equal(set->count, 10000);
     int seen[10] = {0};
     static const int published[10] = {980, 1135, 1032, 1010, 982,
@@ -310,9 +309,17 @@ static void test_real_mnist(void **state) {
     lm_dataset_free(set);
 }
 
+static bool have_mnist(void) {
+    lm_dataset *set;
+    if (!getenv("LIMN_DATA") || lm_dataset_open("mnist", LM_SPLIT_TEST, &set) != LM_OK)
+        return false;
+    lm_dataset_free(set);
+    return true;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_real_mnist), /* before LIMN_DATA is changed */
+        cmocka_unit_test(test_real_mnist), /* first: others change LIMN_DATA */
         cmocka_unit_test(test_digits_are_reproducible),
         cmocka_unit_test(test_digits_are_varied),
         cmocka_unit_test(test_idx_plain_gzip_folder_and_name),
@@ -323,5 +330,8 @@ int main(void) {
         cmocka_unit_test(test_loader_order),
         cmocka_unit_test(test_out_of_memory),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    /* Left out without the files: cmocka's TAP counts a skipped test as failed. */
+    size_t skip = have_mnist() ? 0 : 1, count = sizeof tests / sizeof *tests;
+    return _cmocka_run_group_tests("data", tests + skip, count - skip, make_folder,
+                                   remove_folder);
 }
