@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 static const cli_command *const commands[] = {
@@ -220,7 +221,8 @@ static int unknown_command(const char *name) {
  * machine is idle. GNU's OpenMP reads the variable before main, hence the new start. */
 static void limit_spinning(char **argv) {
     if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
-    if (setenv("GOMP_SPINCOUNT", "20000", 1) == 0) execv("/proc/self/exe", argv);
+    const char *self = (const char *)getauxval(AT_EXECFN);
+    if (self && setenv("GOMP_SPINCOUNT", "20000", 1) == 0) execv(self, argv);
     /* Where that is not to be had, the program is merely slower under load. */
 }
 
