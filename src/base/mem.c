@@ -44,14 +44,27 @@ static void count_bytes(int64_t change) {
     while (now > most && !atomic_compare_exchange_weak(&peak, &most, now)) continue;
 }
 
+/* Fresh memory that reads as zero. The C library's own calloc does not touch what comes
+ * from the system, so that a large block costs nothing until it is used. */
+static void *take_zeroed(size_t size) {
+    if (allocator.resize == resize_with_libc) return calloc(1, size);
+    void *block = allocator.resize(allocator.user, NULL, 0, size);
+    return block ? memset(block, 0, size) : NULL;
+}
+
+static void *take(header *old, size_t old_size, size_t size, bool zeroed) {
+    if (zeroed) return take_zeroed(size + sizeof *old);
+    return allocator.resize(allocator.user, old, old ? old_size + sizeof *old : 0,
+                            size + sizeof *old);
+}
+
 /* Allocates (old NULL) or resizes; the old block stays on failure. */
-static void *resize(header *old, size_t size) {
+static void *resize(header *old, size_t size, bool zeroed) {
     int64_t call = atomic_fetch_add(&calls, 1) + 1;
     size_t old_size = old ? old->size : 0;
     header *block = NULL;
     if (size <= PTRDIFF_MAX - sizeof *block && !is_made_to_fail(call))
-        block = allocator.resize(allocator.user, old, old ? old_size + sizeof *block : 0,
-                                 size + sizeof *block);
+        block = take(old, old_size, size, zeroed);
     if (!block) {
         lm_fail(LM_NOMEM, "out of memory: %zu bytes wanted", size);
         return NULL;
@@ -63,11 +76,11 @@ static void *resize(header *old, size_t size) {
 }
 
 void *lm_alloc(size_t size) {
-    return resize(NULL, size);
+    return resize(NULL, size, false);
 }
 
 void *lm_realloc(void *ptr, size_t size) {
-    return resize(ptr ? (header *)ptr - 1 : NULL, size);
+    return resize(ptr ? (header *)ptr - 1 : NULL, size, false);
 }
 
 void *lm_calloc(size_t count, size_t size) {
@@ -76,8 +89,7 @@ void *lm_calloc(size_t count, size_t size) {
         lm_fail(LM_NOMEM, "out of memory: %zu times %zu bytes wanted", count, size);
         return NULL;
     }
-    void *block = lm_alloc(total);
-    return block ? memset(block, 0, total) : NULL;
+    return resize(NULL, total, true);
 }
 
 void lm_free(void *ptr) {
@@ -110,13 +122,13 @@ static void ask_for_large_pages(char *block, size_t size) {
 void *lm_alloc_aligned(size_t size) {
     size_t total;
     if (__builtin_add_overflow(size, LINE + sizeof(void *), &total)) total = SIZE_MAX;
-    char *plain = lm_alloc(total);
+    char *plain = resize(NULL, total, true);
     if (!plain) return NULL;
     uintptr_t first = (uintptr_t)plain + sizeof(void *);
     char *aligned = plain + sizeof(void *) + (-first & (LINE - 1));
     memcpy(aligned - sizeof(void *), &plain, sizeof plain);
     ask_for_large_pages(aligned, size);
-    return memset(aligned, 0, size);
+    return aligned;
 }
 
 void lm_free_aligned(void *ptr) {
