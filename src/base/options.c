@@ -330,10 +330,11 @@ void lm_append_wrapped(lm_str *out, const char *text, int at, int indent) {
 
 static void append_row(const lm_option *row, const char *prefix, int left, lm_str *out) {
     lm_str help = LM_STR_INIT;
-    bool shown = row->standard && *row->standard;
-    if (row->type == LM_OPT_FLAG) shown = strcmp(row->standard, "true") == 0;
+    const char *standard = row->standard ? row->standard : "";
+    bool shown =
+        row->type == LM_OPT_FLAG ? strcmp(standard, "true") == 0 : *standard != '\0';
     lm_str_append(&help, row->help);
-    if (shown) lm_str_printf(&help, " (default %s)", row->standard);
+    if (shown) lm_str_printf(&help, " (default %s)", standard);
     if (help.failed) out->failed = true;
     int width = left_width(row, prefix);
     lm_str_printf(out, "  %s%s%s%s", prefix, row->name,
