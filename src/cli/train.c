@@ -70,8 +70,11 @@ static void print_result(const cli_context *cli, const lm_train_result *result) 
     }
     char time[32];
     lm_duration_text(result->seconds, time, sizeof time);
-    printf("%" PRId64 " steps, %" PRId64 " images in %s; loss %.4f\n", result->state.step,
-           result->state.images, time, result->loss);
+    if (result->new_steps == 0) printf("the run is at its limit already: ");
+    printf("%" PRId64 " steps, %" PRId64 " images in %s", result->state.step,
+           result->state.images, time);
+    if (result->new_steps) printf("; loss %.4f", result->loss);
+    printf("\n");
     if (result->checkpoint[0]) printf("checkpoint %s\n", result->checkpoint);
     if (result->sheet[0]) printf("samples    %s\n", result->sheet);
 }

@@ -182,6 +182,7 @@ static lm_status train_step(trainer *t) {
     LM_TRY(lm_loader_read(t->loader, t->state.images, t->pixels, t->labels));
     for (int i = 0; i < LM_MAX_PHASES && t->phases[i]; i++) LM_TRY(run_phase(t, i));
     t->state.step++;
+    t->result->new_steps++;
     t->state.images += t->batch;
     return LM_OK;
 }

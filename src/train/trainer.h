@@ -40,7 +40,8 @@ typedef struct lm_train_request {
 
 typedef struct lm_train_result {
     lm_train_state state;
-    double loss, seconds;
+    int64_t new_steps;    /* made by this call; 0: the run was at its limit already */
+    double loss, seconds; /* loss of the last step, 0 without new ones */
     char checkpoint[1024], sheet[1024]; /* paths of the last ones, "" none */
 } lm_train_result;
 

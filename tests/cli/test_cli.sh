@@ -129,6 +129,7 @@ step=$(ls long/checkpoints | sed 's/step-0*//;s/.safetensors//' | tail -1)
 more=$((step + 2))
 works "resume" "$more steps" train --resume --out long --steps $more --quiet
 works "straight" "$more steps" train ddpm --data builtin:digits --preset tiny --steps $more $small --out straight
+works "nothing left to do" "at its limit already: $more steps" train --resume --out long --quiet
 check "stopping changed nothing" sh -c 'cmp long/checkpoints/step-*'$more'.safetensors straight/checkpoints/step-*'$more'.safetensors'
 refuses 1 "base" "resume with another model" train --resume --out long --set base=16 --steps 9
 refuses 2 "which run" "resume of nothing" train --resume --steps 9
