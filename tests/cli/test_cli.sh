@@ -45,6 +45,15 @@ check() { # NAME COMMAND...
     if "$@" >out 2>&1; then report ok "$name"; else report "not ok" "$name" "$(head -5 out)"; fi
 }
 
+# Until the command succeeds, at most a minute: machines differ.
+wait_for() {
+    tries=240
+    while [ $tries -gt 0 ] && ! "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        sleep 0.25
+    done
+}
+
 small='--set base=8 --set mult=1,2 --set blocks=1 --set batch=2 --set groups=4
 --set lr-schedule=constant --quiet'
 
@@ -115,10 +124,7 @@ works "bench" "images/s" bench ddpm --preset tiny --batch 2 --steps 1
 "$limn" train ddpm --data builtin:digits --preset tiny --steps 100000 $small --out long \
     >out 2>err &
 pid=$!
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-    [ -s long/log.jsonl ] && break
-    sleep 0.5
-done
+wait_for test -s long/log.jsonl
 kill -TERM $pid
 wait $pid
 code=$?
@@ -137,10 +143,7 @@ refuses 2 "which run" "resume of nothing" train --resume --steps 9
 # ---- killed outright: the last checkpoint still works
 "$limn" train ddpm --data builtin:digits --preset tiny --steps 100000 --save-every 5 $small --out killed >out 2>err &
 pid=$!
-for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-    ls killed/checkpoints/step-*0.safetensors >/dev/null 2>&1 && break
-    sleep 0.5
-done
+wait_for sh -c 'ls killed/checkpoints/step-*0.safetensors'
 kill -KILL $pid
 wait $pid 2>/dev/null
 works "resume after a kill" "checkpoint" train --resume --out killed --steps 40 --quiet
