@@ -7,8 +7,7 @@
  * 64 channels 28x28, 128 at 14x14 and 7x7, batch 64, 2 cores, 237, 241 and 275 GFLOP/s
  * against 226, 243 and 267. From 3.x on (3.2: 223, 241, 266) there is nothing to gain. A
  * 1x1 convolution as a matrix product was never faster. */
-#include "backend/cpu/cpu_internal.h"
-#include "backend/cpu/dnnl_shim.h"
+#include "backend/cpu/conv.h"
 #include "base/mem.h"
 
 #include <stdio.h>
@@ -28,36 +27,12 @@ typedef struct conv_state {
     char name[80];
 } conv_state;
 
-/* ---- geometry ---------------------------------------------------------------- */
-
-static lm_dnnl_conv describe(lm_dnnl_pass pass, const lm_node *x, const lm_node *w,
-                             const lm_node *y, const lm_conv_attr *attr) {
-    lm_dnnl_conv conv = {.pass = pass,
-                         .batch = x->shape.dim[0],
-                         .in_channels = x->shape.dim[3],
-                         .out_channels = y->shape.dim[3],
-                         .groups = attr->groups > 1 ? attr->groups : 1};
-    for (int i = 0; i < 2; i++) {
-        conv.in[i] = x->shape.dim[1 + i];
-        conv.out[i] = y->shape.dim[1 + i];
-        conv.kernel[i] = w->shape.dim[1 + i];
-        conv.stride[i] = attr->stride[i] > 1 ? attr->stride[i] : 1;
-        conv.dilation[i] = attr->dilation[i] > 1 ? attr->dilation[i] : 1;
-        conv.pad_lo[i] = attr->pad_lo[i];
-        conv.pad_hi[i] = attr->pad_hi[i];
-    }
-    return conv;
-}
-
-static double conv_flops(const lm_dnnl_conv *c) {
-    return 2.0 * (double)(c->batch * c->out[0] * c->out[1] * c->out_channels) *
-           (double)(c->kernel[0] * c->kernel[1] * c->in_channels / c->groups);
-}
+/* ---- flipping ---------------------------------------------------------------- */
 
 /* The adjoint in x as a forward convolution from y to x; false where there is none. */
 static bool flip_conv(const lm_dnnl_conv *conv, lm_dnnl_conv *flipped) {
-    if (!LM_DNNL_BACK_DATA_IS_SLOW || conv->groups > 1) return false;
     *flipped = *conv;
+    if (conv->pass != LM_DNNL_BACK_DATA || conv->groups > 1) return false;
     flipped->pass = LM_DNNL_FORWARD;
     flipped->in_channels = conv->out_channels;
     flipped->out_channels = conv->in_channels;
@@ -204,15 +179,15 @@ static lm_status make_conv(lm_kernel *kernel, const lm_dnnl_conv *conv, bool fli
              flipped ? " flipped" : "");
     kernel->name = state->name;
     kernel->group = "onednn";
-    kernel->flops = conv_flops(conv);
+    kernel->flops = lm_conv_flops(conv);
 done:
     lm_layout_release(&user);
     lm_layout_release(&chosen);
     return status;
 }
 
-static lm_status lower_conv(lm_backend *backend, const lm_step *step, lm_kernel *kernel,
-                            const lm_dnnl_conv *conv, bool flipped) {
+static lm_status lower_conv(lm_backend *backend, const lm_step *step,
+                            const lm_dnnl_conv *conv, bool flipped, lm_kernel *kernel) {
     static const lm_cpu_run run[] = {[LM_DNNL_FORWARD] = run_forward,
                                      [LM_DNNL_BACK_DATA] = run_back_data,
                                      [LM_DNNL_BACK_WEIGHTS] = run_back_weights};
@@ -226,28 +201,31 @@ static lm_status lower_conv(lm_backend *backend, const lm_step *step, lm_kernel 
     return status;
 }
 
-lm_status lm_cpu_lower_conv(lm_backend *backend, const lm_step *step, lm_kernel *kernel) {
-    const lm_node *node = step->nodes[0];
-    lm_dnnl_conv conv =
-        describe(LM_DNNL_FORWARD, node->src[0], node->src[1], node, &node->attr.conv);
-    conv.bias = node->n_src == 3;
-    return lower_conv(backend, step, kernel, &conv, false);
+static bool fits_always(const lm_dnnl_conv *conv) {
+    return true;
 }
 
-lm_status lm_cpu_lower_conv_dgrad(lm_backend *backend, const lm_step *step,
-                                  lm_kernel *kernel) {
-    const lm_node *node = step->nodes[0];
-    lm_dnnl_conv flipped, conv = describe(LM_DNNL_BACK_DATA, node, node->src[1],
-                                          node->src[0], &node->attr.conv);
-    if (flip_conv(&conv, &flipped))
-        return lower_conv(backend, step, kernel, &flipped, true);
-    return lower_conv(backend, step, kernel, &conv, false);
+static lm_status lower_native(lm_backend *backend, const lm_step *step,
+                              const lm_dnnl_conv *conv, lm_kernel *kernel) {
+    return lower_conv(backend, step, conv, false, kernel);
 }
 
-lm_status lm_cpu_lower_conv_wgrad(lm_backend *backend, const lm_step *step,
-                                  lm_kernel *kernel) {
-    const lm_node *node = step->nodes[0];
-    lm_dnnl_conv conv = describe(LM_DNNL_BACK_WEIGHTS, node->src[0], node, node->src[1],
-                                 &node->attr.conv);
-    return lower_conv(backend, step, kernel, &conv, false);
+static bool fits_flipped(const lm_dnnl_conv *conv) {
+    lm_dnnl_conv flipped;
+    return flip_conv(conv, &flipped);
 }
+
+static bool flipped_is_faster(const lm_dnnl_conv *conv) {
+    return LM_DNNL_BACK_DATA_IS_SLOW;
+}
+
+static lm_status lower_flipped(lm_backend *backend, const lm_step *step,
+                               const lm_dnnl_conv *conv, lm_kernel *kernel) {
+    lm_dnnl_conv flipped;
+    flip_conv(conv, &flipped);
+    return lower_conv(backend, step, &flipped, true, kernel);
+}
+
+const lm_conv_candidate lm_conv_onednn = {"onednn", fits_always, NULL, lower_native};
+const lm_conv_candidate lm_conv_flipped = {"flipped", fits_flipped, flipped_is_faster,
+                                           lower_flipped};

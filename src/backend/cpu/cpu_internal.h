@@ -56,7 +56,7 @@ lm_cpu_lower_fn lm_cpu_lower_composite; /* comp_*.c: fused kernels */
 bool lm_cpu_has_composite(const lm_node *call);
 
 lm_cpu_lower_fn lm_cpu_lower_single; /* single.c: one elementwise-like node */
-/* conv_onednn.c, matmul.c */
+/* conv.c, matmul.c */
 lm_cpu_lower_fn lm_cpu_lower_conv, lm_cpu_lower_conv_dgrad, lm_cpu_lower_conv_wgrad,
     lm_cpu_lower_matmul;
 /* move.c, index.c */
