@@ -1,6 +1,8 @@
 #include "base/threads.h"
 
 #include <omp.h>
+#include <signal.h>
+#include <string.h>
 
 #if defined(__x86_64__)
 #include <xmmintrin.h>
@@ -31,4 +33,14 @@ void lm_threads_set(int count) {
 
 int lm_threads(void) {
     return chosen ? chosen : omp_get_max_threads();
+}
+
+lm_status lm_thread_start(pthread_t *thread, void *(*run)(void *user), void *user) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* the new thread inherits the mask */
+    int error = pthread_create(thread, NULL, run, user);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    LM_RETURN_IF(error, LM_NOMEM, "cannot start a thread: %s", strerror(error));
+    return LM_OK;
 }

@@ -32,13 +32,30 @@ void lm_dataset_free(lm_dataset *set);
 
 /* Batches by position: position p (images seen since the start) is image p of an endless
  * set, else item p mod count of epoch p / count in an order drawn from (seed, epoch).
- * Nothing but the position must be kept to continue. */
+ * Nothing but the position must be kept to continue, and the bytes do not depend on the
+ * number of workers.
+ *
+ * Workers are threads that prepare the batches after the current one and sleep when a few
+ * are ready; with none the reader does it. For use by one thread. */
 typedef struct lm_loader lm_loader;
-lm_status lm_loader_new(const lm_dataset *set, int batch, uint64_t seed,
+lm_status lm_loader_new(const lm_dataset *set, int batch, uint64_t seed, int workers,
                         lm_loader **loader);
-void lm_loader_free(lm_loader *loader);
-/* pixels: batch * h * w * c bytes; labels: batch (may be NULL). */
-lm_status lm_loader_read(lm_loader *loader, int64_t position, uint8_t *pixels,
-                         int32_t *labels);
+void lm_loader_free(lm_loader *loader); /* also ends the workers */
+
+/* Lets the workers begin at a position, so that the first batch is ready when it is asked
+ * for. Reading elsewhere than at the next position does the same. */
+void lm_loader_seek(lm_loader *loader, int64_t position);
+
+typedef struct lm_batch {
+    const uint8_t *pixels; /* batch * h * w * c */
+    const int32_t *labels; /* batch; -1: none */
+} lm_batch;
+
+/* The batch at a position, borrowed until the next call. An image that cannot be had is
+ * the failure of its own batch only. */
+lm_status lm_loader_read(lm_loader *loader, int64_t position, lm_batch *batch);
+
+/* Seconds that all reads have taken. */
+double lm_loader_waited(const lm_loader *loader);
 
 #endif

@@ -204,13 +204,15 @@ char *lm_run_path(const lm_run *run, const char *part, int64_t step,
  * ---------------------------------------------------------------------------- */
 
 lm_status lm_run_log(const lm_run *run, const lm_log_row *row) {
-    char line[400];
+    char line[480], startup[48] = "";
+    if (row->startup > 0)
+        snprintf(startup, sizeof startup, ", \"startup_seconds\": %.3f", row->startup);
     snprintf(line, sizeof line,
              "{\"step\": %" PRId64 ", \"images\": %" PRId64
              ", \"seconds\": %.3f, \"loss\": %.9g, \"grad_norm\": %.9g, \"lr\": %.9g, "
-             "\"images_per_second\": %.1f}",
+             "\"images_per_second\": %.1f, \"data_wait\": %.4f%s}",
              row->step, row->images, row->seconds, row->loss, row->grad_norm, row->lr,
-             row->images_per_second);
+             row->images_per_second, row->data_wait, startup);
     char *path = lm_path_join(run->folder, "log.jsonl");
     if (!path) return LM_NOMEM;
     lm_status status = lm_file_append_line(path, line);

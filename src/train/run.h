@@ -43,6 +43,8 @@ typedef struct lm_log_row {
     int64_t step, images;
     double seconds; /* of training, over all sessions of the run */
     double loss, grad_norm, lr, images_per_second;
+    double data_wait; /* seconds of waiting for data since the row before */
+    double startup; /* seconds before the first step, in a session's first row; else 0 */
 } lm_log_row;
 lm_status lm_run_log(const lm_run *run, const lm_log_row *row);
 /* Drops rows after `step` (they will be written again) and returns the seconds of the

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/threads.h"
 #include "train/draw.h"
 #include "train/phase.h"
 #include "train/prepare.h"
@@ -22,6 +23,9 @@
 #define DEFAULT_SNAPSHOT_COUNT 64
 #define DEFAULT_SNAPSHOT_STEPS 25
 
+/* One worker keeps the steps of a few cores in data. */
+#define THREADS_A_WORKER 8
+
 /* Everything that lives while a run trains. */
 typedef struct trainer {
     lm_train_request request; /* with its defaults filled in */
@@ -34,14 +38,16 @@ typedef struct trainer {
     lm_drawer *drawer;
     lm_train_state state;
     int batch;
-    uint8_t *pixels;
-    int32_t *labels;
+    lm_batch data;       /* of the latest step */
     int64_t last_step;   /* INT64_MAX: no limit by steps */
     double before;       /* seconds of earlier sessions */
     double began;        /* clock at this session's first step */
     double rate_time;    /* clock and images at the last progress report, */
     int64_t rate_images; /* for the current speed */
     double rate;
+    double startup;       /* seconds from the program's start to the first step */
+    double logged_wait;   /* seconds of waiting for data in the log's rows so far */
+    bool logged;          /* this session has a row in the log */
     lm_phase_result last; /* of the latest step */
     int64_t saved_step;   /* of the newest checkpoint, -1 none */
     lm_train_result *result;
@@ -72,6 +78,7 @@ static void report(trainer *t, const char *event) {
         .images_per_second = t->rate,
         .seconds = seconds_trained(t),
         .share = share,
+        .startup = t->startup,
         .eta = share > 0.005 && here > 2 ? seconds_trained(t) / share * (1 - share) : -1,
         .event = event};
     t->request.hooks.progress(t->request.hooks.user, &progress);
@@ -102,13 +109,17 @@ static void fill_defaults(trainer *t) {
     if (!r->snapshot_steps) r->snapshot_steps = DEFAULT_SNAPSHOT_STEPS;
 }
 
-static lm_status open_data(trainer *t) {
+static int count_workers(const lm_train_request *request) {
+    return request->workers_given ? request->workers
+                                  : 1 + (lm_threads() - 1) / THREADS_A_WORKER;
+}
+
+/* The workers begin with the first batch while the programs are being compiled. */
+static lm_status start_data(trainer *t) {
     t->batch = (int)lm_setting_int(&t->run.trainer, "batch");
-    LM_TRY(lm_loader_new(t->set, t->batch, t->run.seed, &t->loader));
-    size_t size = (size_t)t->set->height * t->set->width * t->set->channels;
-    t->pixels = lm_alloc(size * t->batch);
-    t->labels = lm_alloc(sizeof *t->labels * t->batch);
-    if (!t->pixels || !t->labels) return LM_NOMEM;
+    LM_TRY(lm_loader_new(t->set, t->batch, t->run.seed, count_workers(&t->request),
+                         &t->loader));
+    lm_loader_seek(t->loader, t->state.images);
     const lm_limits *limits = &t->run.limits;
     t->last_step = limits->steps ? limits->steps : INT64_MAX;
     if (limits->epochs) {
@@ -121,12 +132,12 @@ static lm_status open_data(trainer *t) {
 static lm_status set_up(trainer *t) {
     fill_defaults(t);
     LM_TRY(lm_prepare_run(&t->request, &t->run, &t->set));
-    LM_TRY(open_data(t));
     LM_TRY(lm_run_model(&t->run, &t->model));
     LM_TRY(lm_engine_new("cpu", &t->engine));
     LM_TRY(lm_checkpoint_add_vars(t->model, t->engine));
     LM_TRY(t->request.resume ? load_weights(t)
                              : lm_init_weights(t->model, t->engine, t->run.seed));
+    LM_TRY(start_data(t));
     for (int i = 0; i < LM_MAX_PHASES && t->model->family->phases[i].loss; i++)
         LM_TRY(lm_phase_compile(t->model, &t->run.trainer, t->engine, i, t->batch,
                                 &t->phases[i]));
@@ -145,8 +156,6 @@ static void tear_down(trainer *t) {
     lm_loader_free(t->loader);
     lm_dataset_free(t->set);
     lm_run_release(&t->run);
-    lm_free(t->pixels);
-    lm_free(t->labels);
 }
 
 /* ---- one step
@@ -169,8 +178,8 @@ static lm_status not_finite(trainer *t, int index) {
 }
 
 static lm_status run_phase(trainer *t, int index) {
-    const lm_phase_input input = {t->pixels,   t->labels, t->batch,
-                                  t->run.seed, t->state,  share_done(t)};
+    const lm_phase_input input = {t->data.pixels, t->data.labels, t->batch,
+                                  t->run.seed,    t->state,       share_done(t)};
     LM_TRY(lm_phase_run(t->model, &t->run.trainer, index, t->phases[index], &input,
                         &t->last));
     if (!isfinite(t->last.loss) || !isfinite(t->last.grad_norm))
@@ -179,7 +188,7 @@ static lm_status run_phase(trainer *t, int index) {
 }
 
 static lm_status train_step(trainer *t) {
-    LM_TRY(lm_loader_read(t->loader, t->state.images, t->pixels, t->labels));
+    LM_TRY(lm_loader_read(t->loader, t->state.images, &t->data));
     for (int i = 0; i < LM_MAX_PHASES && t->phases[i]; i++) LM_TRY(run_phase(t, i));
     t->state.step++;
     t->result->new_steps++;
@@ -232,13 +241,19 @@ static void measure_rate(trainer *t) {
 }
 
 static lm_status log_step(trainer *t) {
-    return lm_run_log(&t->run, &(lm_log_row){.step = t->state.step,
-                                             .images = t->state.images,
-                                             .seconds = seconds_trained(t),
-                                             .loss = t->last.loss,
-                                             .grad_norm = t->last.grad_norm,
-                                             .lr = t->last.lr,
-                                             .images_per_second = t->rate});
+    double waited = lm_loader_waited(t->loader);
+    const lm_log_row row = {.step = t->state.step,
+                            .images = t->state.images,
+                            .seconds = seconds_trained(t),
+                            .loss = t->last.loss,
+                            .grad_norm = t->last.grad_norm,
+                            .lr = t->last.lr,
+                            .images_per_second = t->rate,
+                            .data_wait = waited - t->logged_wait,
+                            .startup = t->logged ? 0 : t->startup};
+    t->logged_wait = waited;
+    t->logged = true;
+    return lm_run_log(&t->run, &row);
 }
 
 static bool is_finished(const trainer *t) {
@@ -252,6 +267,7 @@ static bool wants_stop(const trainer *t) {
 
 static lm_status train_loop(trainer *t) {
     t->began = t->rate_time = lm_now();
+    t->startup = t->began - t->request.began;
     t->rate_images = t->state.images;
     report(t, t->request.resume ? "resumed" : "started");
     bool stopped = false;
@@ -275,10 +291,13 @@ static lm_status train_loop(trainer *t) {
 lm_status lm_train(const lm_train_request *request, lm_train_result *result) {
     *result = (lm_train_result){0};
     trainer t = {.request = *request, .result = result, .saved_step = -1};
+    if (t.request.began <= 0) t.request.began = lm_now();
     lm_status status = set_up(&t);
     if (status == LM_OK) status = train_loop(&t);
     result->state = t.state;
     result->loss = t.last.loss;
+    result->startup = t.startup;
+    if (t.loader) result->data_wait = lm_loader_waited(t.loader);
     if (t.began > 0) result->seconds = seconds_trained(&t);
     tear_down(&t);
     return status;

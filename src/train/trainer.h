@@ -12,6 +12,7 @@ typedef struct lm_progress {
     double seconds;    /* of training, over all sessions of the run */
     double share;      /* of the run that is done, 0 .. 1 */
     double eta;        /* seconds left; negative: not known yet */
+    double startup;    /* seconds from the program's start to the first step */
     const char *event; /* "saved checkpoints/..": something worth a line, else NULL */
 } lm_progress;
 
@@ -28,8 +29,11 @@ typedef struct lm_train_request {
     const char *family, *data, *preset, *out;
     const char *const *assignments; /* "key=value" */
     int n_assignments;
-    lm_limits limits; /* none: what the run had; of a new run: 10 minutes */
-    int size;         /* height and width the data must have, 0: any */
+    lm_limits limits;   /* none: what the run had; of a new run: 10 minutes */
+    int size;           /* height and width the data must have, 0: any */
+    int workers;        /* threads that prepare batches; used if workers_given, */
+    bool workers_given; /* else chosen by the number of threads */
+    double began;       /* lm_now() at the program's start; 0: at this call */
     uint64_t seed;
     bool seed_given, resume;
     int64_t save_every, snapshot_every, log_every; /* steps; 0: see trainer.c */
@@ -42,6 +46,8 @@ typedef struct lm_train_result {
     lm_train_state state;
     int64_t new_steps;    /* made by this call; 0: the run was at its limit already */
     double loss, seconds; /* loss of the last step, 0 without new ones */
+    double startup;       /* seconds from the program's start to the first step */
+    double data_wait;     /* seconds in which this call's steps waited for data */
     char checkpoint[1024], sheet[1024]; /* paths of the last ones, "" none */
 } lm_train_result;
 

@@ -242,33 +242,34 @@ static void test_loader_order(void **state) {
     lm_dataset *set;
     CHECK_OK(lm_dataset_open(path_of("train-images-idx3-ubyte"), LM_SPLIT_TRAIN, &set));
     lm_loader *loader, *other;
-    CHECK_OK(lm_loader_new(set, 5, 11, &loader));
-    CHECK_OK(lm_loader_new(set, 3, 11, &other));
-    uint8_t epochs[4][30], mixed[18];
+    CHECK_OK(lm_loader_new(set, 5, 11, 0, &loader));
+    CHECK_OK(lm_loader_new(set, 3, 11, 1, &other));
+    lm_batch batch;
+    uint8_t epochs[4][30];
     for (int e = 0; e < 4; e++) {
         int count[5] = {0};
-        CHECK_OK(lm_loader_read(loader, 5 * e, epochs[e], NULL));
+        CHECK_OK(lm_loader_read(loader, 5 * e, &batch));
+        memcpy(epochs[e], batch.pixels, 30);
         for (int i = 0; i < 5; i++) count[epochs[e][6 * i] / 6]++;
         for (int i = 0; i < 5; i++) assert_int_equal(count[i], 1);
     }
     /* Not all epochs are alike. */
     assert_true(memcmp(epochs[0], epochs[1], 30) || memcmp(epochs[1], epochs[2], 30));
     /* The order belongs to the position, not to the batch size or to what came before. */
-    CHECK_OK(lm_loader_read(other, 9, mixed, NULL));
-    assert_memory_equal(mixed, epochs[1] + 24, 6);
-    assert_memory_equal(mixed + 6, epochs[2], 12);
+    CHECK_OK(lm_loader_read(other, 9, &batch));
+    assert_memory_equal(batch.pixels, epochs[1] + 24, 6);
+    assert_memory_equal(batch.pixels + 6, epochs[2], 12);
     lm_loader_free(loader);
-    CHECK_OK(lm_loader_new(set, 5, 12, &loader));
+    CHECK_OK(lm_loader_new(set, 5, 12, 2, &loader));
     int equal = 0;
     for (int e = 0; e < 4; e++) {
-        uint8_t again[30];
-        CHECK_OK(lm_loader_read(loader, 5 * e, again, NULL));
-        equal += memcmp(again, epochs[e], 30) == 0;
+        CHECK_OK(lm_loader_read(loader, 5 * e, &batch));
+        equal += memcmp(batch.pixels, epochs[e], 30) == 0;
     }
     assert_true(equal < 3); /* another seed is another order */
     lm_loader_free(loader);
     lm_loader_free(other);
-    CHECK_FAILS(lm_loader_new(set, 0, 1, &loader), LM_ARG);
+    CHECK_FAILS(lm_loader_new(set, 0, 1, 0, &loader), LM_ARG);
     lm_dataset_free(set);
 }
 
@@ -281,7 +282,7 @@ static void test_out_of_memory(void **state) {
         lm_loader *loader = NULL;
         lm_status status =
             lm_dataset_open(path_of("t10k-images-idx3-ubyte.gz"), LM_SPLIT_TRAIN, &set);
-        if (status == LM_OK) status = lm_loader_new(set, 2, 0, &loader);
+        if (status == LM_OK) status = lm_loader_new(set, 2, 0, 1, &loader);
         lm_mem_fail_at(0, 0);
         lm_loader_free(loader);
         lm_dataset_free(set);
