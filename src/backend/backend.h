@@ -29,6 +29,16 @@ struct lm_kernel {
     double flops, bytes; /* useful work and memory traffic of one run, estimated */
 };
 
+/* What a user may decide about kernels. Zeroed: the defaults, which depend on the problem
+ * alone and so give the same results on every machine of one instruction set. */
+typedef struct lm_backend_options {
+    bool no_winograd; /* no convolution by Winograd's algorithms */
+    const char
+        *conv; /* this candidate for every convolution that it fits; NULL, "auto" */
+    bool tune; /* measure the candidates of each convolution, remember the winner */
+    const char *tune_folder; /* where winners are kept; NULL: limn/ in the XDG caches */
+} lm_backend_options;
+
 typedef struct lm_backend lm_backend;
 struct lm_backend {
     const char *name;
@@ -38,6 +48,9 @@ struct lm_backend {
     bool (*has_composite)(lm_backend *backend, const lm_node *call);
     /* Whether elementwise nodes should be grouped into clusters. */
     bool clusters;
+    /* For kernels that are lowered from now on. Nothing of `options` is kept. NULL: there
+     * is nothing to decide. */
+    lm_status (*configure)(lm_backend *backend, const lm_backend_options *options);
     /* Makes the kernel of a step (fills *kernel). On failure says which node and why each
      * candidate refused. */
     lm_status (*lower)(lm_backend *backend, const lm_step *step, lm_kernel *kernel);

@@ -54,6 +54,8 @@ static lm_status run(cli_context *cli) {
     lm_sample_job job = {
         .run = cli->args[0],
         .checkpoint = cli_text(cli, "checkpoint"),
+        .assignments = cli->sets,
+        .n_assignments = cli->n_sets,
         .count = (int)lm_setting_int(o, "n"),
         .seed = (uint64_t)lm_setting_int(o, "seed"),
         .request = {.steps = (int)lm_setting_int(o, "steps"),
@@ -81,4 +83,5 @@ const cli_command sample_command = {.name = "sample",
                                     .options = options,
                                     .min_args = 1,
                                     .max_args = 1,
+                                    .takes_sets = true,
                                     .run = run};

@@ -58,6 +58,11 @@ void lm_engine_free(lm_engine *engine) {
     lm_free(engine);
 }
 
+lm_status lm_engine_configure(lm_engine *engine, const lm_backend_options *options) {
+    lm_backend *backend = engine->backend;
+    return backend->configure ? backend->configure(backend, options) : LM_OK;
+}
+
 /* ---- memory ------------------------------------------------------------------ */
 
 size_t lm_engine_size(const lm_engine *engine, lm_dtype dtype, int64_t count) {

@@ -3,6 +3,7 @@
 #ifndef LIMN_EXEC_EXEC_H
 #define LIMN_EXEC_EXEC_H
 
+#include "backend/backend.h"
 #include "base/str.h"
 #include "graph/graph.h"
 
@@ -12,6 +13,9 @@ typedef struct lm_program lm_program;
 /* backend: "cpu", "ref" or "null". */
 lm_status lm_engine_new(const char *backend, lm_engine **engine);
 void lm_engine_free(lm_engine *engine); /* after its programs */
+/* How programs that are compiled from now on choose kernels. An unknown candidate is
+ * LM_NOT_FOUND. */
+lm_status lm_engine_configure(lm_engine *engine, const lm_backend_options *options);
 
 /* Variables are flat f32 (f64 in ref) vectors, zero at first. Adding one that exists
  * with the same count is fine. */

@@ -7,6 +7,7 @@
 #include "image/image.h"
 #include "tensor/npy.h"
 #include "train/checkpoint.h"
+#include "train/settings.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,8 +25,12 @@ typedef struct session {
 /* Only the averaged weights are needed. */
 static lm_status load(const lm_sample_job *job, lm_samples *samples, session *s) {
     LM_TRY(lm_run_read(job->run, &samples->run));
+    for (int i = 0; i < job->n_assignments; i++)
+        LM_TRY(lm_assign_engine(&samples->run.trainer, "--set ", job->assignments[i]));
+    lm_backend_options kernels = lm_trainer_engine(&samples->run.trainer);
     LM_TRY(lm_run_model(&samples->run, &s->model));
     LM_TRY(lm_engine_new("cpu", &s->engine));
+    LM_TRY(lm_engine_configure(s->engine, &kernels));
     for (int i = 0; i < s->model->n_groups; i++) {
         char name[128];
         snprintf(name, sizeof name, "%s.ema", s->model->groups[i]->name);

@@ -6,8 +6,10 @@
 #include "train/run.h"
 
 typedef struct lm_sample_job {
-    const char *run;        /* the run directory */
-    const char *checkpoint; /* NULL: the newest */
+    const char *run;                /* the run directory */
+    const char *checkpoint;         /* NULL: the newest */
+    const char *const *assignments; /* "engine.conv=onednn": how to compute, not what */
+    int n_assignments;
     int count;
     uint64_t seed;
     lm_sample_request request;

@@ -20,6 +20,13 @@ const lm_option lm_trainer_options[] = {
      "half-life of the weight average, in images"},
     {"ema-ramp", LM_OPT_FLOAT, "0.05", 0, 1, NULL, "X",
      "half-life at most this share of the images seen, 0 for no ramp"},
+    {"engine.winograd", LM_OPT_FLAG, "on", 0, 0, NULL, "on|off",
+     "Winograd convolutions, fewer multiplications"},
+    {"engine.conv", LM_OPT_CHOICE, "auto", 0, 0,
+     "auto|winograd|small|phases|flipped|onednn", NULL,
+     "this kernel for every convolution that it fits, auto by rule"},
+    {"engine.tune", LM_OPT_FLAG, "off", 0, 0, NULL, "on|off",
+     "measure kernels before the first step, remember the fastest"},
     {0}};
 
 static bool has_key(const lm_option *table, const char *key) {
@@ -88,4 +95,22 @@ lm_lr_kind lm_trainer_lr_kind(const lm_settings *trainer) {
     return strcmp(text, "cosine") == 0   ? LM_LR_COSINE
            : strcmp(text, "linear") == 0 ? LM_LR_LINEAR
                                          : LM_LR_CONSTANT;
+}
+
+lm_backend_options lm_trainer_engine(const lm_settings *trainer) {
+    return (lm_backend_options){.no_winograd =
+                                    !lm_setting_flag(trainer, "engine.winograd"),
+                                .conv = lm_setting_text(trainer, "engine.conv"),
+                                .tune = lm_setting_flag(trainer, "engine.tune")};
+}
+
+lm_status lm_assign_engine(lm_settings *trainer, const char *prefix,
+                           const char *assignment) {
+    static const char engine[] = "engine.";
+    lm_settings none = {.table = (const lm_option[]){{0}}};
+    LM_RETURN_IF(strncmp(assignment, engine, strlen(engine)) != 0, LM_ARG,
+                 "%s%s: only settings of the engine can differ from the run's: "
+                 "engine.winograd, engine.conv, engine.tune",
+                 prefix, assignment);
+    return lm_assign_setting(&none, trainer, prefix, assignment);
 }

@@ -133,7 +133,9 @@ static lm_status set_up(trainer *t) {
     fill_defaults(t);
     LM_TRY(lm_prepare_run(&t->request, &t->run, &t->set));
     LM_TRY(lm_run_model(&t->run, &t->model));
+    lm_backend_options kernels = lm_trainer_engine(&t->run.trainer);
     LM_TRY(lm_engine_new("cpu", &t->engine));
+    LM_TRY(lm_engine_configure(t->engine, &kernels));
     LM_TRY(lm_checkpoint_add_vars(t->model, t->engine));
     LM_TRY(t->request.resume ? load_weights(t)
                              : lm_init_weights(t->model, t->engine, t->run.seed));

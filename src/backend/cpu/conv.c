@@ -1,5 +1,8 @@
 /* From a node to a convolution problem, and which candidate computes it. */
 #include "backend/cpu/conv.h"
+#include "backend/cpu/conv_tune.h"
+
+#include <string.h>
 
 static const lm_conv_candidate *const candidates[] = {&lm_conv_flipped, &lm_conv_onednn};
 enum { N_CANDIDATES = sizeof candidates / sizeof *candidates };
@@ -32,18 +35,69 @@ double lm_conv_flops(const lm_dnnl_conv *c) {
 
 /* ---- the choice -------------------------------------------------------------- */
 
+const lm_conv_candidate *lm_conv_find(const char *name) {
+    for (int i = 0; i < N_CANDIDATES; i++)
+        if (strcmp(candidates[i]->name, name) == 0) return candidates[i];
+    return NULL;
+}
+
+static lm_status find_wanted(const char *name, const lm_conv_candidate **wanted) {
+    *wanted = NULL;
+    if (!name || strcmp(name, "auto") == 0) return LM_OK;
+    *wanted = lm_conv_find(name);
+    LM_RETURN_IF(!*wanted, LM_NOT_FOUND, "no convolution kernel '%s'", name);
+    return LM_OK;
+}
+
+lm_status lm_conv_choice_init(lm_conv_choice *choice, const lm_backend_options *options) {
+    lm_conv_choice made = {.no_winograd = options->no_winograd};
+    LM_TRY(find_wanted(options->conv, &made.wanted));
+    if (options->tune) LM_TRY(lm_tuner_new(options->tune_folder, &made.tuner));
+    lm_conv_choice_release(choice);
+    *choice = made;
+    return LM_OK;
+}
+
+void lm_conv_choice_release(lm_conv_choice *choice) {
+    lm_tuner_free(choice->tuner);
+    *choice = (lm_conv_choice){0};
+}
+
+static bool may_take(const lm_conv_choice *choice, const lm_conv_candidate *candidate,
+                     const lm_dnnl_conv *conv) {
+    return candidate->fits(conv) && !(choice->no_winograd && candidate->winograd);
+}
+
 /* The last candidate takes everything. */
-static const lm_conv_candidate *choose(const lm_dnnl_conv *conv) {
-    for (int i = 0; i < N_CANDIDATES; i++) {
+static const lm_conv_candidate *choose_by_rule(const lm_conv_choice *choice,
+                                               const lm_dnnl_conv *conv) {
+    for (int i = 0; i < N_CANDIDATES - 1; i++) {
         const lm_conv_candidate *c = candidates[i];
-        if (c->fits(conv) && (!c->leads || c->leads(conv))) return c;
+        if (may_take(choice, c, conv) && (!c->leads || c->leads(conv))) return c;
     }
-    return &lm_conv_onednn;
+    return candidates[N_CANDIDATES - 1];
+}
+
+static lm_status choose(lm_backend *backend, const lm_step *step,
+                        const lm_dnnl_conv *conv, const lm_conv_candidate **chosen) {
+    const lm_conv_choice *choice = lm_cpu_conv_choice(backend);
+    const lm_conv_candidate *fitting[N_CANDIDATES];
+    int n = 0;
+    *chosen = choice->wanted;
+    if (*chosen && may_take(choice, *chosen, conv)) return LM_OK;
+    *chosen = choose_by_rule(choice, conv);
+    if (!choice->tuner || choice->wanted) return LM_OK;
+    for (int i = 0; i < N_CANDIDATES; i++)
+        if (may_take(choice, candidates[i], conv)) fitting[n++] = candidates[i];
+    if (n == 1) return LM_OK;
+    return lm_tuner_choose(choice->tuner, backend, step, conv, fitting, n, chosen);
 }
 
 static lm_status lower_conv(lm_backend *backend, const lm_step *step,
                             const lm_dnnl_conv *conv, lm_kernel *kernel) {
-    return choose(conv)->lower(backend, step, conv, kernel);
+    const lm_conv_candidate *chosen;
+    LM_TRY(choose(backend, step, conv, &chosen));
+    return chosen->lower(backend, step, conv, kernel);
 }
 
 lm_status lm_cpu_lower_conv(lm_backend *backend, const lm_step *step, lm_kernel *kernel) {

@@ -8,6 +8,7 @@
 
 typedef struct lm_conv_candidate {
     const char *name; /* what engine.conv calls it */
+    bool winograd;    /* not with engine.winograd=off */
     /* Whether it can compute this problem. */
     bool (*fits)(const lm_dnnl_conv *conv);
     /* Whether it is the default where it fits, unless one before it in the table is:
@@ -19,6 +20,23 @@ typedef struct lm_conv_candidate {
 } lm_conv_candidate;
 
 extern const lm_conv_candidate lm_conv_onednn, lm_conv_flipped; /* conv_onednn.c */
+
+/* ---- the choice (conv.c) ----------------------------------------------------- */
+
+typedef struct lm_conv_choice {
+    const lm_conv_candidate *wanted; /* wherever it fits; NULL: by rule */
+    bool no_winograd;
+    struct lm_tuner *tuner; /* NULL: nothing is measured */
+} lm_conv_choice;
+
+/* Replaces what was decided before; zeroed is the default. */
+lm_status lm_conv_choice_init(lm_conv_choice *choice, const lm_backend_options *options);
+void lm_conv_choice_release(lm_conv_choice *choice);
+/* This backend's. */
+lm_conv_choice *lm_cpu_conv_choice(lm_backend *backend);
+
+/* NULL when there is none of that name. */
+const lm_conv_candidate *lm_conv_find(const char *name);
 
 /* Multiplications and additions of the direct algorithm, padding included. */
 double lm_conv_flops(const lm_dnnl_conv *conv);

@@ -226,6 +226,9 @@ static lm_status lower_flipped(lm_backend *backend, const lm_step *step,
     return lower_conv(backend, step, &flipped, true, kernel);
 }
 
-const lm_conv_candidate lm_conv_onednn = {"onednn", fits_always, NULL, lower_native};
-const lm_conv_candidate lm_conv_flipped = {"flipped", fits_flipped, flipped_is_faster,
-                                           lower_flipped};
+const lm_conv_candidate lm_conv_onednn = {
+    .name = "onednn", .fits = fits_always, .lower = lower_native};
+const lm_conv_candidate lm_conv_flipped = {.name = "flipped",
+                                           .fits = fits_flipped,
+                                           .leads = flipped_is_faster,
+                                           .lower = lower_flipped};

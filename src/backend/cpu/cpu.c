@@ -1,6 +1,5 @@
 /* The CPU backend: which file lowers which kind, and the memory it works in. */
-#include "backend/cpu/cpu_internal.h"
-#include "backend/cpu/dnnl_shim.h"
+#include "backend/cpu/conv.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "tensor/tensor.h"
@@ -11,6 +10,7 @@
 typedef struct cpu_backend {
     lm_backend base; /* first: a pointer to it is a pointer to this */
     lm_dnnl dnnl;
+    lm_conv_choice conv;
 } cpu_backend;
 
 /* Leaves and views have no row: they are never steps. */
@@ -97,6 +97,10 @@ struct lm_dnnl *lm_cpu_dnnl(lm_backend *backend) {
     return &((cpu_backend *)backend)->dnnl;
 }
 
+lm_conv_choice *lm_cpu_conv_choice(lm_backend *backend) {
+    return &((cpu_backend *)backend)->conv;
+}
+
 lm_span lm_span_make(lm_shape shape, int first, int last) {
     lm_span span = {1, 1, 1};
     for (int i = 0; i < shape.rank; i++)
@@ -137,6 +141,10 @@ static bool has_composite(lm_backend *backend, const lm_node *call) {
     return lm_cpu_has_composite(call);
 }
 
+static lm_status configure(lm_backend *backend, const lm_backend_options *options) {
+    return lm_conv_choice_init(lm_cpu_conv_choice(backend), options);
+}
+
 static void *allocate(lm_backend *backend, size_t bytes) {
     return lm_alloc_aligned(bytes);
 }
@@ -157,6 +165,7 @@ static void download(lm_backend *backend, void *host, lm_dtype host_dtype,
 
 static void release(lm_backend *backend) {
     cpu_backend *cpu = (cpu_backend *)backend;
+    lm_conv_choice_release(&cpu->conv);
     lm_dnnl_release(&cpu->dnnl);
     lm_free(cpu);
 }
@@ -168,6 +177,7 @@ lm_status lm_backend_cpu_new(lm_backend **backend) {
                              .element_size = lm_dtype_size,
                              .has_composite = has_composite,
                              .clusters = true,
+                             .configure = configure,
                              .lower = lower,
                              .alloc = allocate,
                              .free = deallocate,
