@@ -1,0 +1,26 @@
+"""Weights from limn's names and layouts into PyTorch's."""
+import torch
+
+# Words that Python or nn.Module have taken, and the norms' parameters.
+RENAMED = {"in": "first", "double": "twice", "gamma": "weight", "beta": "bias"}
+
+
+def torch_name(name):
+    return ".".join(RENAMED.get(word, word) for word in name.split("."))
+
+
+def load(model, tensors):
+    """`tensors` by limn's names. Raises when a parameter is missing, extra or misshapen."""
+    targets = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, value in tensors.items():
+            target = targets.pop(torch_name(name))
+            if value.ndim == 4:  # [out, h, w, in], or [in, h, w, out] when transposed
+                value = value.permute(0, 3, 1, 2)
+            elif target.ndim == 4:  # dense as a convolution of one pixel
+                value = value[:, :, None, None]
+            if value.shape != target.shape:
+                raise ValueError(f"{name}: {tuple(value.shape)}, not {tuple(target.shape)}")
+            target.copy_(value)
+    if targets:
+        raise ValueError(f"missing: {', '.join(targets)}")
