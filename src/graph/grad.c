@@ -104,11 +104,28 @@ static void put_term(sweep *s, const lm_node *to, lm_node *value) {
     s->terms[to->id] = t;
 }
 
+/* Neighbours that one composite computes come from one layer: they meet before anything
+ * else is added to either. */
+static void fuse_neighbours(sweep *s, term *t) {
+    while (t->next) {
+        lm_node *both = lm_grad_fuse_terms(s->graph, t->value, t->next->value);
+        if (both) {
+            t->value = both;
+            t->next = t->next->next;
+        } else {
+            t = t->next;
+        }
+    }
+}
+
 /* Adds the terms up and leaves their sum as the only one. */
 static lm_node *sum_terms(sweep *s, int id) {
     term *first = s->terms[id];
-    for (const term *t = first->next; t; t = t->next)
-        first->value = lm_add(s->graph, first->value, t->value);
+    fuse_neighbours(s, first);
+    for (const term *t = first->next; t; t = t->next) {
+        lm_node *fused = lm_grad_fuse_terms(s->graph, first->value, t->value);
+        first->value = fused ? fused : lm_add(s->graph, first->value, t->value);
+    }
     first->next = NULL;
     return first->value;
 }

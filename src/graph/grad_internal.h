@@ -12,6 +12,9 @@ lm_grad_rule lm_grad_composite_rule(lm_composite composite);
 /* The entry of everything without a gradient. Does nothing; the walk stops before it. */
 void lm_grad_none(lm_graph *g, lm_node *node, lm_node *cotangent, lm_node **d);
 
+/* One node for a + b where a composite can take both in, else NULL. */
+lm_node *lm_grad_fuse_terms(lm_graph *g, lm_node *a, lm_node *b);
+
 /* Gradients of y with the nodes of `wrt` taken as independent: a path that enters one of
  * them ends there. */
 lm_status lm_grad_partial(lm_graph *g, lm_node *y, lm_node *cotangent, int count,

@@ -55,6 +55,34 @@ static lm_node *build_norm(gc *t, const gc_case *c) {
     return lm_call(t->graph, c->op, src, src[4] ? 5 : 4, &attr);
 }
 
+/* norm_grad with `i` sources: the statistics' part from the sixth, another term. */
+static lm_node *build_norm_grad(gc *t, const gc_case *c) {
+    const norm_case *p = c->param;
+    lm_shape x = norm_shape(p), stats = LM_SHAPE(p->dim[0], p->groups, 2);
+    lm_node *src[7] = {gc_float(t, x, -1, 2), norm_stats(t, p), norm_affine(t, p, 0.5),
+                       norm_affine(t, p, -0.5), gc_float(t, x, -1, 1)};
+    if (c->i[0] > 5) src[5] = gc_float(t, stats, -1, 1);
+    if (c->i[0] > 6) src[6] = gc_float(t, x, -1, 1);
+    lm_call_attr attr = {{p->act}, {0}};
+    return lm_call(t->graph, LM_COMP_NORM_GRAD, src, c->i[0], &attr);
+}
+
+static lm_node *build_norm_dstats(gc *t, const gc_case *c) {
+    const norm_case *p = c->param;
+    int64_t channels = p->dim[p->rank - 1];
+    lm_node *src[3] = {norm_stats(t, p), norm_affine(t, p, 0.5),
+                       gc_float(t, LM_SHAPE(p->dim[0], 2, channels), -1, 1)};
+    return lm_call(t->graph, LM_COMP_NORM_DSTATS, src, 3, NULL);
+}
+
+static lm_node *build_stats_grad(gc *t, const gc_case *c) {
+    const norm_case *p = c->param;
+    lm_shape stats = LM_SHAPE(p->dim[0], p->groups, 2);
+    lm_node *src[3] = {gc_float(t, norm_shape(p), -1, 2), norm_stats(t, p),
+                       gc_float(t, stats, -1, 1)};
+    return lm_call(t->graph, LM_COMP_STATS_GRAD, src, 3, NULL);
+}
+
 static lm_node *build_group_norm(gc *t, const gc_case *c) {
     const norm_case *p = c->param;
     lm_node *x = gc_float(t, norm_shape(p), -1, 2);
@@ -125,6 +153,14 @@ const gc_case gc_cases_composite[] = {
     {COMP(NORM_SUMS, build_norm), .name = "linear", .param = &norm_layer},
     {COMP(NORM_SUMS, build_norm), .name = "silu", .param = &norm_instance},
     {COMP(NORM_SUMS, build_norm), .name = "adaptive", .param = &norm_adaptive},
+    {COMP(NORM_GRAD, build_norm_grad), .name = "linear", .param = &norm_image, .i = {5}},
+    {COMP(NORM_GRAD, build_norm_grad), .name = "silu", .param = &norm_instance, .i = {6}},
+    {COMP(NORM_GRAD, build_norm_grad), .name = "with a term", .param = &norm_adaptive,
+     .i = {7}},
+    {COMP(NORM_DSTATS, build_norm_dstats), .param = &norm_image},
+    {COMP(NORM_DSTATS, build_norm_dstats), .name = "adaptive", .param = &norm_adaptive},
+    {COMP(STATS_GRAD, build_stats_grad), .param = &norm_image},
+    {COMP(STATS_GRAD, build_stats_grad), .name = "one group", .param = &norm_layer},
     {COMP(SOFTMAX, build_rows)},
     {COMP(SOFTMAX_GRAD, build_softmax_grad)},
     {COMP(LOGSUMEXP, build_rows)},

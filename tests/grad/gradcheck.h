@@ -7,7 +7,7 @@
 #include "graph/graph.h"
 #include "tensor/philox.h"
 
-#define GC_MAX_INPUTS 8
+#define GC_MAX_INPUTS 12
 
 typedef enum gc_table { GC_KIND, GC_EW, GC_COMPOSITE, GC_MODEL } gc_table;
 

@@ -193,8 +193,8 @@ static void normalisation_sums(void **state) {
                     sums[0] += dz;
                     sums[1] += dz * xhat;
                 }
-                near(&b, (n * 2 + 0) * C + c, sums[0]);
-                near(&b, (n * 2 + 1) * C + c, sums[1]);
+                near(&b, (n * 2 + 0) * C + c, sums[1]);
+                near(&b, (n * 2 + 1) * C + c, sums[0]);
             }
     }
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_SRC 6
+#define MAX_SRC 7
 
 typedef struct infer_case {
     lm_kind kind;
@@ -328,6 +328,35 @@ static const infer_case calls[] = {
     BAD(CALL, LM_SHAPE, LIST("f32[2,6]", "f32[2,3,2]", "f32[6]", "f32[6]", "f32[2,5]"),
         CALL(NORM_SUMS, .i = {0}), "", "norm_sums: g differs from x in shape "
         "(x f32[2,6], stats f32[2,3,2], gamma f32[6], beta f32[6], g f32[2,5])")
+    GOOD(CALL, LIST("f32[2,6]", "f32[2,3,2]", "f32[6]", "f32[6]", "f32[2,6]"),
+         CALL(NORM_GRAD, .i = {1}), "", "f32[2,6]")
+    BAD(CALL, LM_SHAPE, LIST("f32[2,6]", "f32[2,3,2]", "f32[6]", "f32[6]", "f32[2,6]",
+                             "f32[2,3,1]"),
+        CALL(NORM_GRAD, .i = {0}), "", "norm_grad: d differs from stats in shape "
+        "(x f32[2,6], stats f32[2,3,2], gamma f32[6], beta f32[6], g f32[2,6], "
+        "d f32[2,3,1])")
+    BAD(CALL, LM_SHAPE, LIST("f32[2,6]", "f32[2,3,2]", "f32[6]", "f32[6]", "f32[2,6]",
+                             "f32[2,3,2]", "f32[6]"),
+        CALL(NORM_GRAD, .i = {0}), "", "norm_grad: r differs from x in shape "
+        "(x f32[2,6], stats f32[2,3,2], gamma f32[6], beta f32[6], g f32[2,6], "
+        "d f32[2,3,2], r f32[6])")
+    GOOD(CALL, LIST("f32[2,3,2]", "f32[2,6]", "f32[2,2,6]"),
+         CALL(NORM_DSTATS, .i = {0}), "", "f32[2,3,2]")
+    BAD(CALL, LM_SHAPE, LIST("f32[2,3,2]", "f32[6]", "f32[2,6]"),
+        CALL(NORM_DSTATS, .i = {0}), "", "norm_dstats: sums must be [N,2,C] "
+        "(stats f32[2,3,2], gamma f32[6], sums f32[2,6])")
+    BAD(CALL, LM_SHAPE, LIST("f32[2,4,2]", "f32[6]", "f32[2,2,6]"),
+        CALL(NORM_DSTATS, .i = {0}), "",
+        "norm_dstats: stats must be [2,G,2], G dividing 6 channels "
+        "(stats f32[2,4,2], gamma f32[6], sums f32[2,2,6])")
+    BAD(CALL, LM_SHAPE, LIST("f32[2,3,2]", "f32[5]", "f32[2,2,6]"),
+        CALL(NORM_DSTATS, .i = {0}), "", "norm_dstats: gamma must be [6] or [2,6] "
+        "(stats f32[2,3,2], gamma f32[5], sums f32[2,2,6])")
+    GOOD(CALL, LIST("f32[2,5,6]", "f32[2,3,2]", "f32[2,3,2]"),
+         CALL(STATS_GRAD, .i = {0}), "", "f32[2,5,6]")
+    BAD(CALL, LM_SHAPE, LIST("f32[2,5,6]", "f32[2,3,2]", "f32[2,6,2]"),
+        CALL(STATS_GRAD, .i = {0}), "", "stats_grad: d differs from stats in shape "
+        "(x f32[2,5,6], stats f32[2,3,2], d f32[2,6,2])")
     GOOD(CALL, LIST("f32[2,5]"), CALL(SOFTMAX, .i = {0}), "", "f32[2,5]")
     BAD(CALL, LM_SHAPE, LIST("f32[]"), CALL(SOFTMAX, .i = {0}), "",
         "softmax: needs an axis (x f32[])")

@@ -94,6 +94,34 @@ static void norm_act_and_sums_match(void **state) {
     each_norm_shape(check_norm);
 }
 
+/* With five, six and seven sources. */
+static void check_norm_grad(lm_shape x, int groups) {
+    for (int variant = 0; variant < 12; variant++) {
+        rig r;
+        lm_node *src[7];
+        int n_src = 5 + variant / 4;
+        int64_t batch = x.dim[0], width = x.dim[x.rank - 1];
+        rig_start(&r);
+        norm_sources(&r, x, groups, variant >> 1 & 1, src);
+        src[4] = rig_input(&r, LM_F32, x, 0);
+        if (n_src > 5) src[5] = rig_input(&r, LM_F32, LM_SHAPE(batch, groups, 2), 0);
+        if (n_src > 6) src[6] = rig_input(&r, LM_F32, x, 0);
+        call(&r, LM_COMP_NORM_GRAD, src, n_src, (lm_call_attr){.i = {variant & 1}});
+        rig_check(&r);
+        if (variant > 1) continue;
+        rig_start(&r);
+        norm_sources(&r, x, groups, variant, src);
+        src[3] = rig_input(&r, LM_F32, LM_SHAPE(batch, 2, width), 0);
+        call(&r, LM_COMP_NORM_DSTATS, src + 1, 3, (lm_call_attr){{0}, {0}});
+        r.scale = 1 + sqrt((double)width);
+        rig_check(&r);
+    }
+}
+
+static void norm_gradients_match(void **state) {
+    each_norm_shape(check_norm_grad);
+}
+
 static void softmax_kernels_match(void **state) {
     static const int64_t rows[] = {1, 7, 300}, width[] = {1, 2, 10, 63, 64, 100, 1000};
     for (int i = 0; i < 21; i++) {
@@ -185,6 +213,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(group_stats_match),
         cmocka_unit_test(norm_act_and_sums_match),
+        cmocka_unit_test(norm_gradients_match),
         cmocka_unit_test(softmax_kernels_match),
         cmocka_unit_test(softmax_takes_extremes),
         cmocka_unit_test(attention_matches),

@@ -8,7 +8,7 @@
 
 /* comp_norm.c */
 lm_cpu_lower_fn lm_comp_lower_group_stats, lm_comp_lower_norm_act,
-    lm_comp_lower_norm_sums;
+    lm_comp_lower_norm_sums, lm_comp_lower_norm_grad, lm_comp_lower_norm_dstats;
 /* comp_softmax.c */
 lm_cpu_lower_fn lm_comp_lower_softmax, lm_comp_lower_softmax_grad,
     lm_comp_lower_logsumexp, lm_comp_lower_xent, lm_comp_lower_xent_grad;

@@ -1,6 +1,6 @@
-/* Group normalisation: statistics, application, and the sums of its gradients. A sample's
- * positions are cut into pieces; each piece is a unit of work, and pieces are combined in
- * their order. */
+/* Group normalisation: statistics, application, the sums of its gradients and the
+ * gradient by x. A sample's positions are cut into pieces; each piece is a unit of work,
+ * and what is summed is combined in the order of the pieces. */
 #include "backend/cpu/comp.h"
 
 #include "base/threads.h"
@@ -10,26 +10,156 @@
 #include <string.h>
 
 enum {
-    PIECE = 16384, /* elements of a piece, about */
-    SERIAL = 32768 /* elements below which one thread does all */
+    PIECE = 16384,  /* elements of a piece, at least about */
+    PIECES = 64,    /* of a sample, at most */
+    SERIAL = 32768, /* elements below which one thread does all */
+    TABLES = 5      /* mean, rstd, scale, slope, shift */
 };
 
-typedef struct norm_state {
+typedef struct norm_state norm_state;
+
+/* What one thread works on. */
+typedef struct norm_work {
+    const norm_state *s;
+    const lm_kernel_args *args;
+    float *tables;
+    int64_t filled;     /* the sample that the tables are of */
+    lm_norm_rows norm;  /* tables and rows of the piece */
+    int64_t sample, at; /* at: first element of the piece */
+} norm_work;
+
+/* A kernel is a function of a piece. One that sums puts two sums for each channel into
+ * sums, and a second function makes a sample's result of them. */
+struct norm_state {
     const lm_comp_ops *ops;
+    void (*run_piece)(norm_work *w, double *sums);
+    void (*finish_sample)(norm_work *w, const double *sums); /* NULL: no sums */
+    bool tables;                                             /* the pieces want tables */
     int64_t samples, positions, rows, pieces; /* rows of a piece, pieces of a sample */
     int channels, groups, threads;
     float eps;
     bool silu, gamma_by_sample, beta_by_sample;
-} norm_state;
+    bool slopes; /* the pieces want slope and shift */
+    int d, more; /* sources d and r of norm_grad; 0: none */
+};
 
-/* Per sample and piece: two sums for each channel. */
-static size_t partial_bytes(const norm_state *s) {
-    return (size_t)(s->samples * s->pieces * 2 * s->channels) * sizeof(double);
+static size_t sums_of_piece(const norm_state *s) {
+    return s->finish_sample ? 2 * (size_t)s->channels : 0;
 }
 
-static norm_state *make_state(lm_kernel *kernel, const lm_step *step, const char *name,
-                              lm_cpu_run run) {
-    norm_state *s = lm_cpu_kernel_init(kernel, step, name, run, sizeof *s);
+static size_t table_floats(const norm_state *s) {
+    return s->tables ? ((size_t)s->channels * TABLES + 15) / 16 * 16 : 0;
+}
+
+/* A sample of one piece is finished by who summed it. */
+static size_t total_sums(const norm_state *s) {
+    size_t pieces =
+        s->pieces == 1 ? (size_t)s->threads : (size_t)(s->samples * s->pieces);
+    return pieces * sums_of_piece(s);
+}
+
+/* ---- tables ------------------------------------------------------------------ */
+
+static void repeat(float *to, float value, int n) {
+    for (int i = 0; i < n; i++) to[i] = value;
+}
+
+/* d_mean/M - d_rstd rstd^3 (x - mean)/M, M elements in a group, by channel. */
+static void fill_stats_grad(norm_work *w, const float *stats, const float *d) {
+    const norm_state *s = w->s;
+    int width = s->channels / s->groups;
+    float *slope = w->tables + 3 * s->channels, *shift = slope + s->channels;
+    double elements = (double)s->positions * width;
+    for (int g = 0; g < s->groups; g++) {
+        double rstd = (double)stats[2 * g + 1];
+        double tilt = -(double)d[2 * g + 1] * rstd * rstd * rstd / elements;
+        repeat(slope + g * width, (float)tilt, width);
+        repeat(shift + g * width, (float)((double)d[2 * g] / elements), width);
+    }
+}
+
+/* What each channel of the sample is normalised with. */
+static void fill_tables(norm_work *w) {
+    const norm_state *s = w->s;
+    const float *stats = (const float *)w->args->in[1] + w->sample * s->groups * 2;
+    const float *gamma = w->args->in[2], *beta = w->args->in[3];
+    int channels = s->channels, width = channels / s->groups;
+    float *mean = w->tables, *rstd = mean + channels, *scale = rstd + channels;
+    if (s->gamma_by_sample) gamma += w->sample * channels;
+    if (s->beta_by_sample) beta += w->sample * channels;
+    for (int g = 0; g < s->groups; g++) {
+        repeat(mean + g * width, stats[2 * g], width);
+        repeat(rstd + g * width, stats[2 * g + 1], width);
+    }
+    for (int c = 0; c < channels; c++) scale[c] = rstd[c] * gamma[c];
+    if (s->d)
+        fill_stats_grad(w, stats,
+                        (const float *)w->args->in[s->d] + w->sample * s->groups * 2);
+    else if (s->slopes)
+        repeat(scale + channels, 0, 2 * channels);
+    w->norm = (lm_norm_rows){.channels = channels,
+                             .mean = mean,
+                             .rstd = rstd,
+                             .scale = scale,
+                             .beta = beta,
+                             .slope = scale + channels,
+                             .shift = scale + 2 * (size_t)channels};
+    w->filled = w->sample;
+}
+
+/* ---- the loop ---------------------------------------------------------------- */
+
+/* Piece `number`, which runs through all samples. */
+static void work_on(norm_work *w, int64_t number, double *sums) {
+    const norm_state *s = w->s;
+    int64_t first = number % s->pieces * s->rows;
+    w->sample = number / s->pieces;
+    w->at = (w->sample * s->positions + first) * s->channels;
+    if (s->tables && w->filled != w->sample) fill_tables(w);
+    w->norm.rows = s->positions - first < s->rows ? s->positions - first : s->rows;
+    memset(sums, 0, sums_of_piece(s) * sizeof *sums);
+    s->run_piece(w, sums);
+}
+
+/* Adds up the pieces of a sample into its first. */
+static double *combine_pieces(const norm_state *s, double *partials, int64_t sample) {
+    int64_t row = (int64_t)sums_of_piece(s);
+    double *first = partials + sample * s->pieces * row;
+    for (int64_t p = 1; p < s->pieces; p++)
+        for (int64_t i = 0; i < row; i++) first[i] += first[p * row + i];
+    return first;
+}
+
+static lm_status run_pieces(lm_kernel *kernel, const lm_kernel_args *args) {
+    const norm_state *s = kernel->state;
+    double *partials = args->workspace;
+    float *tables = (float *)(partials + total_sums(s));
+    size_t row = sums_of_piece(s);
+    bool at_once = s->pieces == 1;
+#pragma omp parallel num_threads(s->threads)
+    {
+        int thread = omp_get_thread_num();
+        norm_work w = {.s = s, .args = args, .filled = -1};
+        w.tables = tables + (size_t)thread * table_floats(s);
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < s->samples * s->pieces; i++) {
+            double *sums = partials + (size_t)(at_once ? thread : i) * row;
+            work_on(&w, i, sums);
+            if (at_once && s->finish_sample) s->finish_sample(&w, sums);
+        }
+        if (!at_once && s->finish_sample) {
+#pragma omp for schedule(static)
+            for (int64_t n = 0; n < s->samples; n++) {
+                w.sample = n;
+                s->finish_sample(&w, combine_pieces(s, partials, n));
+            }
+        }
+    }
+    return LM_OK;
+}
+
+static norm_state *make_state(lm_kernel *kernel, const lm_step *step, const char *name) {
+    norm_state *s = lm_cpu_kernel_init(kernel, step, name, run_pieces, sizeof *s);
     if (!s) return NULL;
     const lm_node *call = step->nodes[0];
     lm_shape x = call->src[0]->shape;
@@ -39,9 +169,12 @@ static norm_state *make_state(lm_kernel *kernel, const lm_step *step, const char
     s->channels = (int)x.dim[x.rank - 1];
     s->positions = count ? count / (s->samples * s->channels) : 0;
     s->rows = s->channels && s->channels < PIECE ? PIECE / s->channels : 1;
+    int64_t least = (s->positions + PIECES - 1) / PIECES;
+    if (s->rows < least) s->rows = least;
     s->pieces = (s->positions + s->rows - 1) / s->rows;
     s->threads = count < SERIAL ? 1 : lm_threads();
     if (call->n_src > 1) {
+        s->tables = true;
         s->groups = (int)call->src[1]->shape.dim[1];
         s->silu = call->attr.call.i[0] != 0;
         s->gamma_by_sample = call->src[2]->shape.rank == 2;
@@ -51,171 +184,156 @@ static norm_state *make_state(lm_kernel *kernel, const lm_step *step, const char
     return s;
 }
 
-/* First element and rows of a piece; numbers run through all samples. */
-static int64_t find_piece(const norm_state *s, int64_t number, int64_t *rows) {
-    int64_t sample = number / s->pieces, first = number % s->pieces * s->rows;
-    *rows = s->positions - first < s->rows ? s->positions - first : s->rows;
-    return (sample * s->positions + first) * s->channels;
+/* Once the state is complete. */
+static void size_workspace(lm_kernel *kernel) {
+    const norm_state *s = kernel->state;
+    kernel->workspace = total_sums(s) * sizeof(double) +
+                        (size_t)s->threads * table_floats(s) * sizeof(float);
 }
 
 /* ---- statistics -------------------------------------------------------------- */
 
-/* Sums of a group from those of its channels, which are relative to `shift`:
- * sum (x - m)^2 = sum over channels of q - 2 (m - shift) s + n (m - shift)^2. */
-static void put_group(const norm_state *s, const double *sum, const double *square,
-                      const float *shift, float *out) {
-    int width = s->channels / s->groups;
-    double n = (double)s->positions, total = 0, spread = 0;
-    for (int c = 0; c < width; c++) total += sum[c] + n * (double)shift[c];
-    double mean = total / (n * width);
-    for (int c = 0; c < width; c++) {
-        double d = mean - (double)shift[c];
-        spread += square[c] - 2 * d * sum[c] + n * d * d;
-    }
-    double variance = spread > 0 || isnan(spread) ? spread / (n * width) : 0;
-    out[0] = (float)mean;
-    out[1] = (float)(1 / sqrt(variance + (double)s->eps));
-}
-
-/* Adds up the pieces of a sample into its first. */
-static double *combine_pieces(const norm_state *s, double *partials, int64_t sample) {
-    double *first = partials + sample * s->pieces * 2 * s->channels;
-    for (int64_t p = 1; p < s->pieces; p++)
-        for (int i = 0; i < 2 * s->channels; i++)
-            first[i] += first[p * 2 * s->channels + i];
-    return first;
-}
-
 /* The sample's first position serves as shift: it is near the mean where the mean is
  * large against the spread, which is what would cancel. */
-static lm_status run_group_stats(lm_kernel *kernel, const lm_kernel_args *args) {
-    const norm_state *s = kernel->state;
-    const float *x = args->in[0];
-    float *out = args->out[0];
-    double *partials = args->workspace;
-    int64_t sample_size = s->positions * s->channels;
+static const float *shift_of(const norm_work *w) {
+    return (const float *)w->args->in[0] + w->sample * w->s->positions * w->s->channels;
+}
+
+static void sum_moments(norm_work *w, double *sums) {
+    const norm_state *s = w->s;
+    s->ops->moments((const float *)w->args->in[0] + w->at, w->norm.rows, s->channels,
+                    shift_of(w), sums, sums + s->channels);
+}
+
+static void put_stats(norm_work *w, const double *sums) {
+    const norm_state *s = w->s;
     int width = s->channels / s->groups;
-    memset(partials, 0, partial_bytes(s));
-#pragma omp parallel num_threads(s->threads)
-    {
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < s->samples * s->pieces; i++) {
-            int64_t rows, at = find_piece(s, i, &rows);
-            double *sum = partials + i * 2 * s->channels;
-            s->ops->moments(x + at, rows, s->channels, x + i / s->pieces * sample_size,
-                            sum, sum + s->channels);
-        }
-#pragma omp for schedule(static)
-        for (int64_t n = 0; n < s->samples; n++) {
-            const double *sum = combine_pieces(s, partials, n);
-            for (int g = 0; g < s->groups; g++)
-                put_group(s, sum + g * width, sum + s->channels + g * width,
-                          x + n * sample_size + g * width, out + (n * s->groups + g) * 2);
-        }
+    double n = (double)s->positions;
+    float *out = (float *)w->args->out[0] + w->sample * s->groups * 2;
+    for (int g = 0; g < s->groups; g++) {
+        int c = g * width;
+        double spread, mean = s->ops->join_moments(sums + c, sums + s->channels + c,
+                                                   shift_of(w) + c, width, n, &spread);
+        double variance = spread > 0 || isnan(spread) ? spread / (n * width) : 0;
+        out[2 * g] = (float)mean;
+        out[2 * g + 1] = (float)(1 / sqrt(variance + (double)s->eps));
     }
-    return LM_OK;
 }
 
 lm_status lm_comp_lower_group_stats(lm_backend *backend, const lm_step *step,
                                     lm_kernel *kernel) {
-    norm_state *s = make_state(kernel, step, "group_stats", run_group_stats);
+    norm_state *s = make_state(kernel, step, "group_stats");
     if (!s) return LM_NOMEM;
     s->groups = step->nodes[0]->attr.call.i[0];
     s->eps = step->nodes[0]->attr.call.f[0];
-    kernel->workspace = partial_bytes(s);
+    s->run_piece = sum_moments;
+    s->finish_sample = put_stats;
+    size_workspace(kernel);
     return LM_OK;
 }
 
-/* ---- application and sums ---------------------------------------------------- */
+/* ---- application ------------------------------------------------------------- */
 
-enum { ROW_TABLES = 4 }; /* mean, rstd, scale, beta */
-
-static size_t table_floats(const norm_state *s) {
-    return ((size_t)s->channels * ROW_TABLES + 15) / 16 * 16;
-}
-
-/* What each channel of a sample is normalised with. */
-static lm_norm_rows fill_tables(const norm_state *s, const lm_kernel_args *args,
-                                int64_t sample, int64_t rows, float *table) {
-    const float *stats = (const float *)args->in[1] + sample * s->groups * 2;
-    const float *gamma = args->in[2], *beta = args->in[3];
-    int channels = s->channels, width = channels / s->groups;
-    float *mean = table, *rstd = table + channels, *scale = rstd + channels;
-    if (s->gamma_by_sample) gamma += sample * channels;
-    if (s->beta_by_sample) beta += sample * channels;
-    for (int c = 0; c < channels; c++) {
-        mean[c] = stats[c / width * 2];
-        rstd[c] = stats[c / width * 2 + 1];
-        scale[c] = rstd[c] * gamma[c];
-    }
-    memcpy(scale + channels, beta, (size_t)channels * sizeof *beta);
-    return (lm_norm_rows){rows, channels, mean, rstd, scale, scale + channels};
-}
-
-static lm_status run_norm_act(lm_kernel *kernel, const lm_kernel_args *args) {
-    const norm_state *s = kernel->state;
-    const float *x = args->in[0];
-    float *y = args->out[0], *tables = args->workspace;
-#pragma omp parallel num_threads(s->threads)
-    {
-        float *table = tables + (size_t)omp_get_thread_num() * table_floats(s);
-        lm_norm_rows norm = {0};
-        int64_t filled = -1;
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < s->samples * s->pieces; i++) {
-            int64_t rows, at = find_piece(s, i, &rows), sample = i / s->pieces;
-            if (filled != sample) norm = fill_tables(s, args, sample, rows, table);
-            filled = sample;
-            norm.rows = rows;
-            s->ops->norm_act(y + at, x + at, &norm, s->silu);
-        }
-    }
-    return LM_OK;
+static void apply(norm_work *w, double *sums) {
+    const float *x = w->args->in[0];
+    float *y = w->args->out[0];
+    w->s->ops->norm_act(y + w->at, x + w->at, &w->norm, w->s->silu);
 }
 
 lm_status lm_comp_lower_norm_act(lm_backend *backend, const lm_step *step,
                                  lm_kernel *kernel) {
-    norm_state *s = make_state(kernel, step, "norm_act", run_norm_act);
+    norm_state *s = make_state(kernel, step, "norm_act");
     if (!s) return LM_NOMEM;
-    kernel->workspace = (size_t)s->threads * table_floats(s) * sizeof(float);
+    s->run_piece = apply;
+    size_workspace(kernel);
     return LM_OK;
 }
 
-static lm_status run_norm_sums(lm_kernel *kernel, const lm_kernel_args *args) {
-    const norm_state *s = kernel->state;
-    const float *x = args->in[0], *g = args->in[4];
-    float *out = args->out[0], *tables = args->workspace;
-    double *partials = (double *)(tables + (size_t)s->threads * table_floats(s));
-    int64_t row = 2 * s->channels;
-    memset(partials, 0, partial_bytes(s));
-#pragma omp parallel num_threads(s->threads)
-    {
-        float *table = tables + (size_t)omp_get_thread_num() * table_floats(s);
-        lm_norm_rows norm = {0};
-        int64_t filled = -1;
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < s->samples * s->pieces; i++) {
-            int64_t rows, at = find_piece(s, i, &rows), sample = i / s->pieces;
-            if (filled != sample) norm = fill_tables(s, args, sample, rows, table);
-            filled = sample;
-            norm.rows = rows;
-            double *sum = partials + i * row;
-            s->ops->norm_sums(x + at, g + at, &norm, s->silu, sum, sum + s->channels);
-        }
-#pragma omp for schedule(static)
-        for (int64_t n = 0; n < s->samples; n++) {
-            const double *sum = combine_pieces(s, partials, n);
-            for (int64_t i = 0; i < row; i++) out[n * row + i] = (float)sum[i];
-        }
-    }
-    return LM_OK;
+/* ---- gradients --------------------------------------------------------------- */
+
+static void sum_gradients(norm_work *w, double *sums) {
+    const float *x = w->args->in[0], *g = w->args->in[4];
+    w->s->ops->norm_sums(x + w->at, g + w->at, &w->norm, w->s->silu, sums,
+                         sums + w->s->channels);
+}
+
+static void put_sums(norm_work *w, const double *sums) {
+    int64_t row = 2 * w->s->channels;
+    float *out = (float *)w->args->out[0] + w->sample * row;
+    for (int64_t i = 0; i < row; i++) out[i] = (float)sums[i];
 }
 
 lm_status lm_comp_lower_norm_sums(lm_backend *backend, const lm_step *step,
                                   lm_kernel *kernel) {
-    norm_state *s = make_state(kernel, step, "norm_sums", run_norm_sums);
+    norm_state *s = make_state(kernel, step, "norm_sums");
     if (!s) return LM_NOMEM;
-    kernel->workspace =
-        (size_t)s->threads * table_floats(s) * sizeof(float) + partial_bytes(s);
+    s->run_piece = sum_gradients;
+    s->finish_sample = put_sums;
+    size_workspace(kernel);
+    return LM_OK;
+}
+
+static void make_gradient(norm_work *w, double *sums) {
+    const norm_state *s = w->s;
+    const float *x = w->args->in[0], *g = w->args->in[4];
+    const float *more = s->more ? w->args->in[s->more] : NULL;
+    float *d = w->args->out[0];
+    s->ops->norm_grad(d + w->at, x + w->at, g + w->at, more ? more + w->at : NULL,
+                      &w->norm, s->silu);
+}
+
+lm_status lm_comp_lower_norm_grad(lm_backend *backend, const lm_step *step,
+                                  lm_kernel *kernel) {
+    norm_state *s = make_state(kernel, step, "norm_grad");
+    if (!s) return LM_NOMEM;
+    s->slopes = true;
+    s->d = step->n_in > 5 ? 5 : 0;
+    s->more = step->n_in > 6 ? 6 : 0;
+    s->run_piece = make_gradient;
+    size_workspace(kernel);
+    return LM_OK;
+}
+
+/* ---- the gradient by the statistics ------------------------------------------ */
+
+typedef struct dstats_state {
+    int64_t samples;
+    int channels, groups;
+    bool gamma_by_sample;
+} dstats_state;
+
+/* d_mean = -rstd sum(gamma S_dz), d_rstd = sum(gamma S_dz_xhat) / rstd. */
+static lm_status run_dstats(lm_kernel *kernel, const lm_kernel_args *args) {
+    const dstats_state *s = kernel->state;
+    const float *stats = args->in[0], *gamma = args->in[1], *sums = args->in[2];
+    float *out = args->out[0];
+    int width = s->channels / s->groups;
+    for (int64_t n = 0; n < s->samples; n++) {
+        for (int g = 0; g < s->groups; g++, stats += 2, out += 2) {
+            double by_xhat = 0, by_one = 0;
+            for (int c = g * width; c < (g + 1) * width; c++) {
+                by_xhat += (double)gamma[c] * (double)sums[c];
+                by_one += (double)gamma[c] * (double)sums[s->channels + c];
+            }
+            out[0] = (float)(-(double)stats[1] * by_one);
+            out[1] = (float)(by_xhat / (double)stats[1]);
+        }
+        sums += 2 * (size_t)s->channels;
+        if (s->gamma_by_sample) gamma += s->channels;
+    }
+    return LM_OK;
+}
+
+lm_status lm_comp_lower_norm_dstats(lm_backend *backend, const lm_step *step,
+                                    lm_kernel *kernel) {
+    const lm_node *call = step->nodes[0];
+    dstats_state *s =
+        lm_cpu_kernel_init(kernel, step, "norm_dstats", run_dstats, sizeof *s);
+    if (!s) return LM_NOMEM;
+    s->samples = call->shape.dim[0];
+    s->groups = (int)call->shape.dim[1];
+    s->channels = (int)call->src[2]->shape.dim[2];
+    s->gamma_by_sample = call->src[1]->shape.rank == 2;
+    kernel->flops = 4.0 * (double)s->samples * s->channels;
     return LM_OK;
 }

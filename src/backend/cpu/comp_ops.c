@@ -8,9 +8,11 @@
 #define INLINE static inline __attribute__((always_inline))
 
 enum {
-    ROWS = 64,  /* summed in f32 */
-    LANES = 64, /* independent sums along a row */
-    WIDE = 32,  /* channels at once */
+    ROWS = 64,     /* most that are summed in f32 */
+    FEW_ROWS = 16, /* least, where rows are long */
+    NEAR = 4096,   /* elements that stay in the nearest cache */
+    LANES = 64,    /* independent sums along a row */
+    WIDE = 32,     /* channels at once */
     NARROW = 8
 };
 
@@ -41,15 +43,42 @@ INLINE void moments_block(const float *x, int rows, int channels, const float *s
     }
 }
 
+/* Rows that are walked by blocks of channels before the next ones. */
+INLINE int rows_at_once(int channels) {
+    int rows = NEAR / channels;
+    return rows < FEW_ROWS ? FEW_ROWS : rows > ROWS ? ROWS : rows;
+}
+
 static void moments(const float *x, int64_t rows, int channels, const float *shift,
                     double *sum, double *square) {
+    int step = rows_at_once(channels);
 #define BLOCK(width)                                                                     \
     moments_block(x + c, n, channels, shift + c, sum + c, square + c, width)
-    for (int64_t r = 0; r < rows; r += ROWS, x += (int64_t)ROWS * channels) {
-        int n = rows - r < ROWS ? (int)(rows - r) : ROWS;
+    for (int64_t r = 0; r < rows; r += step, x += (int64_t)step * channels) {
+        int n = rows - r < step ? (int)(rows - r) : step;
         EACH_BLOCK(channels, c, BLOCK(WIDE), BLOCK(NARROW), BLOCK(1));
     }
 #undef BLOCK
+}
+
+/* sum (x - m)^2 = sum over channels of q - 2 (m - shift) s + n (m - shift)^2. */
+static double join_moments(const double *sum, const double *square, const float *shift,
+                           int channels, double n, double *spread) {
+    double part[NARROW] = {0}, total = 0;
+    for (int c = 0; c < channels; c += NARROW)
+        for (int k = 0; k < NARROW && k < channels - c; k++)
+            part[k] += sum[c + k] + n * (double)shift[c + k];
+    for (int k = 0; k < NARROW; k++) total += part[k];
+    double mean = total / (n * channels);
+    memset(part, 0, sizeof part);
+    for (int c = 0; c < channels; c += NARROW)
+        for (int k = 0; k < NARROW && k < channels - c; k++) {
+            double d = mean - (double)shift[c + k];
+            part[k] += square[c + k] - 2 * d * sum[c + k] + n * d * d;
+        }
+    *spread = 0;
+    for (int k = 0; k < NARROW; k++) *spread += part[k];
+    return mean;
 }
 
 INLINE void norm_act_rows(float *y, const float *x, const lm_norm_rows *norm,
@@ -77,8 +106,8 @@ INLINE float silu_slope(float z) {
 }
 
 INLINE void norm_sums_block(const float *x, const float *g, const lm_norm_rows *norm,
-                            int rows, int c, const bool silu, double *sum,
-                            double *product, const int width) {
+                            int rows, int c, const bool silu, double *product,
+                            double *sum, const int width) {
     const float *mean = norm->mean + c, *rstd = norm->rstd + c;
     const float *scale = norm->scale + c, *beta = norm->beta + c;
     float s[WIDE] = {0}, p[WIDE] = {0};
@@ -87,32 +116,60 @@ INLINE void norm_sums_block(const float *x, const float *g, const lm_norm_rows *
             int64_t at = (int64_t)r * norm->channels + c + i;
             float d = x[at] - mean[i], z = d * scale[i] + beta[i];
             float dz = silu ? g[at] * silu_slope(z) : g[at];
-            s[i] += dz;
             p[i] += dz * d;
+            s[i] += dz;
         }
     for (int i = 0; i < width; i++) {
-        sum[c + i] += (double)s[i];
         product[c + i] += (double)p[i] * (double)rstd[i];
+        sum[c + i] += (double)s[i];
     }
 }
 
 INLINE void norm_sums_rows(const float *x, const float *g, const lm_norm_rows *norm,
-                           const bool silu, double *sum, double *product) {
-    int64_t step = (int64_t)ROWS * norm->channels;
-#define BLOCK(width) norm_sums_block(x, g, norm, n, c, silu, sum, product, width)
-    for (int64_t r = 0; r < norm->rows; r += ROWS, x += step, g += step) {
-        int n = norm->rows - r < ROWS ? (int)(norm->rows - r) : ROWS;
+                           const bool silu, double *product, double *sum) {
+    int rows = rows_at_once(norm->channels);
+    int64_t step = (int64_t)rows * norm->channels;
+#define BLOCK(width) norm_sums_block(x, g, norm, n, c, silu, product, sum, width)
+    for (int64_t r = 0; r < norm->rows; r += rows, x += step, g += step) {
+        int n = norm->rows - r < rows ? (int)(norm->rows - r) : rows;
         EACH_BLOCK(norm->channels, c, BLOCK(WIDE), BLOCK(NARROW), BLOCK(1));
     }
 #undef BLOCK
 }
 
 static void norm_sums(const float *x, const float *g, const lm_norm_rows *norm, bool silu,
-                      double *sum, double *product) {
+                      double *product, double *sum) {
     if (silu)
-        norm_sums_rows(x, g, norm, true, sum, product);
+        norm_sums_rows(x, g, norm, true, product, sum);
     else
-        norm_sums_rows(x, g, norm, false, sum, product);
+        norm_sums_rows(x, g, norm, false, product, sum);
+}
+
+INLINE void norm_grad_rows(float *y, const float *x, const float *g, const float *more,
+                           const lm_norm_rows *norm, const bool silu, const bool adds) {
+    const float *mean = norm->mean, *scale = norm->scale, *beta = norm->beta;
+    const float *slope = norm->slope, *shift = norm->shift;
+    int channels = norm->channels;
+    for (int64_t r = 0; r < norm->rows; r++) {
+        LM_VM_LANES for (int i = 0; i < channels; i++) {
+            float d = x[i] - mean[i], z = d * scale[i] + beta[i];
+            float dz = silu ? g[i] * silu_slope(z) : g[i];
+            float through_stats = d * slope[i] + shift[i];
+            y[i] = dz * scale[i] + (adds ? through_stats + more[i] : through_stats);
+        }
+        x += channels, g += channels, y += channels;
+        if (adds) more += channels;
+    }
+}
+
+static void norm_grad(float *d, const float *x, const float *g, const float *r,
+                      const lm_norm_rows *norm, bool silu) {
+    if (silu && r)
+        norm_grad_rows(d, x, g, r, norm, true, true);
+    else if (silu)
+        norm_grad_rows(d, x, g, r, norm, true, false);
+    else
+        norm_grad_rows(d, x, g, r, norm, false, r != NULL);
 }
 
 /* ---- rows -------------------------------------------------------------------- */
@@ -257,8 +314,10 @@ static void multiply(float *c, int64_t ldc, const float *a, int64_t mi, int64_t 
 
 const lm_comp_ops LM_ISA_NAME(lm_comp_ops) = {
     .moments = moments,
+    .join_moments = join_moments,
     .norm_act = norm_act,
     .norm_sums = norm_sums,
+    .norm_grad = norm_grad,
     .max = max,
     .exp_sum = exp_sum,
     .scale = scale_row,
