@@ -49,15 +49,25 @@ lm_node *lm_nn_dense(lm_nn *nn, const char *name, lm_node *x, int64_t out, bool 
     return y;
 }
 
+/* Checks x[N,H,W,C] and spells out the square geometry. */
+static bool read_conv_spec(lm_nn *nn, const char *name, const lm_node *x,
+                           const lm_conv_spec *spec, lm_conv_attr *attr) {
+    if (!x) return false;
+    if (x->shape.rank != 4) {
+        lm_graph_fail(nn->graph, LM_SHAPE, "%s: a convolution needs x[N,H,W,C]", name);
+        return false;
+    }
+    int lo = spec->pad, hi = spec->pad + spec->pad_extra;
+    *attr = (lm_conv_attr){
+        .stride = {spec->stride, spec->stride}, .pad_lo = {lo, lo}, .pad_hi = {hi, hi}};
+    return true;
+}
+
 lm_node *lm_nn_conv(lm_nn *nn, const char *name, lm_node *x, int64_t out,
                     const lm_conv_spec *spec) {
-    if (!x) return NULL;
     lm_graph *g = nn->graph;
-    if (x->shape.rank != 4)
-        return lm_graph_fail(g, LM_SHAPE, "%s: a convolution needs x[N,H,W,C]", name);
-    int lo = spec->pad, hi = spec->pad + spec->pad_extra;
-    lm_conv_attr attr = {
-        .stride = {spec->stride, spec->stride}, .pad_lo = {lo, lo}, .pad_hi = {hi, hi}};
+    lm_conv_attr attr;
+    if (!read_conv_spec(nn, name, x, spec, &attr)) return NULL;
     lm_scope_push(g, "%s", name);
     lm_shape shape = LM_SHAPE(out, spec->kernel, spec->kernel, x->shape.dim[3]);
     lm_node *y, *weight = lm_nn_param(nn, "weight", shape, spec->init);
@@ -67,6 +77,23 @@ lm_node *lm_nn_conv(lm_nn *nn, const char *name, lm_node *x, int64_t out,
     } else {
         y = lm_conv(g, x, weight, NULL, &attr);
     }
+    lm_scope_pop(g);
+    return y;
+}
+
+lm_node *lm_nn_conv_transpose(lm_nn *nn, const char *name, lm_node *x, int64_t out,
+                              const lm_conv_spec *spec) {
+    lm_graph *g = nn->graph;
+    lm_conv_attr attr;
+    if (!read_conv_spec(nn, name, x, spec, &attr)) return NULL;
+    for (int i = 0; i < 2; i++)
+        attr.size[i] = (int32_t)((x->shape.dim[1 + i] - 1) * spec->stride + spec->kernel -
+                                 attr.pad_lo[i] - attr.pad_hi[i]);
+    lm_scope_push(g, "%s", name);
+    lm_shape shape = LM_SHAPE(x->shape.dim[3], spec->kernel, spec->kernel, out);
+    lm_node *y = lm_conv_dgrad(g, x, lm_nn_param(nn, "weight", shape, spec->init), &attr);
+    if (spec->bias)
+        y = lm_add(g, y, lm_nn_param(nn, "bias", LM_SHAPE(out), LM_INIT(ZEROS, 0)));
     lm_scope_pop(g);
     return y;
 }

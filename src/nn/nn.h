@@ -36,10 +36,17 @@ typedef struct lm_conv_spec {
 /* x[N,H,W,C] -> [N,H',W',out]. weight [out, k, k, C]. */
 lm_node *lm_nn_conv(lm_nn *nn, const char *name, lm_node *x, int64_t out,
                     const lm_conv_spec *spec);
+/* The adjoint of lm_nn_conv, as generators grow images: x[N,H,W,C] -> [N,H',W',out],
+ * H' = (H - 1) stride + kernel - 2 pad - pad_extra. weight [C, k, k, out]. */
+lm_node *lm_nn_conv_transpose(lm_nn *nn, const char *name, lm_node *x, int64_t out,
+                              const lm_conv_spec *spec);
 /* gamma 1, beta 0; groups must divide C. silu: SiLU applied to the result. */
 lm_node *lm_nn_group_norm(lm_nn *nn, const char *name, lm_node *x, int groups, double eps,
                           bool silu);
 lm_node *lm_nn_layer_norm(lm_nn *nn, const char *name, lm_node *x, double eps);
+/* Ioffe, Szegedy 2015, always by the batch's own statistics: each channel over samples
+ * and positions of x[N,..,C]. */
+lm_node *lm_nn_batch_norm(lm_nn *nn, const char *name, lm_node *x, double eps);
 lm_node *lm_nn_embedding(lm_nn *nn, const char *name, lm_node *index, int64_t rows,
                          int64_t width, lm_init init);
 /* Inverted dropout; x itself when not training or p is 0. */

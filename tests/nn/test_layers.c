@@ -78,6 +78,11 @@ static lm_node *no_key(lm_nn *nn, lm_node *x) {
     nn->train = true;
     return lm_nn_dropout(nn, x, 0.5);
 }
+static lm_node *flat_map(lm_nn *nn, lm_node *x) {
+    lm_conv_spec spec = {.kernel = 4, .stride = 2};
+    x = lm_reshape(nn->graph, x, LM_SHAPE(10, 4, 6));
+    return lm_nn_conv_transpose(nn, "up", x, 3, &spec);
+}
 static lm_node *odd_width(lm_nn *nn, lm_node *x) {
     return lm_nn_time_embedding(nn, lm_input(nn->graph, "t", LM_F32, LM_SHAPE(2)), 7,
                                 1e4);
@@ -94,6 +99,7 @@ static void test_failures(void **state) {
                 {wrong_depth, LM_SHAPE, "6 channels"},
                 {wrong_shape, LM_SHAPE, "d.weight"},
                 {no_key, LM_ARG, "random key"},
+                {flat_map, LM_SHAPE, "up: a convolution needs x[N,H,W,C]"},
                 {odd_width, LM_ARG, "even width"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         bench b;
@@ -163,11 +169,93 @@ static void test_streams(void **state) {
     bench_release(&b);
 }
 
+/* ---- layers of generators ----------------------------------------------------- */
+
+enum { MAX_VALUES = 4096 };
+
+/* Small numbers without a pattern. */
+static double value_at(int i) {
+    return (double)((uint32_t)i * 2654435761u >> 16) / 32768 - 1;
+}
+
+/* y = layer(x) in f64, with x and every parameter from value_at. */
+static void run_layer(bench *b, lm_node *x, lm_node *y, double *result) {
+    static double values[MAX_VALUES];
+    lm_engine *engine;
+    lm_program *program;
+    int64_t count = lm_shape_count(x->shape);
+    for (int i = 0; i < MAX_VALUES; i++) values[i] = value_at(i);
+    lm_graph_output(b->graph, "y", y);
+    CHECK_OK(lm_graph_status(b->graph));
+    assert_true(count <= MAX_VALUES && b->params->count <= MAX_VALUES);
+    CHECK_OK(lm_engine_new("ref", &engine));
+    CHECK_OK(lm_engine_add_var(engine, "model", b->params->count));
+    CHECK_OK(lm_engine_write_var(engine, "model", 0, b->params->count, LM_F64, values));
+    CHECK_OK(lm_compile(engine, b->graph, NULL, &program));
+    CHECK_OK(lm_program_set(program, "x", LM_F64, values, count));
+    CHECK_OK(lm_program_run(program));
+    CHECK_OK(lm_program_get(program, "y", LM_F64, result, lm_shape_count(y->shape)));
+    lm_program_free(program);
+    lm_engine_free(engine);
+}
+
+/* Each channel by mean and biased variance over samples and positions. */
+static void test_batch_norm(void **state) {
+    enum { ROWS = 3 * 5 * 2, CHANNELS = 7 };
+    static double y[ROWS * CHANNELS];
+    const double eps = 1e-3;
+    bench b;
+    bench_init(&b);
+    lm_node *x = lm_input(b.graph, "x", LM_F32, LM_SHAPE(3, 5, 2, CHANNELS));
+    run_layer(&b, x, lm_nn_batch_norm(&b.nn, "n", x, eps), y);
+    assert_non_null(lm_params_find(b.params, "n.gamma"));
+    for (int c = 0; c < CHANNELS; c++) {
+        double mean = 0, variance = 0;
+        for (int r = 0; r < ROWS; r++) mean += value_at(r * CHANNELS + c) / ROWS;
+        for (int r = 0; r < ROWS; r++)
+            variance += pow(value_at(r * CHANNELS + c) - mean, 2) / ROWS;
+        double gamma = value_at(c), beta = value_at(CHANNELS + c);
+        for (int r = 0; r < ROWS; r++) {
+            double xhat = (value_at(r * CHANNELS + c) - mean) / sqrt(variance + eps);
+            assert_true(fabs(y[r * CHANNELS + c] - (gamma * xhat + beta)) < 1e-6);
+        }
+    }
+    bench_release(&b);
+}
+
+/* Every input pixel adds its kernel to the output, stride apart. */
+static void test_conv_transpose(void **state) {
+    enum { N = 2, H = 3, W = 5, C = 3, OUT = 2, K = 4, OH = 2 * H, OW = 2 * W };
+    static double y[N * OH * OW * OUT], want[N * OH * OW * OUT];
+    const lm_conv_spec spec = {.kernel = K, .stride = 2, .pad = 1, .bias = true};
+    bench b;
+    bench_init(&b);
+    lm_node *x = lm_input(b.graph, "x", LM_F32, LM_SHAPE(N, H, W, C));
+    lm_node *up = lm_nn_conv_transpose(&b.nn, "up", x, OUT, &spec);
+    assert_true(lm_shape_equal(up->shape, LM_SHAPE(N, OH, OW, OUT)));
+    run_layer(&b, x, up, y);
+    const lm_param_slice *weight = lm_params_find(b.params, "up.weight");
+    assert_true(lm_shape_equal(weight->shape, LM_SHAPE(C, K, K, OUT)));
+    int bias = (int)lm_params_find(b.params, "up.bias")->offset;
+    for (int i = 0; i < N * OH * OW * OUT; i++) want[i] = value_at(bias + i % OUT);
+    for (int i = 0; i < N * H * W * C * K * K * OUT; i++) {
+        int o = i % OUT, kx = i / OUT % K, ky = i / OUT / K % K, c = i / OUT / K / K % C;
+        int pixel = i / OUT / K / K / C, n = pixel / W / H;
+        int oy = 2 * (pixel / W % H) + ky - 1, ox = 2 * (pixel % W) + kx - 1;
+        if (oy < 0 || oy >= OH || ox < 0 || ox >= OW) continue;
+        double w = value_at((int)weight->offset + ((c * K + ky) * K + kx) * OUT + o);
+        want[((n * OH + oy) * OW + ox) * OUT + o] += value_at(pixel * C + c) * w;
+    }
+    for (int i = 0; i < N * OH * OW * OUT; i++) assert_true(fabs(y[i] - want[i]) < 1e-12);
+    bench_release(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),    cmocka_unit_test(test_average_weights),
-        cmocka_unit_test(test_failures), cmocka_unit_test(test_dropout),
-        cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_average_weights),
+        cmocka_unit_test(test_failures),       cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_streams),        cmocka_unit_test(test_batch_norm),
+        cmocka_unit_test(test_conv_transpose),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
