@@ -22,7 +22,8 @@ typedef struct cli_context {
 /* Each command is a row in main.c and a file of its own. Returns a status; main turns it
  * into message and exit code. */
 typedef struct cli_command {
-    const char *name, *arguments, *help;
+    const char *name; /* one word, or two: "bench model" */
+    const char *arguments, *help;
     const lm_option *options; /* ended by name NULL */
     int min_args, max_args;
     bool takes_sets;
@@ -32,7 +33,7 @@ typedef struct cli_command {
 } cli_command;
 
 extern const cli_command train_command, sample_command, demo_command, info_command,
-    doctor_command, bench_command;
+    doctor_command, bench_model_command;
 
 /* True once SIGINT or SIGTERM arrived; a second one ends the program at once. */
 bool cli_interrupted(void);

@@ -15,7 +15,7 @@
 
 static const cli_command *const commands[] = {
     &demo_command, &train_command,  &sample_command,
-    &info_command, &doctor_command, &bench_command,
+    &info_command, &doctor_command, &bench_model_command,
     NULL};
 
 /* Every command takes these. */
@@ -76,7 +76,7 @@ static void print_usage(FILE *to) {
             "usage: limn COMMAND [ARGS]\n\n",
             LM_VERSION);
     for (int i = 0; commands[i]; i++)
-        fprintf(to, "  %-8s %s\n", commands[i]->name, commands[i]->help);
+        fprintf(to, "  %-12s %s\n", commands[i]->name, commands[i]->help);
     fprintf(to, "\n'limn COMMAND --help' explains one. Start with 'limn demo'.\n");
 }
 
@@ -147,7 +147,7 @@ static lm_status parse_option(cli_context *cli, int argc, char **argv, int *i) {
 }
 
 static lm_status parse(cli_context *cli, int argc, char **argv) {
-    for (int i = 2; i < argc; i++) {
+    for (int i = 0; i < argc; i++) {
         if (argv[i][0] == '-' && argv[i][1])
             LM_TRY(parse_option(cli, argc, argv, &i));
         else
@@ -183,11 +183,13 @@ static int exit_code(lm_status status) {
     }
 }
 
-static int dispatch(const cli_command *command, int argc, char **argv) {
-    cli_context cli = {.program = argv[0], .command = command};
+/* argv: what follows the command's name. */
+static int dispatch(const char *program, const cli_command *command, int argc,
+                    char **argv) {
+    cli_context cli = {.program = program, .command = command};
     lm_option *table = join_tables(command);
-    cli.args = lm_calloc(argc, sizeof *cli.args);
-    cli.sets = lm_calloc(argc, sizeof *cli.sets);
+    cli.args = lm_calloc(argc + 1, sizeof *cli.args);
+    cli.sets = lm_calloc(argc + 1, sizeof *cli.sets);
     lm_status status = table && cli.args && cli.sets ? LM_OK : LM_NOMEM;
     if (status == LM_OK) status = lm_settings_init(&cli.options, table);
     if (status == LM_OK) status = run_command(&cli, argc, argv);
@@ -204,6 +206,23 @@ static int dispatch(const cli_command *command, int argc, char **argv) {
         status = LM_IO;
     }
     return exit_code(status);
+}
+
+/* The command that argv names. Where names have two words, the first alone means the
+ * first of them: `limn bench ddpm` is `limn bench model ddpm`. *words: how many were
+ * given. */
+static const cli_command *find_command(int argc, char **argv, int *words) {
+    const cli_command *found = NULL;
+    for (int i = 0; commands[i]; i++) {
+        const char *name = commands[i]->name, *space = strchr(name, ' ');
+        size_t length = space ? (size_t)(space - name) : strlen(name);
+        if (strlen(argv[1]) != length || strncmp(argv[1], name, length) != 0) continue;
+        *words = space && argc > 2 && strcmp(argv[2], space + 1) == 0 ? 2 : 1;
+        if (!space || *words == 2) return commands[i];
+        if (!found) found = commands[i];
+    }
+    *words = 1;
+    return found;
 }
 
 static int unknown_command(const char *name) {
@@ -243,8 +262,8 @@ int main(int argc, char **argv) {
         printf("limn %s\n", LM_VERSION);
         return EXIT_DONE;
     }
-    for (int i = 0; commands[i]; i++)
-        if (strcmp(argv[1], commands[i]->name) == 0)
-            return dispatch(commands[i], argc, argv);
-    return unknown_command(argv[1]);
+    int words;
+    const cli_command *command = find_command(argc, argv, &words);
+    if (!command) return unknown_command(argv[1]);
+    return dispatch(argv[0], command, argc - 1 - words, argv + 1 + words);
 }

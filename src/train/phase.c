@@ -84,19 +84,25 @@ lm_status lm_phase_run(const lm_model *model, const lm_settings *trainer, int in
     return LM_OK;
 }
 
+static lm_status write_weights(const lm_params *group, lm_engine *engine,
+                               const float *values) {
+    static const char *const parts[] = {"", ".ema"};
+    for (int i = 0; i < 2; i++) {
+        char name[MAX_NAME];
+        snprintf(name, sizeof name, "%s%s", group->name, parts[i]);
+        if (lm_engine_has_var(engine, name))
+            LM_TRY(lm_engine_write_var(engine, name, 0, group->count, LM_F32, values));
+    }
+    return LM_OK;
+}
+
 lm_status lm_init_weights(const lm_model *model, lm_engine *engine, uint64_t seed) {
     for (int i = 0; i < model->n_groups; i++) {
         const lm_params *group = model->groups[i];
-        char ema[MAX_NAME];
-        snprintf(ema, sizeof ema, "%s.ema", group->name);
         float *values = lm_alloc(sizeof *values * group->count);
         if (!values) return LM_NOMEM;
         lm_status status = lm_params_init(group, seed, values);
-        if (status == LM_OK)
-            status =
-                lm_engine_write_var(engine, group->name, 0, group->count, LM_F32, values);
-        if (status == LM_OK)
-            status = lm_engine_write_var(engine, ema, 0, group->count, LM_F32, values);
+        if (status == LM_OK) status = write_weights(group, engine, values);
         lm_free(values);
         LM_TRY(status);
     }

@@ -30,7 +30,8 @@ lm_status lm_phase_run(const lm_model *model, const lm_settings *trainer, int in
                        lm_program *program, const lm_phase_input *input,
                        lm_phase_result *result);
 
-/* Weights of the seed into every group, and the same into its average. */
+/* Weights of the seed into every group, and the same into its average; into those of the
+ * two that the engine has. */
 lm_status lm_init_weights(const lm_model *model, lm_engine *engine, uint64_t seed);
 
 #endif

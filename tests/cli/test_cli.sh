@@ -60,7 +60,7 @@ small='--set base=8 --set mult=1,2 --set blocks=1 --set batch=2 --set groups=4
 # ---- help and usage
 works "help" "limn COMMAND" --help
 works "version" "^limn [0-9]" --version
-for command in demo train sample info doctor bench; do
+for command in demo train sample info doctor bench 'bench model'; do
     works "$command --help" "usage: limn $command" $command --help
 done
 works "family help" "half-life" train ddpm --help
@@ -118,7 +118,29 @@ works "info of a checkpoint" "step  *3" info run/checkpoints/step-00000003.safet
 head -c 3000 run/checkpoints/step-00000003.safetensors >cut.safetensors
 refuses 1 "cut.safetensors" "truncated checkpoint" info cut.safetensors
 refuses 1 "cut.safetensors" "sample from a truncated one" sample run --checkpoint cut.safetensors --quiet
+
+# ---- benchmarks
 works "bench" "images/s" bench ddpm --preset tiny --batch 2 --steps 1
+works "bench as JSON" '"step_seconds": \[[0-9.e-]*, [0-9.e-]*\], "images_per_second"' \
+    bench model ddpm --preset tiny --batch 2 --steps 2 --json
+works "of sampling alone" '"sample_peak_bytes": [1-9]' \
+    bench model ddpm --preset tiny --steps 0 --sample 1 --json
+refuses 2 "nothing to time" "of nothing" bench model ddpm --steps 0
+works "of a pair" "1.85 M parameters, batch 4" bench model dcgan --batch 4 --steps 1
+works "both phases" "^phase generator" bench model dcgan --batch 4 --dump
+"$limn" bench model dcgan --batch 4 --dump >dump
+check "D's update leaves G alone" \
+    sh -c 'sed /^phase.generator/,\$d dump | grep -q "at discriminator.*'"'"'" &&
+           ! sed /^phase.generator/,\$d dump | grep "at generator.*'"'"'"'
+check "G's update leaves D's weights alone" \
+    sh -c 'sed 1,/^phase.generator/d dump | grep -q "conv_wgrad.*at generator" &&
+           ! sed 1,/^phase.generator/d dump | grep "conv_wgrad.*at discriminator"'
+works "export of a loss" "one.safetensors: loss [0-9.]*$" bench model ddpm --preset tiny --batch 2 --export one.safetensors
+works "has what it took" "input.noise f32 \[2,28,28,1\]" info one.safetensors --tensors
+works "export of a pair" '"loss.d": [0-9.]*, "loss.g": [0-9.]*}' bench model dcgan --batch 2 --json \
+    --export two.safetensors
+works "has both losses" "loss.g f32 \[\]" info two.safetensors --tensors
+refuses 1 "nowhere" "export to no folder" bench model dcgan --batch 2 --export nowhere/x
 
 # ---- interruption and resume
 "$limn" train ddpm --data builtin:digits --preset tiny --steps 100000 $small --out long \

@@ -1,0 +1,260 @@
+/* limn bench model: how fast a preset trains and samples on this machine, how much memory
+ * that takes, and where the time goes. */
+#include "cli/bench.h"
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/threads.h"
+#include "train/draw.h"
+#include "train/phase.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WARM_UP = 2, SAMPLES = 64 };
+
+static const lm_option options[] = {
+    {"preset", LM_OPT_TEXT, "", 0, 0, NULL, "NAME", "preset [the family's first]"},
+    {"batch", LM_OPT_INT, "", 1, 65536, NULL, "N", "images a step [the preset's]"},
+    {"steps", LM_OPT_INT, "10", 0, 100000, NULL, "N",
+     "training steps to time, after two to warm up; 0 for sampling only, in its own "
+     "memory"},
+    {"sample", LM_OPT_INT, "0", 0, 100000, NULL, "N",
+     "also time DDIM of N steps, 64 images"},
+    {"dump", LM_OPT_FLAG, "false", 0, 0, NULL, NULL, "print the compiled step and stop"},
+    {"export", LM_OPT_TEXT, "", 0, 0, NULL, "FILE",
+     "write weights, a batch and its loss as safetensors and stop"},
+    {0}};
+
+typedef struct bench {
+    const cli_context *cli;
+    bench_subject subject;
+    lm_program *phases[LM_MAX_PHASES];
+    int n_phases, steps;
+    double setup;   /* seconds from start to compiled phases */
+    double compile; /* of these, in the compiler */
+    double *times;  /* [steps], in order */
+    int sample_steps;
+    double sampling;           /* seconds */
+    int64_t peak, sample_peak; /* bytes of the process; 0: not known apart */
+} bench;
+
+/* ---- measuring --------------------------------------------------------------- */
+
+static lm_status compile_phases(bench *b) {
+    bench_subject *s = &b->subject;
+    LM_TRY(lm_checkpoint_add_vars(s->model, s->engine));
+    LM_TRY(lm_init_weights(s->model, s->engine, 0));
+    for (int i = 0; i < LM_MAX_PHASES && s->family->phases[i].loss; i++) {
+        LM_TRY(lm_phase_compile(s->model, &s->trainer, s->engine, i, s->batch,
+                                &b->phases[i]));
+        b->compile += lm_program_get_stats(b->phases[i]).compile_seconds;
+        b->n_phases++;
+    }
+    return LM_OK;
+}
+
+/* Sampling reads the averages only, and its peak is to hold nothing else. */
+static lm_status add_averages(bench *b) {
+    const lm_model *model = b->subject.model;
+    for (int i = 0; i < model->n_groups; i++) {
+        char name[128];
+        snprintf(name, sizeof name, "%s.ema", model->groups[i]->name);
+        LM_TRY(lm_engine_add_var(b->subject.engine, name, model->groups[i]->count));
+    }
+    return lm_init_weights(model, b->subject.engine, 0);
+}
+
+static lm_status run_step(bench *b, int64_t step, const uint8_t *pixels,
+                          const int32_t *labels) {
+    bench_subject *s = &b->subject;
+    lm_phase_input input = {pixels, labels, s->batch, 0, {step, step * s->batch}, 0};
+    lm_phase_result result;
+    for (int i = 0; i < b->n_phases; i++)
+        LM_TRY(lm_phase_run(s->model, &s->trainer, i, b->phases[i], &input, &result));
+    return LM_OK;
+}
+
+static lm_status time_steps(bench *b) {
+    const lm_image_info *info = &b->subject.model->info;
+    size_t size = (size_t)info->height * info->width * info->channels * b->subject.batch;
+    uint8_t *pixels = lm_alloc(size);
+    int32_t *labels = lm_calloc(b->subject.batch, sizeof *labels);
+    b->times = lm_alloc(sizeof *b->times * b->steps);
+    lm_status status = pixels && labels && b->times ? LM_OK : LM_NOMEM;
+    for (size_t i = 0; status == LM_OK && i < size; i++)
+        pixels[i] = (uint8_t)(i * 2654435761u >> 24);
+    for (int i = -WARM_UP; i < b->steps && status == LM_OK; i++) {
+        for (int p = 0; i == 0 && p < b->n_phases; p++)
+            lm_program_profile(b->phases[p], true);
+        double began = lm_now();
+        status = run_step(b, i + WARM_UP, pixels, labels);
+        if (i >= 0) b->times[i] = lm_now() - began;
+    }
+    b->peak = bench_peak_bytes();
+    lm_free(labels);
+    lm_free(pixels);
+    return status;
+}
+
+static lm_status time_sampling(bench *b) {
+    const lm_image_info *info = &b->subject.model->info;
+    lm_sample_request request = {
+        .steps = b->sample_steps, .eta = 0, .sampler = "ddim", .label = -1};
+    lm_drawer *drawer;
+    LM_TRY(
+        lm_drawer_new(b->subject.engine, b->subject.model, &request, SAMPLES, &drawer));
+    size_t pixels = (size_t)info->height * info->width * info->channels;
+    float *images = lm_alloc(sizeof *images * SAMPLES * pixels);
+    double began = lm_now();
+    lm_status status =
+        images ? lm_drawer_draw(drawer, 0, 0, SAMPLES, NULL, images, NULL, NULL)
+               : LM_NOMEM;
+    b->sampling = lm_now() - began;
+    if (b->n_phases == 0) b->sample_peak = bench_peak_bytes();
+    lm_free(images);
+    lm_drawer_free(drawer);
+    return status;
+}
+
+/* ---- the report -------------------------------------------------------------- */
+
+typedef struct step_times {
+    double median, min, max;
+} step_times;
+
+static step_times sum_up(double *times, int count) {
+    step_times t = {.median = bench_median(times, count)}; /* sorts */
+    t.min = times[0];
+    t.max = times[count - 1];
+    return t;
+}
+
+static json_t *model_json(const bench *b) {
+    const bench_subject *s = &b->subject;
+    int64_t vars, arena;
+    lm_engine_memory(s->engine, &vars, &arena);
+    return json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:I, s:I, s:f, s:f}", "version",
+                     LM_VERSION, "family", s->family->name, "preset", s->preset,
+                     "parameters", (json_int_t)lm_model_parameters(s->model), "batch",
+                     s->batch, "threads", lm_threads(), "arena_bytes", (json_int_t)arena,
+                     "var_bytes", (json_int_t)vars, "setup_seconds", b->setup,
+                     "compile_seconds", b->compile);
+}
+
+static void add_steps_json(bench *b, json_t *json) {
+    json_t *list = json_array();
+    for (int i = 0; i < b->steps; i++)
+        json_array_append_new(list, json_real(b->times[i]));
+    json_object_set_new(json, "step_seconds", list);
+    step_times t = sum_up(b->times, b->steps);
+    json_object_set_new(json, "images_per_second",
+                        json_real(b->subject.batch / t.median));
+    json_object_set_new(json, "peak_bytes", json_integer(b->peak));
+}
+
+static void add_sampling_json(const bench *b, json_t *json) {
+    json_object_set_new(json, "sample_seconds", json_real(b->sampling));
+    json_object_set_new(json, "sample_images", json_integer(SAMPLES));
+    json_object_set_new(json, "sample_steps", json_integer(b->sample_steps));
+    if (b->sample_peak)
+        json_object_set_new(json, "sample_peak_bytes", json_integer(b->sample_peak));
+}
+
+static void print_steps(bench *b) {
+    step_times t = sum_up(b->times, b->steps);
+    double flops = 0;
+    int nodes = 0, steps = 0, clusters = 0;
+    for (int i = 0; i < b->n_phases; i++) {
+        lm_program_stats stats = lm_program_get_stats(b->phases[i]);
+        flops += stats.flops;
+        nodes += stats.n_nodes;
+        steps += stats.n_steps;
+        clusters += stats.n_clusters;
+    }
+    printf("step       median %.1f ms (min %.1f, max %.1f of %d): %.1f images/s, "
+           "%.1f GFLOP/s\n",
+           1e3 * t.median, 1e3 * t.min, 1e3 * t.max, b->steps,
+           b->subject.batch / t.median, flops / t.median / 1e9);
+    printf("compile    %.2f s (%d nodes, %d steps, %d clusters); ready after %.2f s\n",
+           b->compile, nodes, steps, clusters, b->setup);
+}
+
+static void print_memory(const bench *b) {
+    int64_t vars, arena;
+    lm_engine_memory(b->subject.engine, &vars, &arena);
+    printf("memory     arena %.1f MB, variables %.1f MB, process peak %.1f MB\n",
+           (double)arena / 1e6, (double)vars / 1e6, (double)bench_peak_bytes() / 1e6);
+}
+
+static lm_status print_report(bench *b) {
+    const bench_subject *s = &b->subject;
+    if (b->cli->json) {
+        json_t *json = model_json(b);
+        if (b->steps) add_steps_json(b, json);
+        if (b->sampling > 0) add_sampling_json(b, json);
+        cli_print_json(json);
+        return LM_OK;
+    }
+    printf("%s %s: %.2f M parameters, batch %d\n", s->family->name, s->preset,
+           (double)lm_model_parameters(s->model) / 1e6, s->batch);
+    if (b->steps) print_steps(b);
+    if (b->sampling > 0)
+        printf("sampling   %d steps, %d images in %.2f s: %.1f images/s\n",
+               b->sample_steps, SAMPLES, b->sampling, SAMPLES / b->sampling);
+    print_memory(b);
+    return LM_OK;
+}
+
+static lm_status dump_phases(const bench *b) {
+    lm_str text = LM_STR_INIT;
+    lm_status status = LM_OK;
+    for (int i = 0; i < b->n_phases && status == LM_OK; i++) {
+        lm_str_printf(&text, "phase %s\n", b->subject.family->phases[i].name);
+        status = lm_program_print(b->phases[i], &text);
+    }
+    if (status == LM_OK) fputs(lm_str_text(&text), stdout);
+    lm_str_release(&text);
+    return status;
+}
+
+/* ---- the command ------------------------------------------------------------- */
+
+static lm_status measure(bench *b, double began) {
+    bool dump = lm_setting_flag(&b->cli->options, "dump");
+    LM_RETURN_IF(!b->steps && !b->sample_steps && !dump, LM_ARG,
+                 "--steps 0: nothing to time without --sample");
+    LM_TRY(b->steps || dump ? compile_phases(b) : add_averages(b));
+    b->setup = lm_now() - began;
+    if (dump) return dump_phases(b);
+    if (b->steps) LM_TRY(time_steps(b));
+    if (b->sample_steps) LM_TRY(time_sampling(b));
+    return print_report(b);
+}
+
+static lm_status run(cli_context *cli) {
+    bench b = {.cli = cli,
+               .steps = (int)lm_setting_int(&cli->options, "steps"),
+               .sample_steps = (int)lm_setting_int(&cli->options, "sample")};
+    const char *file = cli_text(cli, "export");
+    double began = lm_now();
+    lm_status status = bench_open(cli, &b.subject);
+    if (status == LM_OK)
+        status = file ? bench_export(cli, &b.subject, file) : measure(&b, began);
+    lm_free(b.times);
+    for (int i = 0; i < b.n_phases; i++) lm_program_free(b.phases[i]);
+    bench_close(&b.subject);
+    return status;
+}
+
+const cli_command bench_model_command = {
+    .name = "bench model",
+    .arguments = "FAMILY",
+    .help = "times a training step and sampling, and where the time goes",
+    .options = options,
+    .min_args = 1,
+    .max_args = 1,
+    .takes_sets = true,
+    .run = run};
