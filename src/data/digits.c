@@ -285,18 +285,34 @@ static float segment_distance(pen_point p, pen_point a, pen_point b) {
     return dx * dx + dy * dy;
 }
 
+/* The pixels of one axis whose centres are within `reach` of [a, b]. */
+static void pixels_near(float a, float b, float reach, int *first, int *last) {
+    *first = (int)fmaxf(0, ceilf(fminf(a, b) - reach - 0.5f));
+    *last = (int)fminf(SIDE - 1, floorf(fmaxf(a, b) + reach - 0.5f));
+}
+
+/* Lowers the squared distances to the path where this segment is near. */
+static void approach(pen_point a, pen_point b, float reach, float nearest[SIDE][SIDE]) {
+    int top, bottom, left, right;
+    pixels_near(a.y, b.y, reach, &top, &bottom);
+    pixels_near(a.x, b.x, reach, &left, &right);
+    for (int y = top; y <= bottom; y++)
+        for (int x = left; x <= right; x++) {
+            float d = segment_distance((pen_point){x + 0.5f, y + 0.5f}, a, b);
+            if (d < nearest[y][x]) nearest[y][x] = d;
+        }
+}
+
 /* Ink falls off linearly over one pixel around the pen's edge. */
 static void ink(const pen_path *path, float radius, uint8_t *pixels) {
+    float reach = radius + 0.6f, nearest[SIDE][SIDE];
+    for (int y = 0; y < SIDE; y++)
+        for (int x = 0; x < SIDE; x++) nearest[y][x] = reach * reach;
+    for (int i = 1; i < path->count; i++)
+        if (!path->starts[i]) approach(path->at[i - 1], path->at[i], reach, nearest);
     for (int y = 0; y < SIDE; y++)
         for (int x = 0; x < SIDE; x++) {
-            pen_point centre = {x + 0.5f, y + 0.5f};
-            float nearest = 1e9f;
-            for (int i = 1; i < path->count; i++) {
-                if (path->starts[i]) continue;
-                float d = segment_distance(centre, path->at[i - 1], path->at[i]);
-                if (d < nearest) nearest = d;
-            }
-            float cover = (radius + 0.6f - sqrtf(nearest)) / 1.2f;
+            float cover = (reach - sqrtf(nearest[y][x])) / 1.2f;
             pixels[y * SIDE + x] = cover <= 0   ? 0
                                    : cover >= 1 ? 255
                                                 : (uint8_t)lrintf(255 * cover);
