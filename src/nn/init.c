@@ -117,10 +117,14 @@ static lm_status fill_slice(float *values, const lm_param_slice *slice, uint64_t
     return LM_OK;
 }
 
+/* Slices are drawn side by side, each from a stream of its own. */
 lm_status lm_params_init(const lm_params *params, uint64_t seed, float *values) {
-    for (int i = 0; i < params->n_slices; i++) {
-        const lm_param_slice *slice = &params->slices[i];
-        LM_TRY(fill_slice(values + slice->offset, slice, seed));
-    }
+    const lm_param_slice *slices = params->slices;
+    int failures = 0; /* of memory: a thread's message does not reach the caller */
+#pragma omp parallel for schedule(dynamic) reduction(+ : failures)
+    for (int i = 0; i < params->n_slices; i++)
+        failures += fill_slice(values + slices[i].offset, &slices[i], seed) != LM_OK;
+    LM_RETURN_IF(failures, LM_NOMEM, "%s: out of memory for its first weights",
+                 params->name);
     return LM_OK;
 }

@@ -20,22 +20,27 @@ void lm_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t ou
     out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
 }
 
-static uint32_t draw_word(uint64_t seed, uint32_t stream, uint32_t step, uint32_t sample,
-                          uint32_t element) {
-    const uint32_t counter[4] = {element / 4, sample, step, stream};
+static void draw_block(uint64_t seed, uint32_t stream, uint32_t step, uint32_t sample,
+                       uint32_t block, uint32_t words[4]) {
+    const uint32_t counter[4] = {block, sample, step, stream};
     const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
-    uint32_t words[4];
     lm_philox4x32(counter, key, words);
-    return words[element % 4];
 }
 
 uint32_t lm_philox_u24(uint64_t seed, uint32_t stream, uint32_t step, uint32_t sample,
                        uint32_t element) {
-    return draw_word(seed, stream, step, sample, element) >> 8;
+    uint32_t words[4];
+    draw_block(seed, stream, step, sample, element / 4, words);
+    return words[element % 4] >> 8;
 }
 
 static uint32_t next_word(lm_rng *rng) {
-    return draw_word(rng->seed, rng->stream, rng->step, rng->sample, rng->element++);
+    uint32_t block = rng->element / 4;
+    if (rng->block != block + 1) {
+        draw_block(rng->seed, rng->stream, rng->step, rng->sample, block, rng->words);
+        rng->block = block + 1;
+    }
+    return rng->words[rng->element++ % 4];
 }
 
 double lm_rng_uniform(lm_rng *rng) {

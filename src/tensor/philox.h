@@ -18,6 +18,8 @@ uint32_t lm_philox_u24(uint64_t seed, uint32_t stream, uint32_t step, uint32_t s
 typedef struct lm_rng {
     uint64_t seed;
     uint32_t stream, step, sample, element; /* element advances by one a draw */
+    uint32_t block, words[4]; /* kept between draws: counter word 0, plus one, and its
+                               * words; 0: none. Only element may change in between */
 } lm_rng;
 
 double lm_rng_uniform(lm_rng *rng);                 /* [0, 1) */
