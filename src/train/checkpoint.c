@@ -10,21 +10,19 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *const lm_group_parts[] = {"", ".m", ".v", ".ema", NULL};
-
-#define MAX_NAME 256
-
-static void var_name(char *name, const lm_params *group, const char *part) {
-    snprintf(name, MAX_NAME, "%s%s", group->name, part);
+const char *lm_group_var(const lm_params *group, lm_group_part part,
+                         char name[LM_GROUP_NAME]) {
+    static const char *const endings[LM_GROUP_PARTS] = {"", ".m", ".v", ".ema"};
+    snprintf(name, LM_GROUP_NAME, "%s%s", group->name, endings[part]);
+    return name;
 }
 
 lm_status lm_checkpoint_add_vars(const lm_model *model, lm_engine *engine) {
-    char name[MAX_NAME];
+    char name[LM_GROUP_NAME];
     for (int g = 0; g < model->n_groups; g++)
-        for (int p = 0; lm_group_parts[p]; p++) {
-            var_name(name, model->groups[g], lm_group_parts[p]);
-            LM_TRY(lm_engine_add_var(engine, name, model->groups[g]->count));
-        }
+        for (int p = 0; p < LM_GROUP_PARTS; p++)
+            LM_TRY(lm_engine_add_var(engine, lm_group_var(model->groups[g], p, name),
+                                     model->groups[g]->count));
     return LM_OK;
 }
 
@@ -37,10 +35,10 @@ typedef struct snapshot {
     int count;
 } snapshot;
 
-static lm_status add_part(snapshot *snap, const lm_params *group, const char *part,
+static lm_status add_part(snapshot *snap, const lm_params *group, lm_group_part part,
                           lm_engine *engine) {
-    char name[MAX_NAME];
-    var_name(name, group, part);
+    char name[LM_GROUP_NAME];
+    lm_group_var(group, part, name);
     float *values = lm_arena_alloc(&snap->arena, group->count * sizeof(float));
     if (!values) return LM_NOMEM;
     LM_TRY(lm_engine_read_var(engine, name, 0, group->count, LM_F32, values));
@@ -57,15 +55,14 @@ static lm_status add_part(snapshot *snap, const lm_params *group, const char *pa
 }
 
 static lm_status take_snapshot(snapshot *snap, const lm_model *model, lm_engine *engine) {
-    int slices = 0, parts = 0;
-    while (lm_group_parts[parts]) parts++;
+    int slices = 0;
     for (int g = 0; g < model->n_groups; g++) slices += model->groups[g]->n_slices;
     snap->entries =
-        lm_arena_alloc(&snap->arena, sizeof *snap->entries * slices * (size_t)parts);
+        lm_arena_alloc(&snap->arena, sizeof *snap->entries * slices * LM_GROUP_PARTS);
     if (!snap->entries) return LM_NOMEM;
     for (int g = 0; g < model->n_groups; g++)
-        for (int p = 0; p < parts; p++)
-            LM_TRY(add_part(snap, model->groups[g], lm_group_parts[p], engine));
+        for (int p = 0; p < LM_GROUP_PARTS; p++)
+            LM_TRY(add_part(snap, model->groups[g], p, engine));
     return LM_OK;
 }
 
@@ -102,7 +99,7 @@ static lm_status load_part(const lm_safetensors *file, const lm_params *group,
     float *values = lm_alloc(group->count * sizeof(float));
     if (!values) return LM_NOMEM;
     lm_status status = LM_OK;
-    char name[2 * MAX_NAME];
+    char name[2 * LM_GROUP_NAME];
     for (int s = 0; s < group->n_slices && status == LM_OK; s++) {
         const lm_param_slice *slice = &group->slices[s];
         snprintf(name, sizeof name, "%s/%s", var, slice->name);
@@ -126,10 +123,10 @@ static lm_status load_parts(const lm_safetensors *file, const lm_model *model,
     LM_RETURN_IF(!family || strcmp(family, model->family->name) != 0, LM_MISMATCH,
                  "a checkpoint of family %s: expected %s", family ? family : "(none)",
                  model->family->name);
-    char name[MAX_NAME];
+    char name[LM_GROUP_NAME];
     for (int g = 0; g < model->n_groups; g++)
-        for (int p = 0; lm_group_parts[p]; p++) {
-            var_name(name, model->groups[g], lm_group_parts[p]);
+        for (int p = 0; p < LM_GROUP_PARTS; p++) {
+            lm_group_var(model->groups[g], p, name);
             if (lm_engine_has_var(engine, name))
                 LM_TRY(load_part(file, model->groups[g], name, engine));
         }

@@ -11,8 +11,20 @@ typedef struct lm_train_state {
     int64_t step, images; /* done; images is also the position in the data */
 } lm_train_state;
 
-/* Variables that a group has beside its weights. */
-extern const char *const lm_group_parts[]; /* "", ".m", ".v", ".ema", NULL */
+/* The variables of a group, all of the same size. */
+typedef enum lm_group_part {
+    LM_GROUP_WEIGHTS,
+    LM_GROUP_M, /* AdamW's moments */
+    LM_GROUP_V,
+    LM_GROUP_EMA, /* the weights' average */
+    LM_GROUP_PARTS
+} lm_group_part;
+
+/* Their names, in graphs, engines and checkpoints: "model", "model.m", "model.v",
+ * "model.ema". Returns `name`. */
+#define LM_GROUP_NAME 256
+const char *lm_group_var(const lm_params *group, lm_group_part part,
+                         char name[LM_GROUP_NAME]);
 
 /* Adds all variables of the model's groups to the engine. */
 lm_status lm_checkpoint_add_vars(const lm_model *model, lm_engine *engine);

@@ -4,8 +4,8 @@
 
 #include "base/mem.h"
 #include "image/image.h"
+#include "train/checkpoint.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define STATE_VAR "sample.state"
@@ -40,7 +40,7 @@ void lm_drawer_free(lm_drawer *drawer) {
 typedef struct sample_graph {
     lm_nn nn;
     lm_node *state, *labels;
-    char var[128];
+    char var[LM_GROUP_NAME];
 } sample_graph;
 
 static lm_status begin_graph(const lm_drawer *drawer, sample_graph *sg) {
@@ -48,8 +48,7 @@ static lm_status begin_graph(const lm_drawer *drawer, sample_graph *sg) {
     *sg = (sample_graph){.nn = {.params = model->groups[0], .next_stream = 1000}};
     LM_TRY(lm_graph_new(&sg->nn.graph));
     lm_graph *g = sg->nn.graph;
-    snprintf(sg->var, sizeof sg->var, "%s.ema", model->groups[0]->name);
-    sg->nn.var = sg->var;
+    sg->nn.var = lm_group_var(model->groups[0], LM_GROUP_EMA, sg->var);
     sg->nn.key = lm_input(g, "key", LM_U32, LM_SHAPE(4));
     lm_shape shape = {.rank = drawer->sampler.state.rank + 1, .dim = {drawer->batch}};
     memcpy(shape.dim + 1, drawer->sampler.state.dim,

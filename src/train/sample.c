@@ -32,9 +32,10 @@ static lm_status load(const lm_sample_job *job, lm_samples *samples, session *s)
     LM_TRY(lm_engine_new("cpu", &s->engine));
     LM_TRY(lm_engine_configure(s->engine, &kernels));
     for (int i = 0; i < s->model->n_groups; i++) {
-        char name[128];
-        snprintf(name, sizeof name, "%s.ema", s->model->groups[i]->name);
-        LM_TRY(lm_engine_add_var(s->engine, name, s->model->groups[i]->count));
+        const lm_params *group = s->model->groups[i];
+        char name[LM_GROUP_NAME];
+        LM_TRY(lm_engine_add_var(s->engine, lm_group_var(group, LM_GROUP_EMA, name),
+                                 group->count));
     }
     char *newest = NULL;
     if (!job->checkpoint) LM_TRY(lm_checkpoint_latest(&samples->run, &newest));
