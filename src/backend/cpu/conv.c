@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-static const lm_conv_candidate *const candidates[] = {&lm_conv_flipped, &lm_conv_onednn};
+static const lm_conv_candidate *const candidates[] = {&lm_conv_winograd, &lm_conv_flipped,
+                                                       &lm_conv_onednn};
 enum { N_CANDIDATES = sizeof candidates / sizeof *candidates };
 
 /* ---- the problem ------------------------------------------------------------- */

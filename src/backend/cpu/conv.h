@@ -19,6 +19,7 @@ typedef struct lm_conv_candidate {
                        lm_kernel *kernel);
 } lm_conv_candidate;
 
+extern const lm_conv_candidate lm_conv_winograd; /* conv_winograd.c */
 extern const lm_conv_candidate lm_conv_onednn, lm_conv_flipped; /* conv_onednn.c */
 
 /* ---- the choice (conv.c) ----------------------------------------------------- */

@@ -1,0 +1,155 @@
+/* Convolutions of 3x3 taps and stride 1 by Winograd's algorithm: F(4x4, 3x3) needs 2.25
+ * multiplications for each output and channel in place of 9. */
+#include "backend/cpu/comp.h"
+#include "backend/cpu/conv.h"
+#include "backend/cpu/winograd.h"
+#include "base/mem.h"
+#include "base/threads.h"
+
+/* Fewer leave vectors, or the register tiles of the products, too empty. */
+enum { LEAST_CHANNELS = 8 };
+
+/* Numbers of a call's sources; 0: it has none of this. */
+typedef struct around_sources {
+    int bias, norm, shift, residual;
+} around_sources;
+
+/* Transformed weights are four times as large as weights. Where these change at each run
+ * (training) they are made in the workspace; a second run with the same weights gives
+ * them memory of their own. */
+typedef struct winograd_state {
+    lm_wino_plan plan;
+    around_sources source;
+    bool mirrored, silu;       /* mirrored: the adjoint in x */
+    int64_t filters, channels; /* of the weights, OHWI */
+    lm_wino_norm norm;         /* without its pointers */
+    size_t packed_at, norm_at; /* in the workspace */
+    float *packed;
+    uint64_t version; /* of the weights seen last */
+} winograd_state;
+
+static void release_winograd(lm_kernel *kernel) {
+    winograd_state *s = kernel->state;
+    lm_free_aligned(s->packed);
+    lm_cpu_kernel_release(kernel);
+}
+
+/* ---- running ----------------------------------------------------------------- */
+
+/* OHWI weights as the convolution sees them; the adjoint reads the taps backwards and
+ * swaps the channels. */
+static lm_wino_weights see_weights(const winograd_state *s, const float *data) {
+    ptrdiff_t tap = (ptrdiff_t)s->channels, filter = 9 * tap;
+    return s->mirrored ? (lm_wino_weights){data + 8 * tap, filter, 1, -tap}
+                       : (lm_wino_weights){data, 1, filter, tap};
+}
+
+static const float *find_packed(winograd_state *s, const lm_kernel_args *args) {
+    uint64_t version = args->version[1];
+    bool same = version != 0 && version == s->version;
+    if (same && s->packed) return s->packed;
+    if (same) s->packed = lm_alloc_aligned(lm_wino_packed_bytes(&s->plan));
+    void *place = s->packed ? (void *)s->packed : (char *)args->workspace + s->packed_at;
+    lm_wino_weights weights = see_weights(s, args->in[1]);
+    lm_wino_pack(&s->plan, &weights, place);
+    s->version = version;
+    return place;
+}
+
+/* What surrounds the convolution in this run; `norm` of the sources starts at stats. */
+static lm_wino_around find_around(const winograd_state *s, const lm_kernel_args *args) {
+    const around_sources *at = &s->source;
+    lm_wino_around around = {.silu = s->silu};
+    if (at->bias) around.bias = args->in[at->bias];
+    if (at->shift) around.shift = args->in[at->shift];
+    if (at->residual) around.residual = args->in[at->residual];
+    if (at->norm) {
+        lm_wino_norm norm = s->norm;
+        float *table = (float *)((char *)args->workspace + s->norm_at);
+        norm.stats = args->in[at->norm];
+        norm.gamma = args->in[at->norm + 1];
+        norm.beta = args->in[at->norm + 2];
+        lm_wino_fill_norm(&s->plan, &norm, table);
+        around.norm = table;
+    }
+    return around;
+}
+
+static lm_status run_forward(lm_kernel *kernel, const lm_kernel_args *args) {
+    winograd_state *s = kernel->state;
+    lm_wino_around around = find_around(s, args);
+    lm_wino_forward(&s->plan, args->in[0], find_packed(s, args), &around, args->out[0],
+                    args->workspace);
+    return LM_OK;
+}
+
+static lm_status run_gradient(lm_kernel *kernel, const lm_kernel_args *args) {
+    const winograd_state *s = kernel->state;
+    lm_wino_around around = find_around(s, args);
+    lm_wino_gradient(&s->plan, args->in[0], args->in[1], &around, args->out[0],
+                     args->workspace);
+    return LM_OK;
+}
+
+/* ---- making ------------------------------------------------------------------ */
+
+static bool fits(const lm_dnnl_conv *c) {
+    for (int i = 0; i < 2; i++)
+        if (c->kernel[i] != 3 || c->stride[i] != 1 || c->dilation[i] != 1 ||
+            c->pad_lo[i] < 0 || c->pad_lo[i] > 2)
+            return false;
+    return c->groups == 1;
+}
+
+static bool leads(const lm_dnnl_conv *c) {
+    return c->in_channels >= LEAST_CHANNELS && c->out_channels >= LEAST_CHANNELS;
+}
+
+/* Geometry and workspace; the sources are the caller's. */
+static void plan_winograd(winograd_state *s, const lm_dnnl_conv *c, lm_kernel *kernel) {
+    lm_wino_image x = {
+        c->in[0], c->in[1], c->in_channels, {(int)c->pad_lo[0], (int)c->pad_lo[1]}};
+    lm_wino_image y = {c->out[0], c->out[1], c->out_channels, {0, 0}};
+    s->filters = c->out_channels;
+    s->channels = c->in_channels;
+    if (c->pass == LM_DNNL_BACK_WEIGHTS) {
+        lm_wino_plan_gradient(&s->plan, c->batch, &x, &y, lm_threads());
+        s->norm_at = lm_wino_gradient_bytes(&s->plan);
+        kernel->workspace = s->norm_at;
+    } else {
+        s->mirrored = c->pass == LM_DNNL_BACK_DATA;
+        for (int i = 0; i < 2 && s->mirrored; i++) y.pad[i] = 2 - x.pad[i];
+        lm_wino_plan_forward(&s->plan, c->batch, s->mirrored ? &y : &x,
+                             s->mirrored ? &x : &y, lm_threads());
+        s->packed_at = lm_wino_forward_bytes(&s->plan);
+        s->norm_at = s->packed_at + lm_wino_packed_bytes(&s->plan);
+        kernel->workspace = s->norm_at;
+    }
+    kernel->group = "winograd";
+    kernel->flops = lm_conv_flops(c);
+}
+
+static winograd_state *make_winograd(const lm_step *step, const lm_dnnl_conv *conv,
+                                     lm_kernel *kernel) {
+    static const char *const name[] = {[LM_DNNL_FORWARD] = "winograd 4x4",
+                                       [LM_DNNL_BACK_DATA] = "winograd 4x4 mirrored",
+                                       [LM_DNNL_BACK_WEIGHTS] = "winograd 4x4 gradient"};
+    lm_cpu_run run = conv->pass == LM_DNNL_BACK_WEIGHTS ? run_gradient : run_forward;
+    winograd_state *s =
+        lm_cpu_kernel_init(kernel, step, name[conv->pass], run, sizeof *s);
+    if (!s) return NULL;
+    kernel->release = release_winograd;
+    plan_winograd(s, conv, kernel);
+    return s;
+}
+
+static lm_status lower(lm_backend *backend, const lm_step *step, const lm_dnnl_conv *conv,
+                       lm_kernel *kernel) {
+    winograd_state *s = make_winograd(step, conv, kernel);
+    if (!s) return LM_NOMEM;
+    if (conv->bias) s->source.bias = 2;
+    return LM_OK;
+}
+
+const lm_conv_candidate lm_conv_winograd = {
+    .name = "winograd", .winograd = true, .fits = fits, .leads = leads, .lower = lower};

@@ -1,0 +1,354 @@
+/* The arithmetic of Winograd convolution; a file of isa_files. */
+#include "backend/cpu/wino_ops.h"
+
+#include "backend/cpu/vm_math.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* A vector register, wherever it lies in memory. WIDE and NARROW are the register tiles
+ * of the products: rows for panels of PANEL, 2 and 1 vectors. */
+#if defined(__AVX512F__)
+enum { LANES = 16, PANEL = 4, WIDE = 6, NARROW = 12 };
+#elif defined(__AVX2__)
+enum { LANES = 8, PANEL = 2, WIDE = 6, NARROW = 6 };
+#else
+enum { LANES = 4, PANEL = 2, WIDE = 6, NARROW = 6 };
+#endif
+typedef float vec __attribute__((vector_size(LANES * 4)));
+typedef float loose_vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
+
+INLINE vec load_vec(const float *from) {
+    return *(const loose_vec *)from;
+}
+
+INLINE void store_vec(float *to, vec x) {
+    *(loose_vec *)to = x;
+}
+
+/* ---- one-dimensional transforms ---------------------------------------------- */
+
+/* Rows 1, 2 of B'; rows 3, 4; rows 0, 5. In pairs, so that a pair of rows for all six
+ * columns stays in registers. */
+INLINE void input_pair_1(const vec d[6], vec *a, vec *b) {
+    vec even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
+    *a = even + odd;
+    *b = even - odd;
+}
+
+INLINE void input_pair_2(const vec d[6], vec *a, vec *b) {
+    vec even = d[4] - d[2], odd = d[3] - d[1];
+    *a = even + 2 * odd;
+    *b = even - 2 * odd;
+}
+
+INLINE void input_ends(const vec d[6], vec *a, vec *b) {
+    *a = 4 * d[0] + (d[4] - 5 * d[2]);
+    *b = 4 * d[1] + (d[5] - 5 * d[3]);
+}
+
+INLINE void input_row(const vec d[6], vec out[6]) {
+    input_ends(d, &out[0], &out[5]);
+    input_pair_1(d, &out[1], &out[2]);
+    input_pair_2(d, &out[3], &out[4]);
+}
+
+/* A' of six values. */
+INLINE void output_row(const vec m[6], vec out[4]) {
+    vec p = m[1] + m[2], q = m[1] - m[2], r = m[3] + m[4], s = m[3] - m[4];
+    out[0] = m[0] + p + r;
+    out[1] = q + 2 * s;
+    out[2] = p + 4 * r;
+    out[3] = q + 8 * s + m[5];
+}
+
+/* A of four values. */
+INLINE void gradient_row(const vec y[4], vec out[6]) {
+    vec even = y[0] + y[2], odd = y[1] + y[3];
+    vec even4 = y[0] + 4 * y[2], odd4 = y[1] + 4 * y[3];
+    out[0] = y[0];
+    out[1] = even + odd;
+    out[2] = even - odd;
+    out[3] = even4 + 2 * odd4;
+    out[4] = even4 - 2 * odd4;
+    out[5] = y[3];
+}
+
+/* G of three taps. */
+INLINE void filter_row(const vec g[3], vec out[6]) {
+    vec ends = (g[0] + g[2]) * (-1 / 6.0f), middle = g[1] * (1 / 6.0f);
+    vec far = g[0] * (1 / 24.0f) + g[2] * (1 / 6.0f), near = g[1] * (1 / 12.0f);
+    out[0] = g[0] * 0.25f;
+    out[1] = ends - middle;
+    out[2] = ends + middle;
+    out[3] = far + near;
+    out[4] = far - near;
+    out[5] = g[2];
+}
+
+/* G' of six values. */
+INLINE void filter_gradient_row(const vec u[6], vec out[3]) {
+    vec p = (u[1] + u[2]) * (1 / 6.0f), q = (u[2] - u[1]) * (1 / 6.0f);
+    vec r = u[3] + u[4], s = u[3] - u[4];
+    out[0] = u[0] * 0.25f - p + r * (1 / 24.0f);
+    out[1] = q + s * (1 / 12.0f);
+    out[2] = r * (1 / 6.0f) - p + u[5];
+}
+
+/* ---- tiles ------------------------------------------------------------------- */
+
+typedef void input_pair_fn(const vec d[6], vec *a, vec *b);
+
+/* Rows i and j of B' d B. */
+INLINE void input_rows(float *v, ptrdiff_t plane, const float *d, ptrdiff_t row,
+                       ptrdiff_t pixel, input_pair_fn *pair, int i, int j) {
+    vec first[6], second[6], out[6];
+#pragma GCC unroll 6
+    for (int x = 0; x < 6; x++) {
+        vec column[6];
+#pragma GCC unroll 6
+        for (int y = 0; y < 6; y++) column[y] = load_vec(d + y * row + x * pixel);
+        pair(column, &first[x], &second[x]);
+    }
+    input_row(first, out);
+#pragma GCC unroll 6
+    for (int x = 0; x < 6; x++) store_vec(v + (i * 6 + x) * plane, out[x]);
+    input_row(second, out);
+#pragma GCC unroll 6
+    for (int x = 0; x < 6; x++) store_vec(v + (j * 6 + x) * plane, out[x]);
+}
+
+static void input(float *v, ptrdiff_t plane, const float *d, ptrdiff_t row,
+                  ptrdiff_t pixel, int width) {
+    for (int c = 0; c < width; c += LANES) {
+        input_rows(v + c, plane, d + c, row, pixel, input_ends, 0, 5);
+        input_rows(v + c, plane, d + c, row, pixel, input_pair_1, 1, 2);
+        input_rows(v + c, plane, d + c, row, pixel, input_pair_2, 3, 4);
+    }
+}
+
+static void gradient(float *v, ptrdiff_t plane, const float *y, ptrdiff_t row,
+                     ptrdiff_t pixel, int width) {
+    for (int c = 0; c < width; c += LANES) {
+        vec columns[4][6], line[4], out[6];
+#pragma GCC unroll 4
+        for (int x = 0; x < 4; x++) {
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++) line[i] = load_vec(y + c + i * row + x * pixel);
+            gradient_row(line, columns[x]);
+        }
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; i++) {
+#pragma GCC unroll 4
+            for (int x = 0; x < 4; x++) line[x] = columns[x][i];
+            gradient_row(line, out);
+#pragma GCC unroll 6
+            for (int x = 0; x < 6; x++) store_vec(v + c + (i * 6 + x) * plane, out[x]);
+        }
+    }
+}
+
+/* A' m A of one vector of channels: row i, column x in out[i * 4 + x]. */
+INLINE void output_tile(const float *m, ptrdiff_t plane, vec out[16]) {
+    vec rows[6][4];
+#pragma GCC unroll 6
+    for (int x = 0; x < 6; x++) {
+        vec column[6];
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; i++) column[i] = load_vec(m + (i * 6 + x) * plane);
+        output_row(column, rows[x]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        vec line[6];
+#pragma GCC unroll 6
+        for (int x = 0; x < 6; x++) line[x] = rows[x][i];
+        output_row(line, out + i * 4);
+    }
+}
+
+/* The parts of a tile that exist. */
+static void store_part(const lm_wino_target *t, const float *tile, int c) {
+    int channels = t->channels - c < LANES ? t->channels - c : LANES;
+    for (int i = 0; i < t->rows; i++)
+        for (int x = 0; x < t->cols; x++)
+            for (int k = 0; k < channels; k++) {
+                ptrdiff_t at = i * t->row + x * t->pixel + c + k;
+                float y = tile[(i * 4 + x) * LANES + k] + t->add[c + k];
+                t->y[at] = t->residual ? y + t->residual[at] : y;
+            }
+}
+
+INLINE void store_whole(const lm_wino_target *t, const vec tile[16], int c,
+                        const bool residual) {
+    vec add = load_vec(t->add + c);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+#pragma GCC unroll 4
+        for (int x = 0; x < 4; x++) {
+            ptrdiff_t at = i * t->row + x * t->pixel + c;
+            vec y = tile[i * 4 + x] + add;
+            store_vec(t->y + at, residual ? y + load_vec(t->residual + at) : y);
+        }
+}
+
+static void output(const lm_wino_target *t, const float *m, ptrdiff_t plane) {
+    bool whole = t->rows == LM_WINO_OUT && t->cols == LM_WINO_OUT;
+    for (int c = 0; c < t->channels; c += LANES) {
+        vec tile[16];
+        output_tile(m + c, plane, tile);
+        if (!whole || t->channels - c < LANES)
+            store_part(t, (const float *)tile, c);
+        else if (t->residual)
+            store_whole(t, tile, c, true);
+        else
+            store_whole(t, tile, c, false);
+    }
+}
+
+/* ---- filters ----------------------------------------------------------------- */
+
+static void filter(float *u, ptrdiff_t plane, const float *g, ptrdiff_t tap) {
+    vec columns[3][6], line[3], out[6];
+#pragma GCC unroll 3
+    for (int x = 0; x < 3; x++) {
+#pragma GCC unroll 3
+        for (int i = 0; i < 3; i++) line[i] = load_vec(g + (i * 3 + x) * tap);
+        filter_row(line, columns[x]);
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < 6; i++) {
+#pragma GCC unroll 3
+        for (int x = 0; x < 3; x++) line[x] = columns[x][i];
+        filter_row(line, out);
+#pragma GCC unroll 6
+        for (int x = 0; x < 6; x++) store_vec(u + (i * 6 + x) * plane, out[x]);
+    }
+}
+
+static void filter_gradient(float *g, ptrdiff_t tap, const float *u, ptrdiff_t plane,
+                            int channels) {
+    vec rows[6][3], out[3];
+#pragma GCC unroll 6
+    for (int x = 0; x < 6; x++) {
+        vec column[6];
+#pragma GCC unroll 6
+        for (int i = 0; i < 6; i++) column[i] = load_vec(u + (i * 6 + x) * plane);
+        filter_gradient_row(column, rows[x]);
+    }
+#pragma GCC unroll 3
+    for (int i = 0; i < 3; i++) {
+        vec line[6];
+#pragma GCC unroll 6
+        for (int x = 0; x < 6; x++) line[x] = rows[x][i];
+        filter_gradient_row(line, out);
+#pragma GCC unroll 3
+        for (int x = 0; x < 3; x++) {
+            float *to = g + (i * 3 + x) * tap;
+            if (channels >= LANES)
+                store_vec(to, out[x]);
+            else
+                memcpy(to, &out[x], (size_t)channels * sizeof *to);
+        }
+    }
+}
+
+/* ---- strips ------------------------------------------------------------------ */
+
+INLINE void load_pixels(float *strip, int width, const float *x, ptrdiff_t pixel,
+                        int pixels, int channels, const lm_wino_prologue *p,
+                        const bool norm, const bool silu) {
+    for (int i = 0; i < pixels; i++, strip += width, x += pixel) {
+        LM_VM_LANES for (int c = 0; c < channels; c++) {
+            float z = norm ? (x[c] - p->mean[c]) * p->scale[c] + p->beta[c] : x[c];
+            strip[c] = silu ? z * lm_vm_sigmoid(z) : z;
+        }
+        for (int c = channels; c < width; c++) strip[c] = 0;
+    }
+}
+
+static void load(float *strip, int width, const float *x, ptrdiff_t pixel, int pixels,
+                 int channels, const lm_wino_prologue *p) {
+    if (!p->mean)
+        load_pixels(strip, width, x, pixel, pixels, channels, p, false, false);
+    else if (!p->silu)
+        load_pixels(strip, width, x, pixel, pixels, channels, p, true, false);
+    else
+        load_pixels(strip, width, x, pixel, pixels, channels, p, true, true);
+}
+
+/* ---- products ---------------------------------------------------------------- */
+
+/* One register tile: m = a b, a's element (r, k) at a[r * ar + k * ak]. */
+INLINE void tile_product(float *m, ptrdiff_t ldm, const float *a, ptrdiff_t ar,
+                         ptrdiff_t ak, const float *b, ptrdiff_t ldb, int depth,
+                         const int rows, const int vectors, const bool add) {
+    vec sum[NARROW][PANEL];
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++)
+            sum[r][j] = add ? load_vec(m + r * ldm + j * LANES) : (vec){0};
+    for (int k = 0; k < depth; k++, a += ak, b += ldb) {
+        vec column[PANEL];
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++) column[j] = load_vec(b + j * LANES);
+#pragma GCC unroll 12
+        for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+            for (int j = 0; j < vectors; j++) sum[r][j] += a[r * ar] * column[j];
+    }
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++) store_vec(m + r * ldm + j * LANES, sum[r][j]);
+}
+
+static void multiply(float *m, int width, const float *v, ptrdiff_t ldv, const float *u,
+                     int rows, int depth) {
+#define TILES(height, vectors)                                                           \
+    for (int r = 0; r < rows; r += (height))                                             \
+    tile_product(m + (ptrdiff_t)r * width, (vectors)*LANES, v + r * ldv, ldv, 1, u,      \
+                 (vectors)*LANES, depth, height, vectors, false)
+    if (width == PANEL * LANES)
+        TILES(WIDE, PANEL);
+    else if (width == 2 * LANES)
+        TILES(NARROW, 2);
+    else
+        TILES(NARROW, 1);
+#undef TILES
+}
+
+static void accumulate(float *m, int width, const float *d, ptrdiff_t ldd, const float *v,
+                       ptrdiff_t ldv, int rows, int depth, bool add) {
+#define TILES(height, vectors, sums)                                                     \
+    for (int r = 0; r < rows; r += (height))                                             \
+    tile_product(m + (ptrdiff_t)r * width, (vectors)*LANES, d + r, 1, ldd, v, ldv,       \
+                 depth, height, vectors, sums)
+    if (width == PANEL * LANES && add)
+        TILES(WIDE, PANEL, true);
+    else if (width == PANEL * LANES)
+        TILES(WIDE, PANEL, false);
+    else if (width == 2 * LANES && add)
+        TILES(NARROW, 2, true);
+    else if (width == 2 * LANES)
+        TILES(NARROW, 2, false);
+    else if (add)
+        TILES(NARROW, 1, true);
+    else
+        TILES(NARROW, 1, false);
+#undef TILES
+}
+
+const lm_wino_ops LM_ISA_NAME(lm_wino_ops) = {
+    .lanes = LANES,
+    .panel = PANEL * LANES,
+    .rows = 12,
+    .load = load,
+    .input = input,
+    .gradient = gradient,
+    .output = output,
+    .filter = filter,
+    .filter_gradient = filter_gradient,
+    .multiply = multiply,
+    .accumulate = accumulate,
+};

@@ -1,0 +1,135 @@
+/* Winograd convolution: the weights' gradient.
+ *
+ * Nothing that is transformed goes from one core to another: on machines whose cores do
+ * not share a cache this would cost more than the products. So a unit of work is a slice
+ * of the tiles with sums of its own and a share of the filters, and makes everything that
+ * it needs itself; the inputs are transformed once for each share. Slices depend on the
+ * shape alone and are added up in their order, shares change no result. */
+#include "backend/cpu/winograd_internal.h"
+
+#include <omp.h>
+
+/* Offsets in floats. A thread's area holds planes of inputs and gradients, and a strip.
+ * The sums of a slice lie as [share][panel of inputs][plane][filter][width], filters
+ * filled up to whole groups of rows. */
+typedef struct layout {
+    int64_t columns, filters; /* inputs and one share's filters, filled up */
+    int64_t shares, sums;     /* sums: of one slice and share */
+    int64_t input_plane, input_panel, gradient_plane, gradient_tile;
+    int64_t gradients, strip, area;
+} layout;
+
+static layout find_layout(const lm_wino_plan *plan) {
+    const lm_wino_ops *ops = plan->ops;
+    layout l = {.columns = lm_wino_round_up(plan->x.channels, ops->lanes),
+                .filters = lm_wino_round_up(plan->share, ops->rows)};
+    int64_t panels = (l.columns + ops->panel - 1) / ops->panel;
+    l.shares = (plan->y.channels + plan->share - 1) / plan->share;
+    l.sums = LM_WINO_PLANES * l.filters * l.columns;
+    /* Skewed by a vector: planes a power of two apart would share few cache sets. */
+    l.input_panel = (int64_t)plan->tiles * ops->panel;
+    l.input_plane = panels * l.input_panel + 16;
+    l.gradient_tile = plan->share;
+    l.gradient_plane = plan->tiles * l.gradient_tile + 16;
+    l.gradients = LM_WINO_PLANES * l.input_plane;
+    l.strip = l.gradients + LM_WINO_PLANES * l.gradient_plane;
+    l.area = l.strip + lm_wino_round_up((int64_t)lm_wino_strip_floats(plan), 16);
+    return l;
+}
+
+size_t lm_wino_gradient_bytes(const lm_wino_plan *plan) {
+    layout l = find_layout(plan);
+    return sizeof(float) *
+           (size_t)(plan->slices * l.shares * l.sums + plan->threads * l.area);
+}
+
+typedef struct gradient {
+    const lm_wino_plan *plan;
+    layout at;
+    lm_wino_source x, dy;
+    float *sums, *areas;
+} gradient;
+
+/* sums = or += gradients' inputs of a block, for each plane and panel. */
+static void sum_block(const gradient *g, const float *area, int tiles, int filters,
+                      bool add, float *sums) {
+    const lm_wino_ops *ops = g->plan->ops;
+    for (int64_t col = 0, width; col < g->at.columns; col += width) {
+        width = lm_wino_panel(g->plan, g->at.columns, col);
+        const float *v = area + col / ops->panel * g->at.input_panel + col % ops->panel;
+        const float *d = area + g->at.gradients;
+        float *to = sums + g->at.filters * LM_WINO_PLANES * col;
+        for (int p = 0; p < LM_WINO_PLANES; p++)
+            ops->accumulate(to + p * g->at.filters * width, (int)width,
+                            d + p * g->at.gradient_plane, g->at.gradient_tile,
+                            v + p * g->at.input_plane, ops->panel, filters, tiles, add);
+    }
+}
+
+static void run_slice(const gradient *g, int64_t slice, int64_t share, float *area) {
+    const lm_wino_plan *plan = g->plan;
+    int64_t begin = plan->units * slice / plan->slices;
+    int64_t end = plan->units * (slice + 1) / plan->slices;
+    lm_wino_planes x = {area, g->at.input_plane, g->at.input_panel, plan->ops->panel};
+    lm_wino_planes dy = {area + g->at.gradients, g->at.gradient_plane, plan->ops->panel,
+                         g->at.gradient_tile};
+    lm_wino_source source = g->dy;
+    source.first = share * plan->share;
+    source.channels = lm_wino_min(plan->share, plan->y.channels - source.first);
+    float *sums = g->sums + (slice * g->at.shares + share) * g->at.sums;
+    for (int64_t unit = begin; unit < end; unit += plan->block) {
+        int64_t units = lm_wino_min(plan->block, end - unit);
+        lm_wino_place last = lm_wino_find(plan, unit + units - 1);
+        int64_t tiles = last.tile + last.cols - lm_wino_find(plan, unit).tile;
+        lm_wino_transform(plan, &g->x, unit, units, 0, &x, area + g->at.strip);
+        lm_wino_transform(plan, &source, unit, units, 0, &dy, area + g->at.strip);
+        sum_block(g, area, (int)tiles, (int)source.channels, unit > begin, sums);
+    }
+}
+
+/* Adds what the other slices have of a run of sums to the first's. */
+static void add_slices(const gradient *g, float *sums, int64_t count) {
+    for (int64_t slice = 1; slice < g->plan->slices; slice++) {
+        const float *other = sums + slice * g->at.shares * g->at.sums;
+        for (int64_t i = 0; i < count; i++) sums[i] += other[i];
+    }
+}
+
+/* One filter's gradient from its sums. */
+static void put_filter(const gradient *g, int64_t k, float *dw) {
+    const lm_wino_ops *ops = g->plan->ops;
+    int64_t channels = g->plan->x.channels, share = k / g->plan->share;
+    float *of_share = g->sums + share * g->at.sums;
+    dw += k * 9 * channels;
+    for (int64_t col = 0, width; col < channels; col += width) {
+        width = lm_wino_panel(g->plan, g->at.columns, col);
+        int64_t plane = g->at.filters * width;
+        float *sums =
+            of_share + g->at.filters * LM_WINO_PLANES * col + k % g->plan->share * width;
+        for (int p = 0; p < LM_WINO_PLANES; p++) add_slices(g, sums + p * plane, width);
+        for (int64_t c = col; c < col + width && c < channels; c += ops->lanes)
+            ops->filter_gradient(dw + c, channels, sums + c - col, plane,
+                                 (int)(channels - c));
+    }
+}
+
+void lm_wino_gradient(const lm_wino_plan *plan, const float *x, const float *dy,
+                      const lm_wino_around *around, float *dw, void *workspace) {
+    lm_wino_image y = plan->y;
+    gradient g = {
+        .plan = plan,
+        .at = find_layout(plan),
+        .x = {x, &plan->x, LM_WINO_IN, 0, plan->x.channels, around->norm, around->silu},
+        .dy = {dy, &y, LM_WINO_OUT, 0, 0, NULL, false},
+        .sums = workspace};
+    g.areas = g.sums + plan->slices * g.at.shares * g.at.sums;
+#pragma omp parallel num_threads(plan->threads)
+    {
+        float *area = g.areas + omp_get_thread_num() * g.at.area;
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < plan->slices * g.at.shares; i++)
+            run_slice(&g, i / g.at.shares, i % g.at.shares, area);
+#pragma omp for schedule(static)
+        for (int64_t k = 0; k < plan->y.channels; k++) put_filter(&g, k, dw);
+    }
+}
