@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""limn and PyTorch in turns on the same models: ratios of speed and memory.
+
+Needs torch, numpy and safetensors; `./dev bench peers` brings them. One heavy process
+runs at a time. The losses are compared first: without equal results no time means much."""
+import argparse
+import os
+import sys
+import tempfile
+
+import machine
+import plan
+import report
+from limn import Limn
+from peer import Peer
+from results import OURS, Results
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TOLERANCE = 1e-4
+BUSY = 0.5  # load average
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--limn", default=os.path.join(ROOT, "build", "limn"))
+    parser.add_argument("--only", default=",".join(plan.DEFAULT), metavar="WORK,..",
+                        help=f"of {', '.join(plan.WORKS)} [%(default)s]")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--quick", action="store_true",
+                        help="one round of two steps, without torch.compile")
+    parser.add_argument("--every", action="store_true",
+                        help="all configurations in all rounds, also the slow ones")
+    parser.add_argument("--out", metavar="FILE", help="write the report there, too")
+    arguments = parser.parse_args()
+    names = arguments.only.split(",")
+    unknown = [name for name in names if name not in plan.WORKS]
+    if unknown:
+        parser.error(f"--only: {unknown[0]} is not one of {', '.join(plan.WORKS)}")
+    arguments.works = [plan.WORKS[name] for name in names]
+    if arguments.quick:
+        arguments.rounds = 1
+        arguments.works = [work.shortened() for work in arguments.works]
+    return arguments
+
+
+def compare_losses(limn, peer, works):
+    """Rows (work, loss, ours, theirs, relative difference)."""
+    checks = []
+    with tempfile.TemporaryDirectory() as folder:
+        for work in works:
+            path = os.path.join(folder, work.name + ".safetensors")
+            limn.export(work.model, work.check_batch, path)
+            for name, (ours, theirs) in peer.losses(work.name, path).items():
+                difference = abs(ours - theirs) / abs(theirs)
+                checks.append((work.title, name, ours, theirs, difference))
+    return checks
+
+
+def run_round(limn, peer, results, configurations):
+    work, measured = results.work, {}
+    say(f"  {work.name}: {OURS}")
+    measured[OURS] = limn.measure(work.model, work.batch, work.steps, work.ddim)
+    for name in configurations:
+        say(f"  {work.name}: PyTorch {name}")
+        measured[name] = peer.measure(work.name, name, work.batch, work.steps, work.ddim)
+        if measured[name]["parameters"] != measured[OURS]["parameters"]:
+            raise RuntimeError(f"{work.name}: the two models differ in parameters")
+    results.rounds.append(measured)
+
+
+def choose(arguments, results):
+    if arguments.quick:
+        return plan.EAGER
+    return plan.CONFIGURATIONS if arguments.every else results.contenders()
+
+
+def measure(arguments, limn, peer):
+    all_results = [Results(work) for work in arguments.works]
+    for i in range(arguments.rounds):
+        say(f"round {i + 1} of {arguments.rounds}, load {machine.load():.1f}")
+        for results in all_results:
+            run_round(limn, peer, results, choose(arguments, results))
+    return all_results
+
+
+def main():
+    arguments = parse_arguments()
+    limn, peer = Limn(arguments.limn, arguments.threads), Peer(arguments.threads)
+    load = machine.load()
+    if load > BUSY:
+        say(f"the machine is busy (load {load:.1f}): the numbers will be poor")
+    facts = machine.describe(limn.doctor(), peer.version(), arguments.threads, ROOT)
+    facts.append(f"load before the start {load:.2f}; rounds: {arguments.rounds}")
+    say("comparing losses, starting each once")
+    checks = compare_losses(limn, peer, arguments.works)
+    startup = plan.WORKS[plan.STARTUP]
+    starts = (limn.startup_seconds(startup.model),
+              peer.startup_seconds(startup.name, startup.batch))
+    text = report.whole(facts, checks, starts, measure(arguments, limn, peer))
+    print(text, end="")
+    if arguments.out:
+        with open(arguments.out, "w", encoding="utf-8") as file:
+            file.write(text)
+    worst = max(check[-1] for check in checks)
+    if not worst <= TOLERANCE:
+        sys.exit(f"the losses differ by {worst:.1e}, more than {TOLERANCE:g}")
+
+
+if __name__ == "__main__":
+    main()
