@@ -3,10 +3,18 @@
 #include <stdio.h>
 #include <time.h>
 
-double lm_now(void) {
+static double read_clock(clockid_t clock) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+double lm_now(void) {
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+double lm_cpu_seconds(void) {
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 void lm_utc_text(char *buffer, size_t size) {

@@ -7,6 +7,9 @@
 /* Seconds of a monotonic clock, from an arbitrary start. */
 double lm_now(void);
 
+/* Processor time of all threads of this process, in seconds. */
+double lm_cpu_seconds(void);
+
 /* UTC wall time as "2026-01-31T12:00:00Z" into a buffer of at least 21 bytes. */
 void lm_utc_text(char *buffer, size_t size);
 

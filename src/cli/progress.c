@@ -26,10 +26,10 @@ static void print_start(const lm_progress *p) {
     const lm_run *run = p->run;
     fprintf(stderr,
             "%s %s (%s, %.2f M parameters) on %s, %d x %d x %d, into %s, from step "
-            "%" PRId64 "\n",
+            "%" PRId64 "; first step after %.2f s\n",
             p->event, run->family->name, run->preset, (double)p->parameters / 1e6,
             run->data, run->info.height, run->info.width, run->info.channels, run->folder,
-            p->step);
+            p->step, p->startup);
 }
 
 static void format_line(const lm_progress *p, char *line, size_t size) {

@@ -28,6 +28,8 @@ static const lm_option options[] = {
     {"log-every", LM_OPT_INT, "10", 1, 1e12, NULL, "N",
      "steps between lines of log.jsonl"},
     {"keep", LM_OPT_INT, "2", 1, 1e6, NULL, "N", "checkpoints to keep"},
+    {"workers", LM_OPT_INT, "", 0, 64, NULL, "N",
+     "threads that prepare data ahead of the step, 0: none [one for every 8 threads]"},
     {0}};
 
 static lm_status add_family_help(const lm_family *family, lm_str *out) {
@@ -63,9 +65,11 @@ static bool ask_stop(void *user) {
 static void print_result(const cli_context *cli, const lm_train_result *result) {
     if (cli->json) {
         cli_print_json(json_pack(
-            "{s:I, s:I, s:f, s:f, s:s, s:s}", "step", (json_int_t)result->state.step,
-            "images", (json_int_t)result->state.images, "loss", result->loss, "seconds",
-            result->seconds, "checkpoint", result->checkpoint, "sheet", result->sheet));
+            "{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "step",
+            (json_int_t)result->state.step, "images", (json_int_t)result->state.images,
+            "loss", result->loss, "seconds", result->seconds, "startup_seconds",
+            result->startup, "first_step_seconds", result->first_step, "data_wait",
+            result->data_wait, "checkpoint", result->checkpoint, "sheet", result->sheet));
         return;
     }
     char time[32];
@@ -73,7 +77,9 @@ static void print_result(const cli_context *cli, const lm_train_result *result) 
     if (result->new_steps == 0) printf("the run is at its limit already: ");
     printf("%" PRId64 " steps, %" PRId64 " images in %s", result->state.step,
            result->state.images, time);
-    if (result->new_steps) printf("; loss %.4f", result->loss);
+    if (result->new_steps)
+        printf("; loss %.4f; %.2f s of waiting for data", result->loss,
+               result->data_wait);
     printf("\n");
     if (result->checkpoint[0]) printf("checkpoint %s\n", result->checkpoint);
     if (result->sheet[0]) printf("samples    %s\n", result->sheet);
@@ -99,6 +105,10 @@ static lm_status run(cli_context *cli) {
         .snapshot_every = lm_setting_int(o, "snapshot-every"),
         .log_every = lm_setting_int(o, "log-every"),
         .keep = (int)lm_setting_int(o, "keep"),
+        .workers = (int)lm_setting_int(o, "workers"),
+        .workers_given = lm_setting(o, "workers")->is_set,
+        /* Loading a program is computing, nearly all of it. */
+        .began = lm_now() - lm_cpu_seconds(),
     };
     cli_watch_signals();
     cli_live live = cli_live_start(cli);

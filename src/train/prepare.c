@@ -124,10 +124,11 @@ static lm_status start_run(const lm_train_request *request, lm_run *run,
     if (request->out) {
         run->folder = lm_strdup(request->out);
         if (!run->folder) return LM_NOMEM;
-        LM_TRY(refuse_existing(run));
     } else
         LM_TRY(choose_folder(run));
     LM_TRY(make_folders(run));
+    LM_TRY(lm_run_lock(run));
+    LM_TRY(refuse_existing(run));
     return lm_run_write(run);
 }
 
@@ -185,6 +186,7 @@ static lm_status continue_run(const lm_train_request *request, lm_run *run,
                  request->seed, run->folder, run->seed);
     LM_TRY(assignments_agree(request, run));
     LM_TRY(make_folders(run));
+    LM_TRY(lm_run_lock(run));
     LM_TRY(lm_dataset_open(run->data, LM_SPLIT_TRAIN, set));
     LM_RETURN_IF((*set)->hash != run->data_hash, LM_MISMATCH,
                  "--data %s: not the data that %s was started with (hash %016" PRIx64

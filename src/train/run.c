@@ -15,6 +15,7 @@
 #define MAX_LOG    ((size_t)1 << 30)
 
 void lm_run_release(lm_run *run) {
+    lm_lock_release(run->lock);
     lm_free(run->folder);
     lm_free(run->preset);
     lm_free(run->data);
@@ -22,6 +23,16 @@ void lm_run_release(lm_run *run) {
     lm_settings_release(&run->model);
     lm_settings_release(&run->trainer);
     *run = (lm_run){0};
+}
+
+lm_status lm_run_lock(lm_run *run) {
+    char *path = lm_path_join(run->folder, "lock");
+    if (!path) return LM_NOMEM;
+    lm_status status = lm_lock_take(path, &run->lock);
+    if (status == LM_ARG)
+        lm_fail_context(status, "--out %s: a run is in progress there", run->folder);
+    lm_free(path);
+    return status;
 }
 
 /* ---- writing ----------------------------------------------------------------- */
@@ -204,9 +215,11 @@ char *lm_run_path(const lm_run *run, const char *part, int64_t step,
  * ---------------------------------------------------------------------------- */
 
 lm_status lm_run_log(const lm_run *run, const lm_log_row *row) {
-    char line[480], startup[48] = "";
-    if (row->startup > 0)
-        snprintf(startup, sizeof startup, ", \"startup_seconds\": %.3f", row->startup);
+    char line[480], startup[96] = "";
+    if (row->first_step > 0)
+        snprintf(startup, sizeof startup,
+                 ", \"startup_seconds\": %.3f, \"first_step_seconds\": %.3f",
+                 row->startup, row->first_step);
     snprintf(line, sizeof line,
              "{\"step\": %" PRId64 ", \"images\": %" PRId64
              ", \"seconds\": %.3f, \"loss\": %.9g, \"grad_norm\": %.9g, \"lr\": %.9g, "

@@ -1,7 +1,8 @@
-/* A run directory: run.json, log.jsonl, checkpoints/, samples/. */
+/* A run directory: run.json, log.jsonl, checkpoints/, samples/, lock. */
 #ifndef LIMN_TRAIN_RUN_H
 #define LIMN_TRAIN_RUN_H
 
+#include "base/lock.h"
 #include "families/family.h"
 
 #define LM_VERSION "0.1.0"
@@ -21,6 +22,7 @@ typedef struct lm_run {
     lm_image_info info;
     uint64_t seed, data_hash;
     lm_limits limits; /* the latest that were asked for */
+    lm_lock *lock;    /* while it trains, else NULL */
 } lm_run;
 
 void lm_run_release(lm_run *run);
@@ -30,6 +32,10 @@ lm_status lm_run_write(const lm_run *run);
 /* From a run directory. Unknown families and settings, and values out of range, are
  * failures that name the file. */
 lm_status lm_run_read(const char *folder, lm_run *run);
+
+/* The run's folder for this process alone, until lm_run_release: two that train into one
+ * would mix their files. */
+lm_status lm_run_lock(lm_run *run);
 
 /* A model of the run's family and settings. */
 lm_status lm_run_model(const lm_run *run, lm_model **model);
@@ -44,7 +50,9 @@ typedef struct lm_log_row {
     double seconds; /* of training, over all sessions of the run */
     double loss, grad_norm, lr, images_per_second;
     double data_wait; /* seconds of waiting for data since the row before */
-    double startup; /* seconds before the first step, in a session's first row; else 0 */
+    /* In a session's first row, else 0: seconds from the program's start to the begin and
+     * to the end of the first step. */
+    double startup, first_step;
 } lm_log_row;
 lm_status lm_run_log(const lm_run *run, const lm_log_row *row);
 /* Drops rows after `step` (they will be written again) and returns the seconds of the

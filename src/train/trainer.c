@@ -45,7 +45,7 @@ typedef struct trainer {
     double rate_time;    /* clock and images at the last progress report, */
     int64_t rate_images; /* for the current speed */
     double rate;
-    double startup;       /* seconds from the program's start to the first step */
+    double startup;       /* seconds from the program's start to the first step's */
     double logged_wait;   /* seconds of waiting for data in the log's rows so far */
     bool logged;          /* this session has a row in the log */
     lm_phase_result last; /* of the latest step */
@@ -193,7 +193,7 @@ static lm_status train_step(trainer *t) {
     LM_TRY(lm_loader_read(t->loader, t->state.images, &t->data));
     for (int i = 0; i < LM_MAX_PHASES && t->phases[i]; i++) LM_TRY(run_phase(t, i));
     t->state.step++;
-    t->result->new_steps++;
+    if (t->result->new_steps++ == 0) t->result->first_step = lm_now() - t->request.began;
     t->state.images += t->batch;
     return LM_OK;
 }
@@ -252,7 +252,8 @@ static lm_status log_step(trainer *t) {
                             .lr = t->last.lr,
                             .images_per_second = t->rate,
                             .data_wait = waited - t->logged_wait,
-                            .startup = t->logged ? 0 : t->startup};
+                            .startup = t->logged ? 0 : t->startup,
+                            .first_step = t->logged ? 0 : t->result->first_step};
     t->logged_wait = waited;
     t->logged = true;
     return lm_run_log(&t->run, &row);

@@ -12,7 +12,7 @@ typedef struct lm_progress {
     double seconds;    /* of training, over all sessions of the run */
     double share;      /* of the run that is done, 0 .. 1 */
     double eta;        /* seconds left; negative: not known yet */
-    double startup;    /* seconds from the program's start to the first step */
+    double startup;    /* seconds from the program's start to the first step's */
     const char *event; /* "saved checkpoints/..": something worth a line, else NULL */
 } lm_progress;
 
@@ -46,7 +46,8 @@ typedef struct lm_train_result {
     lm_train_state state;
     int64_t new_steps;    /* made by this call; 0: the run was at its limit already */
     double loss, seconds; /* loss of the last step, 0 without new ones */
-    double startup;       /* seconds from the program's start to the first step */
+    double startup;       /* seconds from the program's start to the first step's, */
+    double first_step;    /* and to its end; 0: no step */
     double data_wait;     /* seconds in which this call's steps waited for data */
     char checkpoint[1024], sheet[1024]; /* paths of the last ones, "" none */
 } lm_train_result;

@@ -96,6 +96,7 @@ refuses 1 "wrong-idx3-ubyte: wrong magic" "wrong magic" train ddpm --data wrong-
 works "train" "3 steps" train ddpm --data builtin:digits --preset tiny --steps 3 $small --out run
 check "run.json" grep -q '"family": "ddpm"' run/run.json
 check "log.jsonl" grep -q '"step": 3' run/log.jsonl
+check "time before the first step" grep -q '"startup_seconds": [0-9.]*, "first_step' run/log.jsonl
 check "snapshot" test -s run/samples/step-00000003.png
 refuses 2 "holds a run already" "second run in one folder" \
     train ddpm --data builtin:digits --preset tiny --steps 3 $small --out run
@@ -147,6 +148,8 @@ refuses 1 "nowhere" "export to no folder" bench model dcgan --batch 2 --export n
     >out 2>err &
 pid=$!
 wait_for test -s long/log.jsonl
+refuses 2 "in progress there: long/lock: held by process $pid" "two processes in one run" \
+    train --resume --out long
 kill -TERM $pid
 wait $pid
 code=$?
@@ -156,7 +159,7 @@ check "no temporary file is left" sh -c '! ls long/checkpoints/*tmp*'
 step=$(ls long/checkpoints | sed 's/step-0*//;s/.safetensors//' | tail -1)
 more=$((step + 2))
 works "resume" "$more steps" train --resume --out long --steps $more --quiet
-works "straight" "$more steps" train ddpm --data builtin:digits --preset tiny --steps $more $small --out straight
+works "straight" "$more steps" train ddpm --data builtin:digits --preset tiny --steps $more $small --out straight --workers 0
 works "nothing left to do" "at its limit already: $more steps" train --resume --out long --quiet
 check "stopping changed nothing" sh -c 'cmp long/checkpoints/step-*'$more'.safetensors straight/checkpoints/step-*'$more'.safetensors'
 refuses 1 "base" "resume with another model" train --resume --out long --set base=16 --steps 9

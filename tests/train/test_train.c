@@ -191,6 +191,30 @@ static void test_resume_refuses_what_differs(void **state) {
     CHECK_FAILS(lm_train(&request, &result), LM_NOT_FOUND);
 }
 
+/* The first step of one run tries to start others in its folder. */
+static bool try_to_join(void *user) {
+    lm_train_result result;
+    lm_train_request *outer = user, second = *outer;
+    second.hooks = (lm_train_hooks){0};
+    CHECK_FAILS(lm_train(&second, &result), LM_ARG);
+    assert_non_null(strstr(lm_message(), "in progress"));
+    second.resume = true;
+    CHECK_FAILS(lm_train(&second, &result), LM_ARG);
+    assert_non_null(strstr(lm_message(), "in progress"));
+    return false;
+}
+
+static void test_two_in_one_folder(void **state) {
+    lm_train_result result;
+    lm_train_request request = small_run("shared", 1);
+    request.hooks = (lm_train_hooks){.user = &request, .stop = try_to_join};
+    CHECK_OK(lm_train(&request, &result));
+    request.hooks = (lm_train_hooks){0};
+    request.resume = true;
+    request.limits.steps = 2;
+    CHECK_OK(lm_train(&request, &result)); /* the first has ended */
+}
+
 static void copy_file(const char *from, const char *to, size_t limit) {
     void *data;
     size_t size;
@@ -339,6 +363,7 @@ int main(void) {
         cmocka_unit_test(test_resume_continues_bit_for_bit),
         cmocka_unit_test(test_resume_rewinds_the_log),
         cmocka_unit_test(test_resume_refuses_what_differs),
+        cmocka_unit_test(test_two_in_one_folder),
         cmocka_unit_test(test_checkpoint_of_another_model),
         cmocka_unit_test(test_not_finite_stops_and_names_the_tensor),
         cmocka_unit_test(test_unwritable_folder),
