@@ -8,76 +8,77 @@
 #define INLINE static inline __attribute__((always_inline))
 
 enum {
-    ROWS = 64,     /* most that are summed in f32 */
-    FEW_ROWS = 16, /* least, where rows are long */
-    NEAR = 4096,   /* elements that stay in the nearest cache */
-    LANES = 64,    /* independent sums along a row */
-    WIDE = 32,     /* channels at once */
-    NARROW = 8
+    ROWS = 64,    /* summed in f32 */
+    TOGETHER = 4, /* rows that are added before a sum goes back to its array */
+    BLOCK = 512,  /* channels whose sums stay in the nearest cache */
+    AHEAD = 1024, /* elements ahead that are asked for */
+    LANES = 64    /* independent sums along a row */
 };
 
-/* Covers `channels` by blocks of constant width, so that each block's sums stay in
- * registers over the rows. */
-#define EACH_BLOCK(channels, c, call_wide, call_narrow, call_one)                        \
-    do {                                                                                 \
-        int c = 0;                                                                       \
-        for (; c + WIDE <= (channels); c += WIDE) call_wide;                             \
-        for (; c + NARROW <= (channels); c += NARROW) call_narrow;                       \
-        for (; c < (channels); c++) call_one;                                            \
-    } while (0)
+/* Asks for memory that will be read soon: the hardware's own prefetch stops at the end of
+ * each page, and is confused by rows that are read side by side. */
+INLINE void fetch(const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(x + AHEAD + i, 0, 3);
+}
 
 /* ---- group normalisation ----------------------------------------------------- */
 
-INLINE void moments_block(const float *x, int rows, int channels, const float *shift,
-                          double *sum, double *square, const int width) {
-    float s[WIDE] = {0}, q[WIDE] = {0};
-    for (int r = 0; r < rows; r++)
-        for (int i = 0; i < width; i++) {
+INLINE void moments_rows(const float *x, int channels, const float *shift, float *sum,
+                         float *square, int width, const int rows) {
+    LM_VM_LANES for (int i = 0; i < width; i++) {
+        float s = sum[i], q = square[i];
+        for (int r = 0; r < rows; r++) {
             float d = x[(int64_t)r * channels + i] - shift[i];
-            s[i] += d;
-            q[i] += d * d;
+            s += d;
+            q += d * d;
         }
+        sum[i] = s, square[i] = q;
+    }
+}
+
+static void moments_block(const float *x, int rows, int channels, const float *shift,
+                          double *sum, double *square, int width) {
+    float s[BLOCK] = {0}, q[BLOCK] = {0};
+    int r = 0;
+    for (; r + TOGETHER <= rows; r += TOGETHER) {
+        fetch(x + (int64_t)r * channels, TOGETHER * channels);
+        moments_rows(x + (int64_t)r * channels, channels, shift, s, q, width, TOGETHER);
+    }
+    for (; r < rows; r++)
+        moments_rows(x + (int64_t)r * channels, channels, shift, s, q, width, 1);
     for (int i = 0; i < width; i++) {
         sum[i] += (double)s[i];
         square[i] += (double)q[i];
     }
 }
 
-/* Rows that are walked by blocks of channels before the next ones. */
-INLINE int rows_at_once(int channels) {
-    int rows = NEAR / channels;
-    return rows < FEW_ROWS ? FEW_ROWS : rows > ROWS ? ROWS : rows;
-}
-
 static void moments(const float *x, int64_t rows, int channels, const float *shift,
                     double *sum, double *square) {
-    int step = rows_at_once(channels);
-#define BLOCK(width)                                                                     \
-    moments_block(x + c, n, channels, shift + c, sum + c, square + c, width)
-    for (int64_t r = 0; r < rows; r += step, x += (int64_t)step * channels) {
-        int n = rows - r < step ? (int)(rows - r) : step;
-        EACH_BLOCK(channels, c, BLOCK(WIDE), BLOCK(NARROW), BLOCK(1));
-    }
-#undef BLOCK
+    for (; rows > 0; rows -= ROWS, x += (int64_t)ROWS * channels)
+        for (int c = 0; c < channels; c += BLOCK)
+            moments_block(x + c, rows < ROWS ? (int)rows : ROWS, channels, shift + c,
+                          sum + c, square + c,
+                          channels - c < BLOCK ? channels - c : BLOCK);
 }
 
 /* sum (x - m)^2 = sum over channels of q - 2 (m - shift) s + n (m - shift)^2. */
 static double join_moments(const double *sum, const double *square, const float *shift,
                            int channels, double n, double *spread) {
-    double part[NARROW] = {0}, total = 0;
-    for (int c = 0; c < channels; c += NARROW)
-        for (int k = 0; k < NARROW && k < channels - c; k++)
+    enum { PARTS = 8 };
+    double part[PARTS] = {0}, total = 0;
+    for (int c = 0; c < channels; c += PARTS)
+        for (int k = 0; k < PARTS && k < channels - c; k++)
             part[k] += sum[c + k] + n * (double)shift[c + k];
-    for (int k = 0; k < NARROW; k++) total += part[k];
+    for (int k = 0; k < PARTS; k++) total += part[k];
     double mean = total / (n * channels);
     memset(part, 0, sizeof part);
-    for (int c = 0; c < channels; c += NARROW)
-        for (int k = 0; k < NARROW && k < channels - c; k++) {
+    for (int c = 0; c < channels; c += PARTS)
+        for (int k = 0; k < PARTS && k < channels - c; k++) {
             double d = mean - (double)shift[c + k];
             part[k] += square[c + k] - 2 * d * sum[c + k] + n * d * d;
         }
     *spread = 0;
-    for (int k = 0; k < NARROW; k++) *spread += part[k];
+    for (int k = 0; k < PARTS; k++) *spread += part[k];
     return mean;
 }
 
@@ -85,11 +86,13 @@ INLINE void norm_act_rows(float *y, const float *x, const lm_norm_rows *norm,
                           const bool silu) {
     const float *mean = norm->mean, *scale = norm->scale, *beta = norm->beta;
     int channels = norm->channels;
-    for (int64_t r = 0; r < norm->rows; r++, x += channels, y += channels)
+    for (int64_t r = 0; r < norm->rows; r++, x += channels, y += channels) {
+        fetch(x, channels);
         LM_VM_LANES for (int i = 0; i < channels; i++) {
             float z = (x[i] - mean[i]) * scale[i] + beta[i];
             y[i] = silu ? z * lm_vm_sigmoid(z) : z;
         }
+    }
 }
 
 static void norm_act(float *y, const float *x, const lm_norm_rows *norm, bool silu) {
@@ -105,36 +108,51 @@ INLINE float silu_slope(float z) {
     return s * (1 + z * (1 - s));
 }
 
+/* Rows that lie `channels` apart, from channel c on. */
+INLINE void norm_sums_some(const float *x, const float *g, const lm_norm_rows *norm,
+                           int c, int width, const int rows, const bool silu,
+                           float *product, float *sum) {
+    const float *mean = norm->mean + c, *scale = norm->scale + c, *beta = norm->beta + c;
+    int64_t step = norm->channels;
+    LM_VM_LANES for (int i = 0; i < width; i++) {
+        float p = product[i], s = sum[i];
+        for (int r = 0; r < rows; r++) {
+            float d = x[r * step + i] - mean[i], z = d * scale[i] + beta[i];
+            float dz = silu ? g[r * step + i] * silu_slope(z) : g[r * step + i];
+            p += dz * d;
+            s += dz;
+        }
+        product[i] = p, sum[i] = s;
+    }
+}
+
 INLINE void norm_sums_block(const float *x, const float *g, const lm_norm_rows *norm,
                             int rows, int c, const bool silu, double *product,
-                            double *sum, const int width) {
-    const float *mean = norm->mean + c, *rstd = norm->rstd + c;
-    const float *scale = norm->scale + c, *beta = norm->beta + c;
-    float s[WIDE] = {0}, p[WIDE] = {0};
-    for (int r = 0; r < rows; r++)
-        for (int i = 0; i < width; i++) {
-            int64_t at = (int64_t)r * norm->channels + c + i;
-            float d = x[at] - mean[i], z = d * scale[i] + beta[i];
-            float dz = silu ? g[at] * silu_slope(z) : g[at];
-            p[i] += dz * d;
-            s[i] += dz;
-        }
+                            double *sum) {
+    int width = norm->channels - c < BLOCK ? norm->channels - c : BLOCK, r = 0;
+    float p[BLOCK] = {0}, s[BLOCK] = {0};
+    for (; r + TOGETHER <= rows; r += TOGETHER) {
+        fetch(x, TOGETHER * norm->channels);
+        fetch(g, TOGETHER * norm->channels);
+        norm_sums_some(x, g, norm, c, width, TOGETHER, silu, p, s);
+        x += TOGETHER * (int64_t)norm->channels, g += TOGETHER * (int64_t)norm->channels;
+    }
+    for (; r < rows; r++, x += norm->channels, g += norm->channels)
+        norm_sums_some(x, g, norm, c, width, 1, silu, p, s);
     for (int i = 0; i < width; i++) {
-        product[c + i] += (double)p[i] * (double)rstd[i];
+        product[c + i] += (double)p[i] * (double)norm->rstd[c + i];
         sum[c + i] += (double)s[i];
     }
 }
 
 INLINE void norm_sums_rows(const float *x, const float *g, const lm_norm_rows *norm,
                            const bool silu, double *product, double *sum) {
-    int rows = rows_at_once(norm->channels);
-    int64_t step = (int64_t)rows * norm->channels;
-#define BLOCK(width) norm_sums_block(x, g, norm, n, c, silu, product, sum, width)
-    for (int64_t r = 0; r < norm->rows; r += rows, x += step, g += step) {
-        int n = norm->rows - r < rows ? (int)(norm->rows - r) : rows;
-        EACH_BLOCK(norm->channels, c, BLOCK(WIDE), BLOCK(NARROW), BLOCK(1));
-    }
-#undef BLOCK
+    int64_t step = (int64_t)ROWS * norm->channels;
+    for (int64_t r = 0; r < norm->rows; r += ROWS, x += step, g += step)
+        for (int c = 0; c < norm->channels; c += BLOCK)
+            norm_sums_block(x + c, g + c, norm,
+                            norm->rows - r < ROWS ? (int)(norm->rows - r) : ROWS, c, silu,
+                            product, sum);
 }
 
 static void norm_sums(const float *x, const float *g, const lm_norm_rows *norm, bool silu,
@@ -244,9 +262,9 @@ typedef float vector __attribute__((vector_size(VECTOR * sizeof(float))));
 /* Copies a panel's rows, or (nj != 1) transposes by blocks that fit the nearest cache. */
 static void pack_panel(float *panel, const float *b, int64_t ki, int64_t nj, int k,
                        int width) {
-    enum { BLOCK = 16 };
-    for (int i0 = 0; i0 < k; i0 += BLOCK) {
-        int i1 = i0 + BLOCK < k ? i0 + BLOCK : k;
+    enum { SQUARE = 16 };
+    for (int i0 = 0; i0 < k; i0 += SQUARE) {
+        int i1 = i0 + SQUARE < k ? i0 + SQUARE : k;
         if (nj == 1)
             for (int i = i0; i < i1; i++)
                 memcpy(panel + i * PANEL, b + i * ki, (size_t)width * sizeof *b);
