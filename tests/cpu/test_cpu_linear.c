@@ -1,103 +1,10 @@
-/* Convolutions and matrix products. */
+/* Matrix products, and the weights that convolutions keep. */
 #include "base/mem.h"
 #include "rig.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-typedef struct conv_case {
-    int64_t n, h, w, in, out, kernel[2];
-    int stride[2], dilation, lo[2], hi[2], groups;
-} conv_case;
-
-/* clang-format off */
-static const conv_case convs[] = {
-    /* n   h   w  in out  kernel  stride  dil  lo      hi     groups */
-    {1,  1,  1,  1,  1, {1, 1}, {1, 1}, 1, {0, 0}, {0, 0}, 1},
-    {2,  5,  7,  1, 16, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 1},
-    {2,  5,  7, 16,  1, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 1},
-    {3, 11,  6,  3, 33, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 1},
-    {2,  9,  9, 33,  3, {3, 3}, {2, 2}, 1, {1, 1}, {1, 1}, 1},
-    {2,  8,  8, 64, 64, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 1},
-    {1,  8,  8, 64, 33, {1, 1}, {1, 1}, 1, {0, 0}, {0, 0}, 1},
-    {2,  7,  5, 16, 64, {1, 1}, {2, 2}, 1, {0, 0}, {0, 0}, 1},
-    {2,  8, 12, 16, 33, {4, 4}, {2, 2}, 1, {1, 1}, {1, 1}, 1},
-    {1, 13, 11,  3, 16, {3, 3}, {1, 1}, 2, {2, 2}, {2, 2}, 1},
-    {1, 13, 11, 16, 16, {3, 3}, {1, 1}, 2, {1, 0}, {2, 1}, 1},
-    {2,  9,  8, 33, 16, {3, 3}, {2, 2}, 1, {0, 0}, {1, 1}, 1},
-    {2,  7,  7, 16, 64, {3, 3}, {1, 1}, 1, {0, 2}, {1, 0}, 1},
-    {2, 10,  9, 16, 33, {5, 3}, {2, 1}, 1, {2, 0}, {1, 2}, 1},
-    {2,  6,  6,  6, 10, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 2},
-    {2,  6,  7, 33, 33, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 33},
-    {1,  6,  7, 16, 32, {3, 3}, {2, 2}, 1, {1, 1}, {1, 1}, 16},
-    {1,  8,  8, 16, 16, {3, 3}, {1, 1}, 2, {2, 2}, {2, 2}, 4},
-    {1,  4,  4,  3,  3, {3, 3}, {1, 1}, 1, {3, 3}, {3, 3}, 1}, /* more than the kernel */
-    {2,  7,  7,128,128, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 1},
-};
-/* clang-format on */
-enum { N_CONVS = sizeof convs / sizeof *convs };
-
-static lm_conv_attr attr_of(const conv_case *c) {
-    lm_conv_attr attr = {.groups = c->groups};
-    for (int i = 0; i < 2; i++) {
-        attr.stride[i] = c->stride[i];
-        attr.dilation[i] = c->dilation;
-        attr.pad_lo[i] = c->lo[i];
-        attr.pad_hi[i] = c->hi[i];
-    }
-    return attr;
-}
-
-static int64_t extent(const conv_case *c, int axis, int64_t size) {
-    int64_t span = (c->kernel[axis] - 1) * c->dilation + 1;
-    return (size + c->lo[axis] + c->hi[axis] - span) / c->stride[axis] + 1;
-}
-
-static lm_shape shape_of(const conv_case *c, char what) {
-    if (what == 'x') return LM_SHAPE(c->n, c->h, c->w, c->in);
-    if (what == 'w')
-        return LM_SHAPE(c->out, c->kernel[0], c->kernel[1], c->in / c->groups);
-    return LM_SHAPE(c->n, extent(c, 0, c->h), extent(c, 1, c->w), c->out);
-}
-
-static void test_conv(void **state) {
-    rig *r = *state;
-    for (int i = 0; i < 2 * N_CONVS; i++) {
-        const conv_case *c = &convs[i / 2];
-        lm_conv_attr attr = attr_of(c);
-        lm_node *x = rig_input(r, shape_of(c, 'x')), *w = rig_input(r, shape_of(c, 'w'));
-        lm_node *bias = i % 2 ? rig_input(r, LM_SHAPE(c->out)) : NULL;
-        rig_check(r, lm_conv(r->graph, x, w, bias, &attr), 1e-12);
-        rig_clear(r);
-    }
-}
-
-static void test_conv_dgrad(void **state) {
-    rig *r = *state;
-    for (int i = 0; i < N_CONVS; i++) {
-        lm_conv_attr attr = attr_of(&convs[i]);
-        attr.size[0] = (int32_t)convs[i].h;
-        attr.size[1] = (int32_t)convs[i].w;
-        lm_node *y = rig_input(r, shape_of(&convs[i], 'y'));
-        lm_node *w = rig_input(r, shape_of(&convs[i], 'w'));
-        rig_check(r, lm_conv_dgrad(r->graph, y, w, &attr), 1e-12);
-        rig_clear(r);
-    }
-}
-
-static void test_conv_wgrad(void **state) {
-    rig *r = *state;
-    for (int i = 0; i < N_CONVS; i++) {
-        lm_conv_attr attr = attr_of(&convs[i]);
-        attr.size[0] = (int32_t)convs[i].kernel[0];
-        attr.size[1] = (int32_t)convs[i].kernel[1];
-        lm_node *x = rig_input(r, shape_of(&convs[i], 'x'));
-        lm_node *y = rig_input(r, shape_of(&convs[i], 'y'));
-        rig_check(r, lm_conv_wgrad(r->graph, x, y, &attr), 1e-12);
-        rig_clear(r);
-    }
-}
 
 /* ---- packed weights ---------------------------------------------------------- */
 
@@ -207,9 +114,6 @@ static void test_lowering_without_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(test_conv),
-        RIG_TEST(test_conv_dgrad),
-        RIG_TEST(test_conv_wgrad),
         RIG_TEST(test_weights_are_packed_when_written),
         RIG_TEST(test_matmul),
         RIG_TEST(test_matmul_of_two_batch_axes),

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-static const lm_conv_candidate *const candidates[] = {&lm_conv_winograd, &lm_conv_flipped,
-                                                       &lm_conv_onednn};
+static const lm_conv_candidate *const candidates[] = {&lm_conv_winograd, &lm_conv_phases,
+                                                      &lm_conv_flipped, &lm_conv_onednn};
 enum { N_CANDIDATES = sizeof candidates / sizeof *candidates };
 
 /* ---- the problem ------------------------------------------------------------- */
@@ -26,6 +26,18 @@ static lm_dnnl_conv describe(lm_dnnl_pass pass, const lm_node *x, const lm_node 
         conv.pad_lo[i] = attr->pad_lo[i];
         conv.pad_hi[i] = attr->pad_hi[i];
     }
+    return conv;
+}
+
+lm_dnnl_conv lm_conv_describe(const lm_node *node) {
+    const lm_conv_attr *attr = &node->attr.conv;
+    lm_node *const *src = node->src;
+    if (node->kind == LM_KIND_CONV_DGRAD)
+        return describe(LM_DNNL_BACK_DATA, node, src[1], src[0], attr);
+    if (node->kind == LM_KIND_CONV_WGRAD)
+        return describe(LM_DNNL_BACK_WEIGHTS, src[0], node, src[1], attr);
+    lm_dnnl_conv conv = describe(LM_DNNL_FORWARD, src[0], src[1], node, attr);
+    conv.bias = node->n_src == 3;
     return conv;
 }
 
@@ -79,6 +91,13 @@ static const lm_conv_candidate *choose_by_rule(const lm_conv_choice *choice,
     return candidates[N_CANDIDATES - 1];
 }
 
+bool lm_conv_takes(const lm_conv_choice *choice, const lm_conv_candidate *candidate,
+                   const lm_dnnl_conv *conv) {
+    if (choice->wanted && may_take(choice, choice->wanted, conv))
+        return choice->wanted == candidate;
+    return choose_by_rule(choice, conv) == candidate;
+}
+
 static lm_status choose(lm_backend *backend, const lm_step *step,
                         const lm_dnnl_conv *conv, const lm_conv_candidate **chosen) {
     const lm_conv_choice *choice = lm_cpu_conv_choice(backend);
@@ -94,33 +113,9 @@ static lm_status choose(lm_backend *backend, const lm_step *step,
     return lm_tuner_choose(choice->tuner, backend, step, conv, fitting, n, chosen);
 }
 
-static lm_status lower_conv(lm_backend *backend, const lm_step *step,
-                            const lm_dnnl_conv *conv, lm_kernel *kernel) {
-    const lm_conv_candidate *chosen;
-    LM_TRY(choose(backend, step, conv, &chosen));
-    return chosen->lower(backend, step, conv, kernel);
-}
-
 lm_status lm_cpu_lower_conv(lm_backend *backend, const lm_step *step, lm_kernel *kernel) {
-    const lm_node *node = step->nodes[0];
-    lm_dnnl_conv conv =
-        describe(LM_DNNL_FORWARD, node->src[0], node->src[1], node, &node->attr.conv);
-    conv.bias = node->n_src == 3;
-    return lower_conv(backend, step, &conv, kernel);
-}
-
-lm_status lm_cpu_lower_conv_dgrad(lm_backend *backend, const lm_step *step,
-                                  lm_kernel *kernel) {
-    const lm_node *node = step->nodes[0];
-    lm_dnnl_conv conv =
-        describe(LM_DNNL_BACK_DATA, node, node->src[1], node->src[0], &node->attr.conv);
-    return lower_conv(backend, step, &conv, kernel);
-}
-
-lm_status lm_cpu_lower_conv_wgrad(lm_backend *backend, const lm_step *step,
-                                  lm_kernel *kernel) {
-    const lm_node *node = step->nodes[0];
-    lm_dnnl_conv conv = describe(LM_DNNL_BACK_WEIGHTS, node->src[0], node, node->src[1],
-                                 &node->attr.conv);
-    return lower_conv(backend, step, &conv, kernel);
+    lm_dnnl_conv conv = lm_conv_describe(step->nodes[0]);
+    const lm_conv_candidate *chosen;
+    LM_TRY(choose(backend, step, &conv, &chosen));
+    return chosen->lower(backend, step, &conv, kernel);
 }

@@ -19,8 +19,9 @@ typedef struct lm_conv_candidate {
                        lm_kernel *kernel);
 } lm_conv_candidate;
 
-extern const lm_conv_candidate lm_conv_winograd; /* conv_winograd.c */
+extern const lm_conv_candidate lm_conv_winograd;                /* conv_winograd.c */
 extern const lm_conv_candidate lm_conv_onednn, lm_conv_flipped; /* conv_onednn.c */
+extern const lm_conv_candidate lm_conv_phases;                  /* conv_phases.c */
 
 /* ---- the choice (conv.c) ----------------------------------------------------- */
 
@@ -36,8 +37,15 @@ void lm_conv_choice_release(lm_conv_choice *choice);
 /* This backend's. */
 lm_conv_choice *lm_cpu_conv_choice(lm_backend *backend);
 
+/* Whether, without measuring, this candidate is the one for the problem. */
+bool lm_conv_takes(const lm_conv_choice *choice, const lm_conv_candidate *candidate,
+                   const lm_dnnl_conv *conv);
+
 /* NULL when there is none of that name. */
 const lm_conv_candidate *lm_conv_find(const char *name);
+
+/* The problem of a conv, conv_dgrad or conv_wgrad. */
+lm_dnnl_conv lm_conv_describe(const lm_node *node);
 
 /* Multiplications and additions of the direct algorithm, padding included. */
 double lm_conv_flops(const lm_dnnl_conv *conv);

@@ -31,8 +31,8 @@ static lm_cpu_lower_fn *const lowering[LM_KIND_COUNT] = {
     [LM_KIND_SCATTER_ADD] = lm_cpu_lower_scatter_add,
     [LM_KIND_MATMUL] = lm_cpu_lower_matmul,
     [LM_KIND_CONV] = lm_cpu_lower_conv,
-    [LM_KIND_CONV_DGRAD] = lm_cpu_lower_conv_dgrad,
-    [LM_KIND_CONV_WGRAD] = lm_cpu_lower_conv_wgrad,
+    [LM_KIND_CONV_DGRAD] = lm_cpu_lower_conv,
+    [LM_KIND_CONV_WGRAD] = lm_cpu_lower_conv,
     [LM_KIND_AXISMAP] = lm_cpu_lower_axismap,
     [LM_KIND_POOL_ARGMAX] = lm_cpu_lower_pool_argmax,
     [LM_KIND_POOL_GATHER] = lm_cpu_lower_pool_gather,
@@ -138,7 +138,7 @@ lm_isa lm_cpu_isa(void) {
 /* ---- the backend ------------------------------------------------------------- */
 
 static bool has_composite(lm_backend *backend, const lm_node *call) {
-    return lm_cpu_has_composite(call);
+    return lm_cpu_has_composite(backend, call);
 }
 
 static lm_status configure(lm_backend *backend, const lm_backend_options *options) {

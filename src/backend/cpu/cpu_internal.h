@@ -53,12 +53,12 @@ typedef lm_status lm_cpu_lower_fn(lm_backend *backend, const lm_step *step,
 
 lm_cpu_lower_fn lm_cpu_lower_cluster;   /* vm_*.c: a cluster of elementwise-like nodes */
 lm_cpu_lower_fn lm_cpu_lower_composite; /* comp_*.c: fused kernels */
-bool lm_cpu_has_composite(const lm_node *call);
+bool lm_cpu_has_composite(lm_backend *backend, const lm_node *call);
 
 lm_cpu_lower_fn lm_cpu_lower_single; /* single.c: one elementwise-like node */
 /* conv.c, matmul.c */
-lm_cpu_lower_fn lm_cpu_lower_conv, lm_cpu_lower_conv_dgrad, lm_cpu_lower_conv_wgrad,
-    lm_cpu_lower_matmul;
+lm_cpu_lower_fn lm_cpu_lower_conv; /* and both adjoints */
+lm_cpu_lower_fn lm_cpu_lower_matmul;
 /* move.c, index.c */
 lm_cpu_lower_fn lm_cpu_lower_permute, lm_cpu_lower_slice, lm_cpu_lower_pad,
     lm_cpu_lower_concat, lm_cpu_lower_reverse, lm_cpu_lower_assign, lm_cpu_lower_gather,
