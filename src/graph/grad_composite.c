@@ -103,7 +103,12 @@ static void grad_softmax_xent(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d)
 
 /* The fused gradient packs its three results, so they must be alike. */
 static void grad_attention(lm_graph *g, lm_node *y, lm_node *ct, lm_node **d) {
-    lm_node *q = y->src[0], *src[5] = {q, y->src[1], y->src[2], y, ct};
+    lm_node *q = y->src[0];
+    if (y->n_src == 1) {
+        d[0] = call_like(g, LM_COMP_ATTENTION_GRAD, y, 3, (lm_node *[]){q, y, ct});
+        return;
+    }
+    lm_node *src[5] = {q, y->src[1], y->src[2], y, ct};
     bool alike = lm_shape_equal(q->shape, src[1]->shape) &&
                  lm_shape_equal(q->shape, src[2]->shape);
     if (!alike) {

@@ -297,7 +297,10 @@ lm_node *lm_group_norm(lm_graph *g, lm_node *x, lm_node *gamma, lm_node *beta, i
                        double eps, bool silu);
 lm_node *lm_softmax(lm_graph *g, lm_node *x);
 lm_node *lm_logsumexp(lm_graph *g, lm_node *x);
-lm_node *lm_attention(lm_graph *g, lm_node *q, lm_node *k, lm_node *v, double scale);
+lm_node *lm_attention(lm_graph *g, lm_node *q, lm_node *k, lm_node *v, int heads,
+                      double scale);
+/* qkv[B,T,3*H*D]: queries, keys and values side by side, heads within each. */
+lm_node *lm_self_attention(lm_graph *g, lm_node *qkv, int heads, double scale);
 lm_node *lm_softmax_xent(lm_graph *g, lm_node *logits, lm_node *labels);
 
 /* ---- generic construction, verification, printing ---------------------------- */

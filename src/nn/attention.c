@@ -4,25 +4,27 @@
 /* The residual branch starts next to zero (Ho et al. 2020, their code's init_scale 0). */
 #define NEAR_ZERO 1e-10
 
-/* [N,H,W,C] -> [N*heads, H*W, C/heads]. */
-static lm_node *split_heads(lm_graph *g, lm_node *x, int heads) {
-    if (!x) return NULL;
-    const int64_t *d = x->shape.dim;
-    int64_t positions = d[1] * d[2], width = d[3] / heads;
-    if (heads > 1) {
-        x = lm_reshape(g, x, LM_SHAPE(d[0], positions, heads, width));
-        x = lm_permute(g, x, (const int[]){0, 2, 1, 3});
+/* h[.., C] -> [.., 3 C]: three layers of equal width and separate names as one product.
+ * Joining the weights copies little; h, and its gradient, are then touched once. */
+static lm_node *project(lm_nn *nn, lm_node *h, lm_shape shape) {
+    static const char *const names[] = {"q", "k", "v"};
+    if (!h) return NULL;
+    lm_graph *g = nn->graph;
+    int64_t channels = h->shape.dim[h->shape.rank - 1];
+    lm_node *weight[3], *bias[3];
+    for (int i = 0; i < 3; i++) {
+        lm_scope_push(g, "%s", names[i]);
+        weight[i] =
+            lm_nn_param(nn, "weight", LM_SHAPE(channels, channels), LM_INIT(FAN_AVG, 1));
+        bias[i] = lm_nn_param(nn, "bias", LM_SHAPE(channels), LM_INIT(ZEROS, 0));
+        lm_scope_pop(g);
     }
-    return lm_reshape(g, x, LM_SHAPE(d[0] * heads, positions, width));
-}
-
-static lm_node *join_heads(lm_graph *g, lm_node *x, int heads, lm_shape shape) {
-    const int64_t *d = shape.dim;
-    if (heads > 1) {
-        x = lm_reshape(g, x, LM_SHAPE(d[0], heads, d[1] * d[2], d[3] / heads));
-        x = lm_permute(g, x, (const int[]){0, 2, 1, 3});
-    }
-    return lm_reshape(g, x, shape);
+    lm_scope_push(g, "qkv");
+    h = lm_reshape(g, h, LM_SHAPE(lm_shape_count(h->shape) / channels, channels));
+    h = lm_matmul_bias(g, h, lm_concat(g, weight, 3, 0), lm_concat(g, bias, 3, 0), false,
+                       true);
+    lm_scope_pop(g);
+    return lm_reshape(g, h, shape);
 }
 
 lm_node *lm_nn_attention(lm_nn *nn, const char *name, lm_node *x, int heads, int groups) {
@@ -32,16 +34,13 @@ lm_node *lm_nn_attention(lm_nn *nn, const char *name, lm_node *x, int heads, int
         return lm_graph_fail(g, LM_ARG,
                              "%s: attention needs x[N,H,W,C] with C a multiple of %d",
                              name, heads);
-    int64_t channels = x->shape.dim[3];
-    lm_init init = LM_INIT(FAN_AVG, 1);
+    const int64_t *d = x->shape.dim;
     lm_scope_push(g, "%s", name);
     lm_node *h = lm_nn_group_norm(nn, "norm", x, groups, 1e-6, false);
-    lm_node *q = split_heads(g, lm_nn_dense(nn, "q", h, channels, true, init), heads);
-    lm_node *k = split_heads(g, lm_nn_dense(nn, "k", h, channels, true, init), heads);
-    lm_node *v = split_heads(g, lm_nn_dense(nn, "v", h, channels, true, init), heads);
-    lm_node *y = lm_attention(g, q, k, v, 1.0 / sqrt((double)(channels / heads)));
-    y = join_heads(g, y, heads, x->shape);
-    y = lm_nn_dense(nn, "out", y, channels, true, LM_INIT(FAN_AVG, NEAR_ZERO));
+    h = project(nn, h, LM_SHAPE(d[0], d[1] * d[2], 3 * d[3]));
+    h = lm_self_attention(g, h, heads, 1.0 / sqrt((double)d[3] / heads));
+    h = lm_reshape(g, h, x->shape);
+    h = lm_nn_dense(nn, "out", h, d[3], true, LM_INIT(FAN_AVG, NEAR_ZERO));
     lm_scope_pop(g);
-    return lm_add(g, x, y);
+    return lm_add(g, x, h);
 }

@@ -113,17 +113,29 @@ static lm_node *build_xent(gc *t, const gc_case *c) {
 
 /* ---- attention --------------------------------------------------------------- */
 
+/* i0 queries; i1 heads of 3 columns */
 static lm_node *build_attention(gc *t, const gc_case *c) {
-    int n_src = c->op == LM_COMP_ATTENTION_GRAD ? 5 : 3;
+    int n_src = c->op == LM_COMP_ATTENTION_GRAD ? 5 : 3, heads = c->i[1];
     lm_node *src[5];
-    for (int i = 0; i < n_src; i++) src[i] = gc_float(t, LM_SHAPE(2, c->i[0], 3), -1, 1);
-    lm_call_attr attr = {{0}, {0.6f}};
+    for (int i = 0; i < n_src; i++)
+        src[i] = gc_float(t, LM_SHAPE(2, c->i[0], 3 * heads), -1, 1);
+    lm_call_attr attr = {{heads}, {0.6f}};
     return lm_call(t->graph, c->op, src, n_src, &attr);
+}
+
+/* Queries, keys and values side by side. */
+static lm_node *build_packed(gc *t, const gc_case *c) {
+    int heads = c->i[1];
+    lm_node *src[3] = {gc_float(t, LM_SHAPE(2, c->i[0], 6 * heads), -1, 1)};
+    for (int i = 1; i < 3; i++)
+        src[i] = gc_float(t, LM_SHAPE(2, c->i[0], 2 * heads), -1, 1);
+    lm_call_attr attr = {{heads}, {0.6f}};
+    return lm_call(t->graph, c->op, src, c->op == LM_COMP_ATTENTION_GRAD ? 3 : 1, &attr);
 }
 
 static lm_node *build_one_source(gc *t, const gc_case *c) {
     lm_node *x = gc_float(t, LM_SHAPE(2, 5, 3), -1, 1);
-    return lm_attention(t->graph, x, x, x, 0.6);
+    return lm_attention(t->graph, x, x, x, 1, 0.6);
 }
 
 /* Queries of one sequence, keys and wider values of a longer one. */
@@ -131,7 +143,7 @@ static lm_node *build_cross(gc *t, const gc_case *c) {
     lm_node *q = gc_float(t, LM_SHAPE(2, 3, 4), -1, 1);
     lm_node *k = gc_float(t, LM_SHAPE(2, 5, 4), -1, 1);
     lm_node *v = gc_float(t, LM_SHAPE(2, 5, 2), -1, 1);
-    return lm_attention(t->graph, q, k, v, 0.6);
+    return lm_attention(t->graph, q, k, v, 1, 0.6);
 }
 
 /* ---- the table --------------------------------------------------------------- */
@@ -164,10 +176,13 @@ const gc_case gc_cases_composite[] = {
     {COMP(SOFTMAX, build_rows)},
     {COMP(SOFTMAX_GRAD, build_softmax_grad)},
     {COMP(LOGSUMEXP, build_rows)},
-    {COMP(ATTENTION, build_attention), .i = {5}},
+    {COMP(ATTENTION, build_attention), .i = {5, 1}},
+    {COMP(ATTENTION, build_attention), .name = "heads", .i = {3, 2}},
+    {COMP(ATTENTION, build_packed), .name = "packed", .i = {3, 2}},
     {COMP(ATTENTION, build_one_source), .name = "one source"},
     {COMP(ATTENTION, build_cross), .name = "cross"},
-    {COMP(ATTENTION_GRAD, build_attention), .i = {3}},
+    {COMP(ATTENTION_GRAD, build_attention), .i = {3, 1}},
+    {COMP(ATTENTION_GRAD, build_packed), .name = "packed", .i = {2, 2}},
     {COMP(SOFTMAX_XENT, build_xent)},
     {COMP(SOFTMAX_XENT_GRAD, build_xent)},
     {.build = NULL},

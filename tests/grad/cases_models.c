@@ -46,7 +46,7 @@ static lm_node *build_normed_critic(gc *t, const gc_case *c) {
     lm_node *beta = gc_param(t, LM_SHAPE(4), -0.5, 0.5);
     lm_node *h = lm_group_norm(g, x, gamma, beta, 2, 1e-3, true);
     h = lm_reshape(g, h, LM_SHAPE(2, 9, 4));
-    h = lm_add(g, h, lm_attention(g, h, h, h, 0.5));
+    h = lm_add(g, h, lm_attention(g, h, h, h, 1, 0.5));
     return gradient_penalty(g, dense(t, h, 1), x);
 }
 

@@ -68,7 +68,7 @@ void build_net(lm_graph *g) {
     y = lm_axismap(g, y, 1, lm_sparse_transpose(g, &resize));
     y = lm_axismap(g, y, 1, lm_sparse_intern(g, &resize));
     y = lm_reshape(g, y, LM_SHAPE(2, 6, 4));
-    y = lm_attention(g, y, y, y, 0.5);
+    y = lm_attention(g, y, y, y, 1, 0.5);
     lm_scope_pop(g);
     lm_node *loss = lm_mean_all(g, lm_square(g, y));
     lm_graph_output(g, "loss", loss);

@@ -295,7 +295,7 @@ static void attention(void **state) {
     lm_node *src[] = {add_input(&b, LM_SHAPE(B, T, D), -2, 2, &q),
                       add_input(&b, LM_SHAPE(B, S, D), -2, 2, &k),
                       add_input(&b, LM_SHAPE(B, S, E), -2, 2, &v)};
-    run(&b, lm_attention(b.graph, src[0], src[1], src[2], scale));
+    run(&b, lm_attention(b.graph, src[0], src[1], src[2], 1, scale));
     for (int n = 0; n < B; n++) {
         attend(q + n * T * D, k + n * S * D, T, S, p);
         for (int i = 0; i < T * E; i++) {
@@ -356,7 +356,7 @@ static void attention_gradient(void **state) {
                 *to += p[i / D * T + s] * v[(n * T + s) * D + i % D];
         }
     }
-    const lm_call_attr attr = {.f = {scale}};
+    const lm_call_attr attr = {.i = {1}, .f = {scale}};
     run(&b, lm_call(b.graph, LM_COMP_ATTENTION_GRAD, src, 5, &attr));
     for (int n = 0; n < B; n++) {
         int from = n * T * D;

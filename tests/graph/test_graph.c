@@ -256,7 +256,7 @@ static void null_goes_through(void **state) {
                           lm_group_norm(g, x, none, x, 1, 0, true),
                           lm_softmax(g, none),
                           lm_logsumexp(g, none),
-                          lm_attention(g, none, x, x, 1),
+                          lm_attention(g, none, x, x, 1, 1),
                           lm_softmax_xent(g, x, none),
                           lm_call_body(g, none)};
     for (size_t i = 0; i < sizeof results / sizeof *results; i++)

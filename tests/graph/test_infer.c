@@ -366,9 +366,21 @@ static const infer_case calls[] = {
     GOOD(CALL, LIST("f32[3,2,5]"), CALL(LOGSUMEXP, .i = {0}), "", "f32[3,2,1]")
     BAD(CALL, LM_DTYPE, LIST("i32[2]"), CALL(LOGSUMEXP, .i = {0}), "",
         "logsumexp: x is i32, expected f32 (x i32[2])")
-    GOOD(CALL, LIST("f32[2,5,3]", "f32[2,7,3]", "f32[2,7,4]"), CALL(ATTENTION, .f = {1}),
+    GOOD(CALL, LIST("f32[2,5,3]", "f32[2,7,3]", "f32[2,7,4]"), CALL(ATTENTION, .i = {1}),
         "",
          "f32[2,5,4]")
+    GOOD(CALL, LIST("f32[2,5,12]"), CALL(ATTENTION, .i = {2}), "", "f32[2,5,4]")
+    BAD(CALL, LM_SHAPE, LIST("f32[2,5,9]"), CALL(ATTENTION, .i = {2}), "",
+        "attention: q has 9 columns, not a multiple of 6 (q f32[2,5,9])")
+    BAD(CALL, LM_ARG, LIST("f32[2,5,9]"), CALL(ATTENTION, .i = {0}), "",
+        "attention: 0 heads, at least 1 is needed (q f32[2,5,9])")
+    BAD(CALL, LM_ARG, LIST("f32[2,5,9]", "f32[2,5,9]"), CALL(ATTENTION, .i = {1}), "",
+        "attention: 2 sources, expected q, k and v or all in one "
+        "(q f32[2,5,9], k f32[2,5,9])")
+    BAD(CALL, LM_SHAPE, LIST("f32[2,5,4]", "f32[2,7,4]", "f32[2,7,3]"),
+        CALL(ATTENTION, .i = {2}), "",
+        "attention: v has 3 columns, not a multiple of 2 "
+        "(q f32[2,5,4], k f32[2,7,4], v f32[2,7,3])")
     BAD(CALL, LM_SHAPE, LIST("f32[2,5,3]", "f32[2,7,4]", "f32[2,7,4]"),
         CALL(ATTENTION, .i = {0}), "",
         "attention: k must be [2,S,3] (q f32[2,5,3], k f32[2,7,4], v f32[2,7,4])")
@@ -376,7 +388,12 @@ static const infer_case calls[] = {
         CALL(ATTENTION, .i = {0}), "",
         "attention: v must be [2,7,E] (q f32[2,5,3], k f32[2,7,3], v f32[2,5,3])")
     GOOD(CALL, LIST("f32[2,5,3]", "f32[2,5,3]", "f32[2,5,3]", "f32[2,5,3]", "f32[2,5,3]"),
-         CALL(ATTENTION_GRAD, .f = {1}), "", "f32[3,2,5,3]")
+         CALL(ATTENTION_GRAD, .i = {1}), "", "f32[3,2,5,3]")
+    GOOD(CALL, LIST("f32[2,5,12]", "f32[2,5,4]", "f32[2,5,4]"),
+         CALL(ATTENTION_GRAD, .i = {2}), "", "f32[2,5,12]")
+    BAD(CALL, LM_SHAPE, LIST("f32[2,5,12]", "f32[2,5,4]", "f32[2,5,3]"),
+        CALL(ATTENTION_GRAD, .i = {2}), "", "attention_grad: y and g must be [2,5,4] "
+        "(q f32[2,5,12], k f32[2,5,4], v f32[2,5,3])")
     BAD(CALL, LM_SHAPE, LIST("f32[2,5,3]", "f32[2,7,3]", "f32[2,7,3]", "f32[2,5,3]",
         "f32[2,5,3]"), CALL(ATTENTION_GRAD, .i = {0}), "",
         "attention_grad: all shapes must be equal "

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static const int64_t samples[] = {1, 3}, positions[] = {1, 5, 49, 784};
 static const int64_t channels[] = {8, 12, 30, 64, 130};
@@ -173,22 +174,68 @@ static void softmax_takes_extremes(void **state) {
 }
 
 static void attention_matches(void **state) {
-    /* batch, queries, keys, width, value width */
-    static const int64_t shapes[][5] = {{1, 1, 1, 1, 1},       {2, 5, 7, 3, 4},
-                                        {3, 16, 16, 8, 8},     {2, 49, 49, 33, 33},
-                                        {1, 130, 77, 40, 20},  {5, 65, 65, 64, 64},
-                                        {1, 100, 3000, 16, 16}};
-    for (int i = 0; i < 7; i++) {
+    /* batch, queries, keys, width, value width, heads */
+    static const int64_t shapes[][6] = {
+        {1, 1, 1, 1, 1, 1},        {2, 5, 7, 3, 4, 1},      {3, 16, 16, 8, 8, 1},
+        {2, 49, 49, 33, 33, 1},    {1, 130, 77, 40, 20, 1}, {5, 65, 65, 64, 64, 1},
+        {1, 100, 3000, 16, 16, 1}, {2, 37, 41, 17, 9, 3},   {1, 256, 256, 64, 64, 2}};
+    for (int i = 0; i < 9; i++) {
         const int64_t *d = shapes[i];
         rig r;
         rig_start(&r);
-        lm_node *src[] = {rig_input(&r, LM_F32, LM_SHAPE(d[0], d[1], d[3]), 0),
-                          rig_input(&r, LM_F32, LM_SHAPE(d[0], d[2], d[3]), 0),
-                          rig_input(&r, LM_F32, LM_SHAPE(d[0], d[2], d[4]), 0)};
+        lm_node *src[] = {rig_input(&r, LM_F32, LM_SHAPE(d[0], d[1], d[3] * d[5]), 0),
+                          rig_input(&r, LM_F32, LM_SHAPE(d[0], d[2], d[3] * d[5]), 0),
+                          rig_input(&r, LM_F32, LM_SHAPE(d[0], d[2], d[4] * d[5]), 0)};
         float scale = i == 3 ? -0.2f : 1 / sqrtf((float)d[3]);
-        call(&r, LM_COMP_ATTENTION, src, 3, (lm_call_attr){.f = {scale}});
+        call(&r, LM_COMP_ATTENTION, src, 3,
+             (lm_call_attr){.i = {(int32_t)d[5]}, .f = {scale}});
         rig_check(&r);
     }
+}
+
+/* Batch, rows, width of a head, heads: queries, keys and values side by side. */
+static const int64_t packed_shapes[][4] = {
+    {1, 1, 1, 1}, {2, 5, 3, 2}, {3, 49, 33, 1}, {1, 130, 20, 5}, {2, 300, 40, 1}};
+
+static void packed_attention_matches(void **state) {
+    for (int i = 0; i < 5; i++) {
+        const int64_t *d = packed_shapes[i], width = d[2] * d[3];
+        const lm_call_attr attr = {.i = {(int32_t)d[3]}, .f = {1 / sqrtf((float)d[2])}};
+        rig r;
+        rig_start(&r);
+        lm_node *src[3] = {rig_input(&r, LM_F32, LM_SHAPE(d[0], d[1], 3 * width), 0)};
+        call(&r, LM_COMP_ATTENTION, src, 1, attr);
+        rig_check(&r);
+        rig_start(&r);
+        src[0] = rig_input(&r, LM_F32, LM_SHAPE(d[0], d[1], 3 * width), 0);
+        src[1] = rig_input(&r, LM_F32, LM_SHAPE(d[0], d[1], width), 0);
+        src[2] = rig_input(&r, LM_F32, LM_SHAPE(d[0], d[1], width), 0);
+        call(&r, LM_COMP_ATTENTION_GRAD, src, 3, attr);
+        r.scale = 1 + sqrt((double)d[2]);
+        r.tolerance = 4e-6;
+        rig_check(&r);
+    }
+}
+
+/* Logits far beyond what exp can take. Positions 0 and 131 of the keys are the same, so
+ * that a block which comes later neither overflows nor forgets the first. */
+static void attention_takes_large_logits(void **state) {
+    enum { T = 40, S = 150, D = 5 };
+    float q[T * D], k[S * D], v[S * D];
+    uint32_t seed = 5;
+    for (int i = 0; i < T * D; i++) q[i] = 64 * rig_normal(&seed);
+    for (int i = 0; i < S * D; i++) k[i] = 64 * rintf(4 * rig_normal(&seed));
+    for (int i = 0; i < S * D; i++) v[i] = rig_normal(&seed);
+    for (int i = 0; i < T * D; i++) q[i] = rintf(q[i]);
+    memcpy(k + 131 * D, k, D * sizeof *k);
+    rig r;
+    rig_start(&r);
+    lm_node *src[] = {rig_given(&r, LM_F32, LM_SHAPE(1, T, D), q),
+                      rig_given(&r, LM_F32, LM_SHAPE(1, S, D), k),
+                      rig_given(&r, LM_F32, LM_SHAPE(1, S, D), v)};
+    call(&r, LM_COMP_ATTENTION, src, 3, (lm_call_attr){.i = {1}, .f = {1}});
+    r.tolerance = 1e-2; /* logits of 1e5 have an error of 1e-2 in f32 */
+    rig_check(&r);
 }
 
 static void attention_grad_matches(void **state) {
@@ -202,7 +249,7 @@ static void attention_grad_matches(void **state) {
         lm_node *src[5];
         for (int k = 0; k < 5; k++) src[k] = rig_input(&r, LM_F32, shape, 0);
         float scale = 1 / sqrtf((float)shapes[i][2]);
-        call(&r, LM_COMP_ATTENTION_GRAD, src, 5, (lm_call_attr){.f = {scale}});
+        call(&r, LM_COMP_ATTENTION_GRAD, src, 5, (lm_call_attr){.i = {1}, .f = {scale}});
         r.scale = 1 + sqrt((double)shapes[i][2]);
         r.tolerance = 4e-6;
         rig_check(&r);
@@ -217,6 +264,8 @@ int main(void) {
         cmocka_unit_test(softmax_kernels_match),
         cmocka_unit_test(softmax_takes_extremes),
         cmocka_unit_test(attention_matches),
+        cmocka_unit_test(packed_attention_matches),
+        cmocka_unit_test(attention_takes_large_logits),
         cmocka_unit_test(attention_grad_matches),
     };
     return rig_main(tests, sizeof tests / sizeof *tests, "composites");

@@ -247,89 +247,6 @@ static void softmax_grad(float *d, const float *y, const float *g, float shift,
     LM_VM_LANES for (int i = 0; i < n; i++) d[i] = y[i] * (g[i] - shift) * factor;
 }
 
-/* ---- products ---------------------------------------------------------------- */
-
-#if defined(__AVX512F__)
-enum { VECTOR = 16, TILE_ROWS = 8 };
-#elif defined(__AVX2__)
-enum { VECTOR = 8, TILE_ROWS = 6 };
-#else
-enum { VECTOR = 4, TILE_ROWS = 6 };
-#endif
-enum { PANEL = 2 * VECTOR };
-typedef float vector __attribute__((vector_size(VECTOR * sizeof(float))));
-
-/* Copies a panel's rows, or (nj != 1) transposes by blocks that fit the nearest cache. */
-static void pack_panel(float *panel, const float *b, int64_t ki, int64_t nj, int k,
-                       int width) {
-    enum { SQUARE = 16 };
-    for (int i0 = 0; i0 < k; i0 += SQUARE) {
-        int i1 = i0 + SQUARE < k ? i0 + SQUARE : k;
-        if (nj == 1)
-            for (int i = i0; i < i1; i++)
-                memcpy(panel + i * PANEL, b + i * ki, (size_t)width * sizeof *b);
-        else
-            for (int w = 0; w < width; w++)
-                for (int i = i0; i < i1; i++) panel[i * PANEL + w] = b[i * ki + w * nj];
-    }
-    for (int i = 0; i < k; i++)
-        for (int w = width; w < PANEL; w++) panel[i * PANEL + w] = 0;
-}
-
-static void pack(float *panels, const float *b, int64_t ki, int64_t nj, int k, int n) {
-    for (int j = 0; j < n; j += PANEL)
-        pack_panel(panels + (int64_t)k * j, b + j * nj, ki, nj, k,
-                   n - j < PANEL ? n - j : PANEL);
-}
-
-INLINE vector load(const float *x) {
-    vector v;
-    memcpy(&v, x, sizeof v);
-    return v;
-}
-
-/* A tile of C in registers: TILE_ROWS rows, two vectors wide. Rows past m repeat the
- * last one and are not stored. */
-INLINE void multiply_tile(float *c, int64_t ldc, const float *a, int64_t mi, int64_t kj,
-                          const float *panel, int m, int width, int k, bool add) {
-    vector sum[TILE_ROWS][2] = {0};
-    const float *row[TILE_ROWS];
-    for (int i = 0; i < TILE_ROWS; i++) row[i] = a + (i < m ? i : m - 1) * mi;
-    for (int p = 0; p < k; p++, panel += PANEL) {
-        vector low = load(panel), high = load(panel + VECTOR);
-        for (int i = 0; i < TILE_ROWS; i++) {
-            float x = row[i][p * kj];
-            sum[i][0] += x * low;
-            sum[i][1] += x * high;
-        }
-    }
-    float rest[PANEL] = {0};
-    for (int i = 0; i < TILE_ROWS && i < m; i++) {
-        float *to = width == PANEL ? c + i * ldc : rest;
-        vector low = sum[i][0], high = sum[i][1];
-        if (width < PANEL && add) memcpy(rest, c + i * ldc, (size_t)width * sizeof *rest);
-        if (add) low += load(to), high += load(to + VECTOR);
-        memcpy(to, &low, sizeof low);
-        memcpy(to + VECTOR, &high, sizeof high);
-        if (width < PANEL) memcpy(c + i * ldc, rest, (size_t)width * sizeof *rest);
-    }
-}
-
-static void multiply(float *c, int64_t ldc, const float *a, int64_t mi, int64_t kj,
-                     const float *panels, int m, int n, int k, bool add) {
-    for (int j = 0; j < n; j += PANEL, panels += (int64_t)k * PANEL) {
-        int width = n - j < PANEL ? n - j : PANEL;
-        for (int i = 0; i < m; i += TILE_ROWS) {
-            if (kj == 1)
-                multiply_tile(c + i * ldc + j, ldc, a + i * mi, mi, 1, panels, m - i,
-                              width, k, add);
-            else
-                multiply_tile(c + i * ldc + j, ldc, a + i * mi, 1, kj, panels, m - i,
-                              width, k, add);
-        }
-    }
-}
-
 const lm_comp_ops LM_ISA_NAME(lm_comp_ops) = {
     .moments = moments,
     .join_moments = join_moments,
@@ -341,7 +258,4 @@ const lm_comp_ops LM_ISA_NAME(lm_comp_ops) = {
     .scale = scale_row,
     .dot = dot,
     .softmax_grad = softmax_grad,
-    .panel = PANEL,
-    .pack = pack,
-    .multiply = multiply,
 };

@@ -39,15 +39,6 @@ typedef struct lm_comp_ops {
     /* d = y * (g - shift) * factor; d may be y or g. */
     void (*softmax_grad)(float *d, const float *y, const float *g, float shift,
                          float factor, int n);
-
-    /* Products of small matrices. B (k x n, its element (i, j) at b[i * ki + j * nj]) is
-     * first packed into panels of `panel` columns, the last filled up with zeros:
-     * round_up(n, panel) * k floats. C (m x n) = A B, or += with `add`; A's element
-     * (i, j) is at a[i * mi + j * kj]. */
-    int panel;
-    void (*pack)(float *panels, const float *b, int64_t ki, int64_t nj, int k, int n);
-    void (*multiply)(float *c, int64_t ldc, const float *a, int64_t mi, int64_t kj,
-                     const float *panels, int m, int n, int k, bool add);
 } lm_comp_ops;
 
 LM_ISA_DECLARE(lm_comp_ops, lm_comp_ops);
