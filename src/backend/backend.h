@@ -74,4 +74,9 @@ lm_status lm_backend_cpu_new(lm_backend **backend);
 /* "own kernels for AVX-512, oneDNN 2.6.3", cut to the buffer. */
 void lm_backend_cpu_describe(char *buffer, size_t size);
 
+/* What all threads can do at best: f32 operations a second, a multiply-add counting two,
+ * and bytes a second when copying, read and written. Measured anew, in a fifth of a
+ * second. */
+lm_status lm_backend_cpu_peak(double *flops, double *bytes);
+
 #endif
