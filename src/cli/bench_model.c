@@ -1,6 +1,7 @@
 /* limn bench model: how fast a preset trains and samples on this machine, how much memory
  * that takes, and where the time goes. */
 #include "cli/bench.h"
+#include "cli/profile.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -23,6 +24,9 @@ static const lm_option options[] = {
      "memory"},
     {"sample", LM_OPT_INT, "0", 0, 100000, NULL, "N",
      "also time DDIM of N steps, 64 images"},
+    {"profile", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
+     "time by layer and by kind of work, against the machine's peak"},
+    {"top", LM_OPT_INT, "0", 0, 1000, NULL, "N", "list the N slowest kernels"},
     {"dump", LM_OPT_FLAG, "false", 0, 0, NULL, NULL, "print the compiled step and stop"},
     {"export", LM_OPT_TEXT, "", 0, 0, NULL, "FILE",
      "write weights, a batch and its loss as safetensors and stop"},
@@ -39,6 +43,7 @@ typedef struct bench {
     int sample_steps;
     double sampling;           /* seconds */
     int64_t peak, sample_peak; /* bytes of the process; 0: not known apart */
+    lm_profile profile;
 } bench;
 
 /* ---- measuring --------------------------------------------------------------- */
@@ -96,6 +101,11 @@ static lm_status time_steps(bench *b) {
     b->peak = bench_peak_bytes();
     lm_free(labels);
     lm_free(pixels);
+    for (int i = 0; i < b->n_phases && status == LM_OK; i++)
+        status = lm_profile_add(&b->profile, b->phases[i]);
+    b->profile.steps = b->steps;
+    for (int i = 0; i < b->steps && status == LM_OK; i++)
+        b->profile.step_seconds += b->times[i];
     return status;
 }
 
@@ -189,23 +199,35 @@ static void print_memory(const bench *b) {
            (double)arena / 1e6, (double)vars / 1e6, (double)bench_peak_bytes() / 1e6);
 }
 
-static lm_status print_report(bench *b) {
-    const bench_subject *s = &b->subject;
-    if (b->cli->json) {
-        json_t *json = model_json(b);
-        if (b->steps) add_steps_json(b, json);
-        if (b->sampling > 0) add_sampling_json(b, json);
+static lm_status print_json(bench *b) {
+    json_t *json = model_json(b), *profile = NULL;
+    if (b->steps) add_steps_json(b, json);
+    if (b->sample_steps) add_sampling_json(b, json);
+    lm_status status = LM_OK;
+    if (lm_setting_flag(&b->cli->options, "profile"))
+        status = cli_profile_json(&b->profile, &profile);
+    if (profile) json_object_set_new(json, "profile", profile);
+    if (status == LM_OK)
         cli_print_json(json);
-        return LM_OK;
-    }
+    else
+        json_decref(json);
+    return status;
+}
+
+static lm_status print_text(bench *b) {
+    const bench_subject *s = &b->subject;
+    int top = (int)lm_setting_int(&b->cli->options, "top");
     printf("%s %s: %.2f M parameters, batch %d\n", s->family->name, s->preset,
            (double)lm_model_parameters(s->model) / 1e6, s->batch);
     if (b->steps) print_steps(b);
-    if (b->sampling > 0)
+    if (b->sample_steps)
         printf("sampling   %d steps, %d images in %.2f s: %.1f images/s\n",
                b->sample_steps, SAMPLES, b->sampling, SAMPLES / b->sampling);
     print_memory(b);
-    return LM_OK;
+    if (b->steps) cli_print_shares(&b->profile);
+    if (lm_setting_flag(&b->cli->options, "profile"))
+        LM_TRY(cli_print_profile(&b->profile));
+    return top ? cli_print_slowest(b->phases, b->n_phases, top) : LM_OK;
 }
 
 static lm_status dump_phases(const bench *b) {
@@ -231,7 +253,7 @@ static lm_status measure(bench *b, double began) {
     if (dump) return dump_phases(b);
     if (b->steps) LM_TRY(time_steps(b));
     if (b->sample_steps) LM_TRY(time_sampling(b));
-    return print_report(b);
+    return b->cli->json ? print_json(b) : print_text(b);
 }
 
 static lm_status run(cli_context *cli) {
@@ -244,6 +266,7 @@ static lm_status run(cli_context *cli) {
     if (status == LM_OK)
         status = file ? bench_export(cli, &b.subject, file) : measure(&b, began);
     lm_free(b.times);
+    lm_profile_release(&b.profile);
     for (int i = 0; i < b.n_phases; i++) lm_program_free(b.phases[i]);
     bench_close(&b.subject);
     return status;

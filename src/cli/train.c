@@ -1,5 +1,6 @@
 /* limn train: starts or continues a run. */
 #include "cli/cli.h"
+#include "cli/profile.h"
 
 #include "base/clock.h"
 #include "train/settings.h"
@@ -30,6 +31,8 @@ static const lm_option options[] = {
     {"keep", LM_OPT_INT, "2", 1, 1e6, NULL, "N", "checkpoints to keep"},
     {"workers", LM_OPT_INT, "", 0, 64, NULL, "N",
      "threads that prepare data ahead of the step, 0: none [one for every 8 threads]"},
+    {"profile", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
+     "at the end, time by layer and by kind of work"},
     {0}};
 
 static lm_status add_family_help(const lm_family *family, lm_str *out) {
@@ -62,16 +65,21 @@ static bool ask_stop(void *user) {
     return cli_interrupted();
 }
 
-static void print_result(const cli_context *cli, const lm_train_result *result) {
-    if (cli->json) {
-        cli_print_json(json_pack(
-            "{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "step",
-            (json_int_t)result->state.step, "images", (json_int_t)result->state.images,
-            "loss", result->loss, "seconds", result->seconds, "startup_seconds",
-            result->startup, "first_step_seconds", result->first_step, "data_wait",
-            result->data_wait, "checkpoint", result->checkpoint, "sheet", result->sheet));
-        return;
-    }
+static lm_status print_json(const lm_train_result *result, const lm_profile *profile) {
+    json_t *sums = NULL;
+    if (profile) LM_TRY(cli_profile_json(profile, &sums));
+    json_t *json = json_pack(
+        "{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "step",
+        (json_int_t)result->state.step, "images", (json_int_t)result->state.images,
+        "loss", result->loss, "seconds", result->seconds, "startup_seconds",
+        result->startup, "first_step_seconds", result->first_step, "data_wait",
+        result->data_wait, "checkpoint", result->checkpoint, "sheet", result->sheet);
+    if (sums) json_object_set_new(json, "profile", sums);
+    cli_print_json(json);
+    return LM_OK;
+}
+
+static void print_text(const lm_train_result *result) {
     char time[32];
     lm_duration_text(result->seconds, time, sizeof time);
     if (result->new_steps == 0) printf("the run is at its limit already: ");
@@ -83,6 +91,14 @@ static void print_result(const cli_context *cli, const lm_train_result *result) 
     printf("\n");
     if (result->checkpoint[0]) printf("checkpoint %s\n", result->checkpoint);
     if (result->sheet[0]) printf("samples    %s\n", result->sheet);
+}
+
+/* profile may be NULL. */
+static lm_status print_result(const cli_context *cli, const lm_train_result *result,
+                              const lm_profile *profile) {
+    if (cli->json) return print_json(result, profile);
+    print_text(result);
+    return profile ? cli_print_profile(profile) : LM_OK;
 }
 
 static lm_status run(cli_context *cli) {
@@ -113,10 +129,13 @@ static lm_status run(cli_context *cli) {
     cli_watch_signals();
     cli_live live = cli_live_start(cli);
     request.hooks = (lm_train_hooks){&live, ask_stop, cli_show_progress};
+    lm_profile profile = {0};
+    if (lm_setting_flag(o, "profile")) request.profile = &profile;
     lm_train_result result;
     lm_status status = lm_train(&request, &result);
     cli_live_end(&live);
-    if (status == LM_OK) print_result(cli, &result);
+    if (status == LM_OK) status = print_result(cli, &result, request.profile);
+    lm_profile_release(&profile);
     return status;
 }
 

@@ -78,6 +78,8 @@ lm_program_stats lm_program_get_stats(const lm_program *program);
 
 /* Profile: while on, each step is timed. */
 void lm_program_profile(lm_program *program, bool on);
+/* kind: a composite or kind of node, or "fused add sigmoid .." of a cluster. label: the
+ * layer that most of its nodes are from. */
 typedef struct lm_profile_row {
     const char *kernel, *group, *kind, *label; /* owned by the program */
     int64_t runs;
@@ -85,8 +87,32 @@ typedef struct lm_profile_row {
 } lm_profile_row;
 /* A row per step that has something to run, in order of execution; lm_free'd by the
  * caller. */
-lm_status lm_program_get_profile(const lm_program *program, lm_profile_row **rows,
-                                 int *count);
+lm_status lm_program_get_profile(lm_program *program, lm_profile_row **rows, int *count);
+
+/* Rows of one or more programs, summed up. Starts as {0}. */
+typedef struct lm_profile_sum {
+    const char *name;
+    int kernels;
+    double seconds, backward; /* over all runs; backward: of these, in gradients */
+    double flops, bytes;
+} lm_profile_sum;
+typedef struct lm_profile_table {
+    lm_profile_sum *sums; /* the slowest first */
+    int count, capacity;
+} lm_profile_table;
+typedef struct lm_profile {
+    lm_profile_table kinds;  /* by kind and, where that says more, kernel */
+    lm_profile_table layers; /* by label, gradients with their layer; "-": none */
+    lm_profile_table groups; /* by the kernels' group */
+    lm_profile_sum total;
+    double program_seconds; /* of whole runs: kernels and what is between them */
+    int64_t steps;          /* runs and seconds of what the caller calls a step, */
+    double step_seconds;    /* kept here for reports; lm_profile_add leaves them alone */
+    lm_arena names;
+} lm_profile;
+lm_status lm_profile_add(lm_profile *profile, lm_program *program);
+void lm_profile_release(lm_profile *profile);
+
 /* The schedule with places and kernels, a line per step. */
 lm_status lm_program_print(const lm_program *program, lm_str *out);
 

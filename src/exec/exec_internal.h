@@ -41,6 +41,7 @@ typedef struct lm_bound_step {
     void *workspace;
     double seconds; /* while profiling */
     int64_t runs;
+    const char *kind; /* in profiles; NULL: not asked for yet */
 } lm_bound_step;
 
 struct lm_program {
@@ -67,6 +68,7 @@ struct lm_program {
     lm_node **dying;      /* by step: the first of its dying values; when poisoning */
     lm_node **next_dying; /* by node: the one after it */
     bool profiling;
+    double seconds; /* of whole runs while profiling */
     double compile_seconds;
     int64_t constant_bytes;
 };

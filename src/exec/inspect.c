@@ -1,11 +1,11 @@
-/* Looking into a program: statistics, profile, listing, the search for bad numbers. */
+/* Looking into a program: statistics, listing, the search for bad numbers. */
 #include "base/mem.h"
 #include "exec/exec_internal.h"
 #include "passes/passes.h"
 #include <inttypes.h>
 #include <math.h>
 
-/* ---- statistics and profile -------------------------------------------------- */
+/* ---- statistics -------------------------------------------------------------- */
 
 lm_program_stats lm_program_get_stats(const lm_program *program) {
     lm_program_stats stats = {
@@ -25,35 +25,6 @@ lm_program_stats lm_program_get_stats(const lm_program *program) {
         stats.bytes += kernel->bytes;
     }
     return stats;
-}
-
-void lm_program_profile(lm_program *program, bool on) {
-    program->profiling = on;
-}
-
-lm_status lm_program_get_profile(const lm_program *program, lm_profile_row **rows,
-                                 int *count) {
-    *count = 0;
-    *rows = lm_calloc((size_t)program->schedule.n_steps + 1, sizeof **rows);
-    if (!*rows) return LM_NOMEM;
-    for (int s = 0; s < program->schedule.n_steps; s++) {
-        if (program->plan.skip[s]) continue;
-        const lm_step *step = &program->schedule.steps[s];
-        const lm_bound_step *bound = &program->bound[s];
-        const lm_kernel *kernel = &program->kernels[s];
-        const lm_node *last = step->nodes[step->n_nodes - 1];
-        (*rows)[(*count)++] = (lm_profile_row){
-            .kernel = kernel->name,
-            .group = kernel->group,
-            .kind = step->cluster ? "cluster" : lm_kind_get(last->kind)->text,
-            .label = last->label,
-            .runs = bound->runs,
-            .seconds = bound->seconds,
-            .flops = kernel->flops * (double)bound->runs,
-            .bytes = kernel->bytes * (double)bound->runs,
-        };
-    }
-    return LM_OK;
 }
 
 /* ---- listing ----------------------------------------------------------------- */

@@ -91,6 +91,7 @@ lm_status lm_program_run_step(lm_program *program, int s) {
 }
 
 lm_status lm_program_run(lm_program *program) {
+    double start = program->profiling ? lm_now() : 0;
     LM_TRY(lm_program_begin(program));
     lm_status status = LM_OK;
     for (int s = 0; s < program->schedule.n_steps && status == LM_OK; s++)
@@ -101,6 +102,7 @@ lm_status lm_program_run(lm_program *program) {
         if (program->is_assigned[var])
             program->engine->vars[program->variable[var]].version++;
     if (status == LM_OK) program->engine->latest = program;
+    if (program->profiling) program->seconds += lm_now() - start;
     return status;
 }
 

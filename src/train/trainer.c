@@ -190,11 +190,16 @@ static lm_status run_phase(trainer *t, int index) {
 }
 
 static lm_status train_step(trainer *t) {
+    double began = lm_now();
     LM_TRY(lm_loader_read(t->loader, t->state.images, &t->data));
     for (int i = 0; i < LM_MAX_PHASES && t->phases[i]; i++) LM_TRY(run_phase(t, i));
     t->state.step++;
     if (t->result->new_steps++ == 0) t->result->first_step = lm_now() - t->request.began;
     t->state.images += t->batch;
+    if (t->request.profile) {
+        t->request.profile->steps++;
+        t->request.profile->step_seconds += lm_now() - began;
+    }
     return LM_OK;
 }
 
@@ -273,6 +278,8 @@ static lm_status train_loop(trainer *t) {
     t->startup = t->began - t->request.began;
     t->rate_images = t->state.images;
     report(t, t->request.resume ? "resumed" : "started");
+    for (int i = 0; i < LM_MAX_PHASES && t->phases[i]; i++)
+        lm_program_profile(t->phases[i], t->request.profile != NULL);
     bool stopped = false;
     while (!stopped && !is_finished(t)) {
         LM_TRY(train_step(t));
@@ -291,12 +298,19 @@ static lm_status train_loop(trainer *t) {
     return LM_OK;
 }
 
+static lm_status add_profiles(const trainer *t) {
+    for (int i = 0; t->request.profile && i < LM_MAX_PHASES && t->phases[i]; i++)
+        LM_TRY(lm_profile_add(t->request.profile, t->phases[i]));
+    return LM_OK;
+}
+
 lm_status lm_train(const lm_train_request *request, lm_train_result *result) {
     *result = (lm_train_result){0};
     trainer t = {.request = *request, .result = result, .saved_step = -1};
     if (t.request.began <= 0) t.request.began = lm_now();
     lm_status status = set_up(&t);
     if (status == LM_OK) status = train_loop(&t);
+    if (status == LM_OK) status = add_profiles(&t);
     result->state = t.state;
     result->loss = t.last.loss;
     result->startup = t.startup;

@@ -40,6 +40,7 @@ typedef struct lm_train_request {
     int keep;                                      /* checkpoints; 0: 2 */
     int snapshot_count, snapshot_steps;            /* 0: 64 images, 25 steps */
     lm_train_hooks hooks;
+    lm_profile *profile; /* of the steps of this call, added to it; NULL: none */
 } lm_train_request;
 
 typedef struct lm_train_result {

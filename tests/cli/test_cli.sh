@@ -94,6 +94,8 @@ refuses 1 "wrong-idx3-ubyte: wrong magic" "wrong magic" train ddpm --data wrong-
 
 # ---- train, sample, info
 works "train" "3 steps" train ddpm --data builtin:digits --preset tiny --steps 3 $small --out run
+works "train with a profile" "%  *outside of programs" \
+    train ddpm --data builtin:digits --preset tiny --steps 2 $small --profile --out profiled
 check "run.json" grep -q '"family": "ddpm"' run/run.json
 check "log.jsonl" grep -q '"step": 3' run/log.jsonl
 check "time before the first step" grep -q '"startup_seconds": [0-9.]*, "first_step' run/log.jsonl
@@ -126,6 +128,17 @@ works "bench as JSON" '"step_seconds": \[[0-9.e-]*, [0-9.e-]*\], "images_per_sec
     bench model ddpm --preset tiny --batch 2 --steps 2 --json
 works "of sampling alone" '"sample_peak_bytes": [1-9]' \
     bench model ddpm --preset tiny --steps 0 --sample 1 --json
+"$limn" bench model ddpm --preset tiny --batch 2 --steps 1 --profile >profile
+check "with a profile" grep -q "unet.down.0.0.block.conv1$" profile
+# The last rows: all kernels, between, outside, and the step that they add up to.
+check "whose rows add up to the step" sh -c 'tail -4 profile | awk "
+    NR < 4 { sum += \$1 } NR == 4 { step = \$1 }
+    END { exit !(step > 0 && sum > step - 0.02 && sum < step + 0.02) }"'
+works "as JSON" '"layers": \[{"name"' \
+    bench model dcgan --batch 2 --steps 1 --profile --json
+works "slowest kernels" "discriminator" bench model dcgan --batch 2 --steps 1 --top 400
+refuses 2 "no step" "a profile of no step" \
+    bench model ddpm --preset tiny --steps 0 --sample 1 --profile --json
 refuses 2 "nothing to time" "of nothing" bench model ddpm --steps 0
 works "of a pair" "1.85 M parameters, batch 4" bench model dcgan --batch 4 --steps 1
 works "both phases" "^phase generator" bench model dcgan --batch 4 --dump
