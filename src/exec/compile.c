@@ -27,6 +27,10 @@ static lm_status inline_calls(lm_program *program, lm_graph *from, lm_graph **to
     return lm_pass_inline(from, keep_call, program, to);
 }
 
+static lm_status join_conv(lm_program *program, lm_graph *from, lm_graph **to) {
+    return lm_pass_join_conv(from, keep_call, program, to);
+}
+
 /* Simplified again after inlining, since bodies meet what surrounds their calls. */
 static const struct {
     const char *name;
@@ -35,6 +39,7 @@ static const struct {
     {"simplify", simplify},
     {"inline", inline_calls},
     {"simplify", simplify},
+    {"join_conv", join_conv},
 };
 
 /* Whether an assign overwrites what this value, a slice of a variable, shows. */

@@ -293,6 +293,14 @@ const char *lm_composite_text(lm_composite composite);
 /* Builds the body of a call from its sources: the definition, in plain kinds. */
 lm_node *lm_call_body(lm_graph *g, const lm_node *call);
 
+/* Parts of a conv_block (composites.def), and where their sources are: 0 for one that it
+ * lacks; norm is the first of stats, gamma and beta. */
+enum { LM_BLOCK_BIAS = 1, LM_BLOCK_NORM = 2, LM_BLOCK_SHIFT = 4, LM_BLOCK_RESIDUAL = 8 };
+typedef struct lm_conv_block_sources {
+    int bias, norm, shift, residual, count;
+} lm_conv_block_sources;
+lm_conv_block_sources lm_conv_block_find(const lm_node *call);
+
 lm_node *lm_group_norm(lm_graph *g, lm_node *x, lm_node *gamma, lm_node *beta, int groups,
                        double eps, bool silu);
 lm_node *lm_softmax(lm_graph *g, lm_node *x);

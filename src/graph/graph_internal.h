@@ -111,6 +111,7 @@ typedef struct lm_composite_rule {
 
 extern const lm_composite_rule lm_rule_group_stats, lm_rule_norm_act, lm_rule_norm_sums;
 extern const lm_composite_rule lm_rule_norm_grad, lm_rule_norm_dstats, lm_rule_stats_grad;
+extern const lm_composite_rule lm_rule_conv_block, lm_rule_conv_block_wgrad;
 extern const lm_composite_rule lm_rule_softmax, lm_rule_softmax_grad, lm_rule_logsumexp;
 extern const lm_composite_rule lm_rule_xent, lm_rule_xent_grad;
 extern const lm_composite_rule lm_rule_attention, lm_rule_attention_grad;

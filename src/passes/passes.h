@@ -19,4 +19,8 @@ lm_status lm_pass_simplify(lm_graph *from, lm_graph **to);
 typedef bool (*lm_keep_call)(void *user, const lm_node *call);
 lm_status lm_pass_inline(lm_graph *from, lm_keep_call keep, void *user, lm_graph **to);
 
+/* Makes conv_block and conv_block_wgrad of convolutions and what surrounds them, where
+ * has() says that there is a kernel for the call. */
+lm_status lm_pass_join_conv(lm_graph *from, lm_keep_call has, void *user, lm_graph **to);
+
 #endif

@@ -7,6 +7,8 @@ static lm_cpu_lower_fn *const lowering[LM_COMP_COUNT] = {
     [LM_COMP_NORM_SUMS] = lm_comp_lower_norm_sums,
     [LM_COMP_NORM_GRAD] = lm_comp_lower_norm_grad,
     [LM_COMP_NORM_DSTATS] = lm_comp_lower_norm_dstats,
+    [LM_COMP_CONV_BLOCK] = lm_comp_lower_conv_block,
+    [LM_COMP_CONV_BLOCK_WGRAD] = lm_comp_lower_conv_block_wgrad,
     [LM_COMP_SOFTMAX] = lm_comp_lower_softmax,
     [LM_COMP_SOFTMAX_GRAD] = lm_comp_lower_softmax_grad,
     [LM_COMP_LOGSUMEXP] = lm_comp_lower_logsumexp,
@@ -16,8 +18,11 @@ static lm_cpu_lower_fn *const lowering[LM_COMP_COUNT] = {
     [LM_COMP_SOFTMAX_XENT_GRAD] = lm_comp_lower_xent_grad,
 };
 
-bool lm_cpu_has_composite(const lm_node *call) {
-    return lowering[call->attr.call.composite] != NULL;
+bool lm_cpu_has_composite(lm_backend *backend, const lm_node *call) {
+    lm_composite composite = (lm_composite)call->attr.call.composite;
+    if (composite == LM_COMP_CONV_BLOCK || composite == LM_COMP_CONV_BLOCK_WGRAD)
+        return lm_comp_fits_conv_block(backend, call);
+    return lowering[composite] != NULL;
 }
 
 lm_status lm_cpu_lower_composite(lm_backend *backend, const lm_step *step,

@@ -98,6 +98,13 @@ bool lm_conv_takes(const lm_conv_choice *choice, const lm_conv_candidate *candid
     return choose_by_rule(choice, conv) == candidate;
 }
 
+bool lm_conv_takes(const lm_conv_choice *choice, const lm_conv_candidate *candidate,
+                   const lm_dnnl_conv *conv) {
+    if (choice->wanted && may_take(choice, choice->wanted, conv))
+        return choice->wanted == candidate;
+    return choose_by_rule(choice, conv) == candidate;
+}
+
 static lm_status choose(lm_backend *backend, const lm_step *step,
                         const lm_dnnl_conv *conv, const lm_conv_candidate **chosen) {
     const lm_conv_choice *choice = lm_cpu_conv_choice(backend);

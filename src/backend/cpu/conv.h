@@ -41,6 +41,10 @@ lm_conv_choice *lm_cpu_conv_choice(lm_backend *backend);
 bool lm_conv_takes(const lm_conv_choice *choice, const lm_conv_candidate *candidate,
                    const lm_dnnl_conv *conv);
 
+/* Whether, without measuring, this candidate is the one for the problem. */
+bool lm_conv_takes(const lm_conv_choice *choice, const lm_conv_candidate *candidate,
+                   const lm_dnnl_conv *conv);
+
 /* NULL when there is none of that name. */
 const lm_conv_candidate *lm_conv_find(const char *name);
 

@@ -11,7 +11,7 @@ enum { LEAST_CHANNELS = 8 };
 
 /* Numbers of a call's sources; 0: it has none of this. */
 typedef struct around_sources {
-    int bias, norm, shift, residual;
+    int bias, norm, shift, residual; /* norm: the first of stats, gamma, beta */
 } around_sources;
 
 /* Transformed weights are four times as large as weights. Where these change at each run
@@ -56,7 +56,6 @@ static const float *find_packed(winograd_state *s, const lm_kernel_args *args) {
     return place;
 }
 
-/* What surrounds the convolution in this run; `norm` of the sources starts at stats. */
 static lm_wino_around find_around(const winograd_state *s, const lm_kernel_args *args) {
     const around_sources *at = &s->source;
     lm_wino_around around = {.silu = s->silu};
@@ -153,3 +152,62 @@ static lm_status lower(lm_backend *backend, const lm_step *step, const lm_dnnl_c
 
 const lm_conv_candidate lm_conv_winograd = {
     .name = "winograd", .winograd = true, .fits = fits, .leads = leads, .lower = lower};
+
+/* ---- with what surrounds it -------------------------------------------------- */
+
+static lm_dnnl_conv describe_block(const lm_node *call) {
+    bool gradient = call->attr.call.composite == LM_COMP_CONV_BLOCK_WGRAD;
+    const lm_node *x = call->src[0], *y = gradient ? call->src[1] : call;
+    lm_dnnl_conv conv = {.pass = gradient ? LM_DNNL_BACK_WEIGHTS : LM_DNNL_FORWARD,
+                         .batch = x->shape.dim[0],
+                         .in_channels = x->shape.dim[3],
+                         .out_channels = y->shape.dim[3],
+                         .groups = 1};
+    for (int i = 0; i < 2; i++) {
+        conv.in[i] = conv.out[i] = x->shape.dim[1 + i];
+        conv.kernel[i] = 3;
+        conv.stride[i] = conv.dilation[i] = conv.pad_lo[i] = conv.pad_hi[i] = 1;
+    }
+    return conv;
+}
+
+bool lm_comp_fits_conv_block(lm_backend *backend, const lm_node *call) {
+    lm_dnnl_conv conv = describe_block(call);
+    return lm_conv_takes(lm_cpu_conv_choice(backend), &lm_conv_winograd, &conv);
+}
+
+/* The table of the normalisation whose statistics are source `norm`. */
+static void plan_norm(winograd_state *s, const lm_node *call, int norm,
+                      lm_kernel *kernel) {
+    s->source.norm = norm;
+    s->norm.groups = call->src[norm]->shape.dim[1];
+    s->norm.gamma_by_sample = call->src[norm + 1]->shape.rank == 2;
+    s->norm.beta_by_sample = call->src[norm + 2]->shape.rank == 2;
+    kernel->workspace = s->norm_at + lm_wino_norm_bytes(&s->plan);
+}
+
+lm_status lm_comp_lower_conv_block(lm_backend *backend, const lm_step *step,
+                                   lm_kernel *kernel) {
+    const lm_node *call = step->nodes[0];
+    lm_dnnl_conv conv = describe_block(call);
+    winograd_state *s = make_winograd(step, &conv, kernel);
+    if (!s) return LM_NOMEM;
+    lm_conv_block_sources at = lm_conv_block_find(call);
+    s->source.bias = at.bias;
+    s->source.shift = at.shift;
+    s->source.residual = at.residual;
+    if (at.norm) plan_norm(s, call, at.norm, kernel);
+    s->silu = call->attr.call.i[1] != 0;
+    return LM_OK;
+}
+
+lm_status lm_comp_lower_conv_block_wgrad(lm_backend *backend, const lm_step *step,
+                                         lm_kernel *kernel) {
+    const lm_node *call = step->nodes[0];
+    lm_dnnl_conv conv = describe_block(call);
+    winograd_state *s = make_winograd(step, &conv, kernel);
+    if (!s) return LM_NOMEM;
+    plan_norm(s, call, 2, kernel);
+    s->silu = call->attr.call.i[0] != 0;
+    return LM_OK;
+}

@@ -1,29 +1,18 @@
 /* The arithmetic of Winograd convolution; a file of isa_files. */
 #include "backend/cpu/wino_ops.h"
 
-#include "backend/cpu/vm_math.h"
+#include "backend/cpu/simd.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* A vector register, wherever it lies in memory. WIDE and NARROW are the register tiles
- * of the products: rows for panels of PANEL, 2 and 1 vectors. */
+/* Register tiles of the products: panels of PANEL vectors by WIDE rows, and narrower ones
+ * by NARROW. */
 #if defined(__AVX512F__)
-enum { LANES = 16, PANEL = 4, WIDE = 6, NARROW = 12 };
-#elif defined(__AVX2__)
-enum { LANES = 8, PANEL = 2, WIDE = 6, NARROW = 6 };
+enum { LANES = LM_LANES, PANEL = 4, WIDE = 6, NARROW = 12 };
 #else
-enum { LANES = 4, PANEL = 2, WIDE = 6, NARROW = 6 };
+enum { LANES = LM_LANES, PANEL = 2, WIDE = 6, NARROW = 6 };
 #endif
-typedef float vec __attribute__((vector_size(LANES * 4)));
-typedef float loose_vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-
-INLINE vec load_vec(const float *from) {
-    return *(const loose_vec *)from;
-}
-
-INLINE void store_vec(float *to, vec x) {
-    *(loose_vec *)to = x;
-}
+typedef lm_vec vec;
 
 /* ---- one-dimensional transforms ---------------------------------------------- */
 
@@ -52,13 +41,17 @@ INLINE void input_row(const vec d[6], vec out[6]) {
     input_pair_2(d, &out[3], &out[4]);
 }
 
-/* A' of six values. */
-INLINE void output_row(const vec m[6], vec out[4]) {
-    vec p = m[1] + m[2], q = m[1] - m[2], r = m[3] + m[4], s = m[3] - m[4];
-    out[0] = m[0] + p + r;
-    out[1] = q + 2 * s;
-    out[2] = p + 4 * r;
-    out[3] = q + 8 * s + m[5];
+/* Rows 0 and 2 of A'; rows 1 and 3. In pairs for the same reason. */
+INLINE void output_even(const vec m[6], vec *a, vec *b) {
+    vec p = m[1] + m[2], r = m[3] + m[4];
+    *a = m[0] + p + r;
+    *b = p + 4 * r;
+}
+
+INLINE void output_odd(const vec m[6], vec *a, vec *b) {
+    vec q = m[1] - m[2], s = m[3] - m[4];
+    *a = q + 2 * s;
+    *b = q + 8 * s + m[5];
 }
 
 /* A of four values. */
@@ -96,25 +89,25 @@ INLINE void filter_gradient_row(const vec u[6], vec out[3]) {
 
 /* ---- tiles ------------------------------------------------------------------- */
 
-typedef void input_pair_fn(const vec d[6], vec *a, vec *b);
+typedef void row_pair_fn(const vec d[6], vec *a, vec *b);
 
 /* Rows i and j of B' d B. */
 INLINE void input_rows(float *v, ptrdiff_t plane, const float *d, ptrdiff_t row,
-                       ptrdiff_t pixel, input_pair_fn *pair, int i, int j) {
+                       ptrdiff_t pixel, row_pair_fn *pair, int i, int j) {
     vec first[6], second[6], out[6];
 #pragma GCC unroll 6
     for (int x = 0; x < 6; x++) {
         vec column[6];
 #pragma GCC unroll 6
-        for (int y = 0; y < 6; y++) column[y] = load_vec(d + y * row + x * pixel);
+        for (int y = 0; y < 6; y++) column[y] = lm_vec_load(d + y * row + x * pixel);
         pair(column, &first[x], &second[x]);
     }
     input_row(first, out);
 #pragma GCC unroll 6
-    for (int x = 0; x < 6; x++) store_vec(v + (i * 6 + x) * plane, out[x]);
+    for (int x = 0; x < 6; x++) lm_vec_store(v + (i * 6 + x) * plane, out[x]);
     input_row(second, out);
 #pragma GCC unroll 6
-    for (int x = 0; x < 6; x++) store_vec(v + (j * 6 + x) * plane, out[x]);
+    for (int x = 0; x < 6; x++) lm_vec_store(v + (j * 6 + x) * plane, out[x]);
 }
 
 static void input(float *v, ptrdiff_t plane, const float *d, ptrdiff_t row,
@@ -133,7 +126,8 @@ static void gradient(float *v, ptrdiff_t plane, const float *y, ptrdiff_t row,
 #pragma GCC unroll 4
         for (int x = 0; x < 4; x++) {
 #pragma GCC unroll 4
-            for (int i = 0; i < 4; i++) line[i] = load_vec(y + c + i * row + x * pixel);
+            for (int i = 0; i < 4; i++)
+                line[i] = lm_vec_load(y + c + i * row + x * pixel);
             gradient_row(line, columns[x]);
         }
 #pragma GCC unroll 6
@@ -142,66 +136,70 @@ static void gradient(float *v, ptrdiff_t plane, const float *y, ptrdiff_t row,
             for (int x = 0; x < 4; x++) line[x] = columns[x][i];
             gradient_row(line, out);
 #pragma GCC unroll 6
-            for (int x = 0; x < 6; x++) store_vec(v + c + (i * 6 + x) * plane, out[x]);
+            for (int x = 0; x < 6; x++) lm_vec_store(v + c + (i * 6 + x) * plane, out[x]);
         }
     }
 }
 
-/* A' m A of one vector of channels: row i, column x in out[i * 4 + x]. */
-INLINE void output_tile(const float *m, ptrdiff_t plane, vec out[16]) {
-    vec rows[6][4];
+/* Rows i and i + 2 of A' m A, for one vector of channels. */
+INLINE void output_rows(const float *m, ptrdiff_t plane, row_pair_fn *pair,
+                        vec out[2][4]) {
+    vec rows[2][6];
 #pragma GCC unroll 6
     for (int x = 0; x < 6; x++) {
         vec column[6];
 #pragma GCC unroll 6
-        for (int i = 0; i < 6; i++) column[i] = load_vec(m + (i * 6 + x) * plane);
-        output_row(column, rows[x]);
+        for (int i = 0; i < 6; i++) column[i] = lm_vec_load(m + (i * 6 + x) * plane);
+        pair(column, &rows[0][x], &rows[1][x]);
     }
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++) {
-        vec line[6];
-#pragma GCC unroll 6
-        for (int x = 0; x < 6; x++) line[x] = rows[x][i];
-        output_row(line, out + i * 4);
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        output_even(rows[i], &out[i][0], &out[i][2]);
+        output_odd(rows[i], &out[i][1], &out[i][3]);
     }
 }
 
-/* The parts of a tile that exist. */
-static void store_part(const lm_wino_target *t, const float *tile, int c) {
+/* The parts of rows i and i + 2 that exist. */
+static void store_part(const lm_wino_target *t, const float *rows, int i, int c) {
     int channels = t->channels - c < LANES ? t->channels - c : LANES;
-    for (int i = 0; i < t->rows; i++)
+    for (int j = 0; j < 2 && i + 2 * j < t->rows; j++)
         for (int x = 0; x < t->cols; x++)
             for (int k = 0; k < channels; k++) {
-                ptrdiff_t at = i * t->row + x * t->pixel + c + k;
-                float y = tile[(i * 4 + x) * LANES + k] + t->add[c + k];
+                ptrdiff_t at = (i + 2 * j) * t->row + x * t->pixel + c + k;
+                float y = rows[(j * 4 + x) * LANES + k] + t->add[c + k];
                 t->y[at] = t->residual ? y + t->residual[at] : y;
             }
 }
 
-INLINE void store_whole(const lm_wino_target *t, const vec tile[16], int c,
+INLINE void store_whole(const lm_wino_target *t, vec rows[2][4], int i, int c,
                         const bool residual) {
-    vec add = load_vec(t->add + c);
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++)
+    vec add = lm_vec_load(t->add + c);
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; j++)
 #pragma GCC unroll 4
         for (int x = 0; x < 4; x++) {
-            ptrdiff_t at = i * t->row + x * t->pixel + c;
-            vec y = tile[i * 4 + x] + add;
-            store_vec(t->y + at, residual ? y + load_vec(t->residual + at) : y);
+            ptrdiff_t at = (i + 2 * j) * t->row + x * t->pixel + c;
+            vec y = rows[j][x] + add;
+            lm_vec_store(t->y + at, residual ? y + lm_vec_load(t->residual + at) : y);
         }
 }
 
+INLINE void put_rows(const lm_wino_target *t, const float *m, ptrdiff_t plane, int c,
+                     row_pair_fn *pair, int i) {
+    vec rows[2][4];
+    output_rows(m + c, plane, pair, rows);
+    if (t->rows < LM_WINO_OUT || t->cols < LM_WINO_OUT || t->channels - c < LANES)
+        store_part(t, (const float *)rows, i, c);
+    else if (t->residual)
+        store_whole(t, rows, i, c, true);
+    else
+        store_whole(t, rows, i, c, false);
+}
+
 static void output(const lm_wino_target *t, const float *m, ptrdiff_t plane) {
-    bool whole = t->rows == LM_WINO_OUT && t->cols == LM_WINO_OUT;
     for (int c = 0; c < t->channels; c += LANES) {
-        vec tile[16];
-        output_tile(m + c, plane, tile);
-        if (!whole || t->channels - c < LANES)
-            store_part(t, (const float *)tile, c);
-        else if (t->residual)
-            store_whole(t, tile, c, true);
-        else
-            store_whole(t, tile, c, false);
+        put_rows(t, m, plane, c, output_even, 0);
+        put_rows(t, m, plane, c, output_odd, 1);
     }
 }
 
@@ -212,7 +210,7 @@ static void filter(float *u, ptrdiff_t plane, const float *g, ptrdiff_t tap) {
 #pragma GCC unroll 3
     for (int x = 0; x < 3; x++) {
 #pragma GCC unroll 3
-        for (int i = 0; i < 3; i++) line[i] = load_vec(g + (i * 3 + x) * tap);
+        for (int i = 0; i < 3; i++) line[i] = lm_vec_load(g + (i * 3 + x) * tap);
         filter_row(line, columns[x]);
     }
 #pragma GCC unroll 6
@@ -221,7 +219,7 @@ static void filter(float *u, ptrdiff_t plane, const float *g, ptrdiff_t tap) {
         for (int x = 0; x < 3; x++) line[x] = columns[x][i];
         filter_row(line, out);
 #pragma GCC unroll 6
-        for (int x = 0; x < 6; x++) store_vec(u + (i * 6 + x) * plane, out[x]);
+        for (int x = 0; x < 6; x++) lm_vec_store(u + (i * 6 + x) * plane, out[x]);
     }
 }
 
@@ -232,7 +230,7 @@ static void filter_gradient(float *g, ptrdiff_t tap, const float *u, ptrdiff_t p
     for (int x = 0; x < 6; x++) {
         vec column[6];
 #pragma GCC unroll 6
-        for (int i = 0; i < 6; i++) column[i] = load_vec(u + (i * 6 + x) * plane);
+        for (int i = 0; i < 6; i++) column[i] = lm_vec_load(u + (i * 6 + x) * plane);
         filter_gradient_row(column, rows[x]);
     }
 #pragma GCC unroll 3
@@ -245,7 +243,7 @@ static void filter_gradient(float *g, ptrdiff_t tap, const float *u, ptrdiff_t p
         for (int x = 0; x < 3; x++) {
             float *to = g + (i * 3 + x) * tap;
             if (channels >= LANES)
-                store_vec(to, out[x]);
+                lm_vec_store(to, out[x]);
             else
                 memcpy(to, &out[x], (size_t)channels * sizeof *to);
         }
@@ -254,15 +252,41 @@ static void filter_gradient(float *g, ptrdiff_t tap, const float *u, ptrdiff_t p
 
 /* ---- strips ------------------------------------------------------------------ */
 
+/* `count` whole vectors of each pixel; strip and x start at channel c. */
+INLINE void load_vectors(float *strip, int width, const float *x, ptrdiff_t pixel,
+                         int pixels, int c, const int count, const lm_wino_prologue *p,
+                         const bool norm, const bool silu) {
+    vec mean[4], scale[4], beta[4];
+    for (int j = 0; j < count && norm; j++) {
+        mean[j] = lm_vec_load(p->mean + c + j * LANES);
+        scale[j] = lm_vec_load(p->scale + c + j * LANES);
+        beta[j] = lm_vec_load(p->beta + c + j * LANES);
+    }
+    for (int i = 0; i < pixels; i++, x += pixel, strip += width)
+#pragma GCC unroll 4
+        for (int j = 0; j < count; j++) {
+            vec z = lm_vec_load(x + j * LANES);
+            if (norm) z = (z - mean[j]) * scale[j] + beta[j];
+            if (silu) z *= lm_vec_sigmoid(z);
+            lm_vec_store(strip + j * LANES, z);
+        }
+}
+
 INLINE void load_pixels(float *strip, int width, const float *x, ptrdiff_t pixel,
                         int pixels, int channels, const lm_wino_prologue *p,
                         const bool norm, const bool silu) {
-    for (int i = 0; i < pixels; i++, strip += width, x += pixel) {
-        LM_VM_LANES for (int c = 0; c < channels; c++) {
-            float z = norm ? (x[c] - p->mean[c]) * p->scale[c] + p->beta[c] : x[c];
-            strip[c] = silu ? z * lm_vm_sigmoid(z) : z;
-        }
-        for (int c = channels; c < width; c++) strip[c] = 0;
+    int c = 0;
+#define VECTORS(count)                                                                   \
+    for (; c + (count)*LANES <= channels; c += (count)*LANES)                            \
+    load_vectors(strip + c, width, x + c, pixel, pixels, c, count, p, norm, silu)
+    VECTORS(4);
+    VECTORS(1);
+#undef VECTORS
+    for (int i = 0; i < pixels && c < channels; i++, x += pixel, strip += width) {
+        float part[LANES] = {0};
+        memcpy(part, x + c, (size_t)(channels - c) * sizeof *part);
+        load_vectors(strip + c, width, part, 0, 1, c, 1, p, norm, silu);
+        for (int k = channels; k < width; k++) strip[k] = 0;
     }
 }
 
@@ -287,11 +311,11 @@ INLINE void tile_product(float *m, ptrdiff_t ldm, const float *a, ptrdiff_t ar,
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
-            sum[r][j] = add ? load_vec(m + r * ldm + j * LANES) : (vec){0};
+            sum[r][j] = add ? lm_vec_load(m + r * ldm + j * LANES) : (vec){0};
     for (int k = 0; k < depth; k++, a += ak, b += ldb) {
         vec column[PANEL];
 #pragma GCC unroll 4
-        for (int j = 0; j < vectors; j++) column[j] = load_vec(b + j * LANES);
+        for (int j = 0; j < vectors; j++) column[j] = lm_vec_load(b + j * LANES);
 #pragma GCC unroll 12
         for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
@@ -300,7 +324,8 @@ INLINE void tile_product(float *m, ptrdiff_t ldm, const float *a, ptrdiff_t ar,
 #pragma GCC unroll 12
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
-        for (int j = 0; j < vectors; j++) store_vec(m + r * ldm + j * LANES, sum[r][j]);
+        for (int j = 0; j < vectors; j++)
+            lm_vec_store(m + r * ldm + j * LANES, sum[r][j]);
 }
 
 static void multiply(float *m, int width, const float *v, ptrdiff_t ldv, const float *u,

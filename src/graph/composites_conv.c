@@ -1,0 +1,106 @@
+/* A convolution of 3x3 taps, stride 1 and padding 1, with what surrounds it in a residual
+ * block: normalisation and activation before it, additions after it. */
+#include "graph/graph_internal.h"
+
+static const lm_conv_attr same = {.stride = {1, 1},
+                                  .dilation = {1, 1},
+                                  .pad_lo = {1, 1},
+                                  .pad_hi = {1, 1},
+                                  .groups = 1};
+
+lm_conv_block_sources lm_conv_block_find(const lm_node *call) {
+    int parts = call->attr.call.i[0], next = 2;
+    lm_conv_block_sources at = {0};
+    if (parts & LM_BLOCK_BIAS) at.bias = next++;
+    if (parts & LM_BLOCK_NORM) {
+        at.norm = next;
+        next += 3;
+    }
+    if (parts & LM_BLOCK_SHIFT) at.shift = next++;
+    if (parts & LM_BLOCK_RESIDUAL) at.residual = next++;
+    at.count = next;
+    return at;
+}
+
+/* ---- types ------------------------------------------------------------------- */
+
+/* Sources norm, norm + 1 and norm + 2 against x. */
+static lm_status check_norm(const lm_typing *t, int norm) {
+    lm_shape x = t->src[0]->shape, stats = t->src[norm]->shape;
+    int64_t channels = x.dim[3];
+    LM_RETURN_IF(stats.rank != 3 || stats.dim[0] != x.dim[0] || stats.dim[2] != 2 ||
+                     channels % stats.dim[1],
+                 LM_SHAPE, "stats must be [%lld,G,2], G dividing %lld channels",
+                 (long long)x.dim[0], (long long)channels);
+    for (int i = norm + 1; i < norm + 3; i++) {
+        lm_shape p = t->src[i]->shape;
+        LM_RETURN_IF(!lm_shape_equal(p, LM_SHAPE(channels)) &&
+                         !lm_shape_equal(p, LM_SHAPE(x.dim[0], channels)),
+                     LM_SHAPE, "gamma and beta must be [%lld] or [%lld,%lld]",
+                     (long long)channels, (long long)x.dim[0], (long long)channels);
+    }
+    return LM_OK;
+}
+
+static lm_status expect(const lm_typing *t, int i, lm_shape shape, const char *name) {
+    LM_RETURN_IF(i > 0 && !lm_shape_equal(t->src[i]->shape, shape), LM_SHAPE,
+                 "%s does not fit", name);
+    return LM_OK;
+}
+
+static lm_status infer_conv_block(lm_typing *t) {
+    lm_node asked = {.attr = *t->attr};
+    lm_conv_block_sources at = lm_conv_block_find(&asked);
+    lm_shape x = t->src[0]->shape, w = t->src[1]->shape;
+    LM_RETURN_IF(t->n_src != at.count, LM_ARG, "%d sources, the parts need %d", t->n_src,
+                 at.count);
+    LM_RETURN_IF(x.rank != 4, LM_SHAPE, "x must be [N,H,W,C]");
+    LM_TRY(expect(t, 1, LM_SHAPE(w.dim[0], 3, 3, x.dim[3]), "w"));
+    t->shape = LM_SHAPE(x.dim[0], x.dim[1], x.dim[2], w.dim[0]);
+    LM_TRY(expect(t, at.bias, LM_SHAPE(w.dim[0]), "bias"));
+    LM_TRY(expect(t, at.shift, LM_SHAPE(x.dim[0], w.dim[0]), "shift"));
+    LM_TRY(expect(t, at.residual, t->shape, "residual"));
+    return at.norm ? check_norm(t, at.norm) : LM_OK;
+}
+
+static lm_status infer_conv_block_wgrad(lm_typing *t) {
+    lm_shape x = t->src[0]->shape, y = t->src[1]->shape;
+    LM_RETURN_IF(x.rank != 4 || y.rank != 4, LM_SHAPE, "x and y must have rank 4");
+    LM_TRY(expect(t, 1, LM_SHAPE(x.dim[0], x.dim[1], x.dim[2], y.dim[3]), "y"));
+    LM_TRY(check_norm(t, 2));
+    t->shape = LM_SHAPE(y.dim[3], 3, 3, x.dim[3]);
+    return LM_OK;
+}
+
+/* ---- bodies ------------------------------------------------------------------ */
+
+static lm_node *norm_act(lm_graph *g, const lm_node *call, int norm, int act) {
+    lm_call_attr how = {.i = {act}};
+    lm_node *src[] = {call->src[0], call->src[norm], call->src[norm + 1],
+                      call->src[norm + 2]};
+    return lm_call(g, LM_COMP_NORM_ACT, src, 4, &how);
+}
+
+static lm_node *conv_block_body(lm_graph *g, const lm_node *call) {
+    lm_conv_block_sources at = lm_conv_block_find(call);
+    lm_node *x = call->src[0], *w = call->src[1];
+    if (at.norm) x = norm_act(g, call, at.norm, call->attr.call.i[1]);
+    lm_node *y = lm_conv(g, x, w, at.bias ? call->src[at.bias] : NULL, &same);
+    if (at.shift) {
+        lm_shape row = LM_SHAPE(call->shape.dim[0], 1, 1, call->shape.dim[3]);
+        y = lm_add(g, y, lm_reshape(g, call->src[at.shift], row));
+    }
+    return at.residual ? lm_add(g, y, call->src[at.residual]) : y;
+}
+
+static lm_node *conv_block_wgrad_body(lm_graph *g, const lm_node *call) {
+    lm_conv_attr how = same;
+    how.size[0] = how.size[1] = 3;
+    lm_node *x = norm_act(g, call, 2, call->attr.call.i[0]);
+    return lm_conv_wgrad(g, x, call->src[1], &how);
+}
+
+const lm_composite_rule lm_rule_conv_block = {infer_conv_block, conv_block_body,
+                                              "x w part", "f"};
+const lm_composite_rule lm_rule_conv_block_wgrad = {
+    infer_conv_block_wgrad, conv_block_wgrad_body, "x y stats gamma beta", "f"};
