@@ -72,8 +72,18 @@ static bool cluster_may_alias(const lm_step *step, const lm_node *out,
     return true;
 }
 
+/* Sources that a composite reads element for element, each before it writes there. */
+static bool call_may_alias(const lm_node *call, int i) {
+    static const uint32_t pointwise[LM_COMP_COUNT] = {
+        [LM_COMP_NORM_ACT] = 1u << 0,
+        [LM_COMP_NORM_GRAD] = 1u << 0 | 1u << 4 | 1u << 6,
+    };
+    return pointwise[call->attr.call.composite] >> i & 1;
+}
+
 bool lm_step_may_alias(const lm_step *step, int o, int i) {
     const lm_node *out = step->out[o], *in = step->in[i];
+    if (out->kind == LM_KIND_CALL) return call_may_alias(out, i);
     if (out->kind != LM_KIND_EW || out->dtype != in->dtype ||
         lm_shape_count(out->shape) != lm_shape_count(in->shape))
         return false;
