@@ -23,7 +23,7 @@ const lm_option lm_trainer_options[] = {
     {"engine.winograd", LM_OPT_FLAG, "on", 0, 0, NULL, "on|off",
      "Winograd convolutions, fewer multiplications"},
     {"engine.conv", LM_OPT_CHOICE, "auto", 0, 0,
-     "auto|winograd|small|phases|flipped|onednn", NULL,
+     "auto|narrow|winograd|phases|flipped|onednn", NULL,
      "this kernel for every convolution that it fits, auto by rule"},
     {"engine.tune", LM_OPT_FLAG, "off", 0, 0, NULL, "on|off",
      "measure kernels before the first step, remember the fastest"},

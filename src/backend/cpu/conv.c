@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-static const lm_conv_candidate *const candidates[] = {&lm_conv_winograd, &lm_conv_phases,
-                                                      &lm_conv_flipped, &lm_conv_onednn};
+static const lm_conv_candidate *const candidates[] = {&lm_conv_narrow, &lm_conv_winograd,
+                                                      &lm_conv_phases, &lm_conv_flipped,
+                                                      &lm_conv_onednn};
 enum { N_CANDIDATES = sizeof candidates / sizeof *candidates };
 
 /* ---- the problem ------------------------------------------------------------- */
@@ -89,13 +90,6 @@ static const lm_conv_candidate *choose_by_rule(const lm_conv_choice *choice,
         if (may_take(choice, c, conv) && (!c->leads || c->leads(conv))) return c;
     }
     return candidates[N_CANDIDATES - 1];
-}
-
-bool lm_conv_takes(const lm_conv_choice *choice, const lm_conv_candidate *candidate,
-                   const lm_dnnl_conv *conv) {
-    if (choice->wanted && may_take(choice, choice->wanted, conv))
-        return choice->wanted == candidate;
-    return choose_by_rule(choice, conv) == candidate;
 }
 
 bool lm_conv_takes(const lm_conv_choice *choice, const lm_conv_candidate *candidate,

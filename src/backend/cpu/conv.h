@@ -21,6 +21,7 @@ typedef struct lm_conv_candidate {
 
 extern const lm_conv_candidate lm_conv_winograd;                /* conv_winograd.c */
 extern const lm_conv_candidate lm_conv_onednn, lm_conv_flipped; /* conv_onednn.c */
+extern const lm_conv_candidate lm_conv_narrow;                  /* conv_narrow.c */
 extern const lm_conv_candidate lm_conv_phases;                  /* conv_phases.c */
 
 /* ---- the choice (conv.c) ----------------------------------------------------- */
@@ -36,10 +37,6 @@ lm_status lm_conv_choice_init(lm_conv_choice *choice, const lm_backend_options *
 void lm_conv_choice_release(lm_conv_choice *choice);
 /* This backend's. */
 lm_conv_choice *lm_cpu_conv_choice(lm_backend *backend);
-
-/* Whether, without measuring, this candidate is the one for the problem. */
-bool lm_conv_takes(const lm_conv_choice *choice, const lm_conv_candidate *candidate,
-                   const lm_dnnl_conv *conv);
 
 /* Whether, without measuring, this candidate is the one for the problem. */
 bool lm_conv_takes(const lm_conv_choice *choice, const lm_conv_candidate *candidate,
