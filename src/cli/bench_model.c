@@ -28,6 +28,8 @@ static const lm_option options[] = {
      "time by layer and by kind of work, against the machine's peak"},
     {"top", LM_OPT_INT, "0", 0, 1000, NULL, "N", "list the N slowest kernels"},
     {"dump", LM_OPT_FLAG, "false", 0, 0, NULL, NULL, "print the compiled step and stop"},
+    {"memory", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
+     "list what the step's memory holds at its peak and stop"},
     {"export", LM_OPT_TEXT, "", 0, 0, NULL, "FILE",
      "write weights, a batch and its loss as safetensors and stop"},
     {0}};
@@ -230,12 +232,13 @@ static lm_status print_text(bench *b) {
     return top ? cli_print_slowest(b->phases, b->n_phases, top) : LM_OK;
 }
 
-static lm_status dump_phases(const bench *b) {
+static lm_status list_phases(const bench *b,
+                             lm_status (*print)(const lm_program *, lm_str *)) {
     lm_str text = LM_STR_INIT;
     lm_status status = LM_OK;
     for (int i = 0; i < b->n_phases && status == LM_OK; i++) {
         lm_str_printf(&text, "phase %s\n", b->subject.family->phases[i].name);
-        status = lm_program_print(b->phases[i], &text);
+        status = print(b->phases[i], &text);
     }
     if (status == LM_OK) fputs(lm_str_text(&text), stdout);
     lm_str_release(&text);
@@ -246,11 +249,12 @@ static lm_status dump_phases(const bench *b) {
 
 static lm_status measure(bench *b, double began) {
     bool dump = lm_setting_flag(&b->cli->options, "dump");
-    LM_RETURN_IF(!b->steps && !b->sample_steps && !dump, LM_ARG,
+    bool memory = lm_setting_flag(&b->cli->options, "memory"), list = dump || memory;
+    LM_RETURN_IF(!b->steps && !b->sample_steps && !list, LM_ARG,
                  "--steps 0: nothing to time without --sample");
-    LM_TRY(b->steps || dump ? compile_phases(b) : add_averages(b));
+    LM_TRY(b->steps || list ? compile_phases(b) : add_averages(b));
     b->setup = lm_now() - began;
-    if (dump) return dump_phases(b);
+    if (list) return list_phases(b, dump ? lm_program_print : lm_program_print_memory);
     if (b->steps) LM_TRY(time_steps(b));
     if (b->sample_steps) LM_TRY(time_sampling(b));
     return b->cli->json ? print_json(b) : print_text(b);

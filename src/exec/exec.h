@@ -115,5 +115,8 @@ void lm_profile_release(lm_profile *profile);
 
 /* The schedule with places and kernels, a line per step. */
 lm_status lm_program_print(const lm_program *program, lm_str *out);
+/* What is in the arena at the (last) step at which most of it is in use: a line a value
+ * or workspace, the largest first. */
+lm_status lm_program_print_memory(const lm_program *program, lm_str *out);
 
 #endif

@@ -2,6 +2,7 @@
 # The program as a user meets it: exit codes, one clear line for wrong input, interruption
 # and resume. Speaks TAP. $1: the program.
 limn=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+problems=$(cd "$(dirname "$0")/../../bench/problems" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -60,7 +61,7 @@ small='--set base=8 --set mult=1,2 --set blocks=1 --set batch=2 --set groups=4
 # ---- help and usage
 works "help" "limn COMMAND" --help
 works "version" "^limn [0-9]" --version
-for command in demo train sample info doctor bench 'bench model'; do
+for command in demo train sample info doctor bench 'bench model' 'bench ops'; do
     works "$command --help" "usage: limn $command" $command --help
 done
 works "family help" "half-life" train ddpm --help
@@ -141,6 +142,8 @@ refuses 2 "no step" "a profile of no step" \
     bench model ddpm --preset tiny --steps 0 --sample 1 --profile --json
 refuses 2 "nothing to time" "of nothing" bench model ddpm --steps 0
 works "of a pair" "1.85 M parameters, batch 4" bench model dcgan --batch 4 --steps 1
+works "memory at the peak" "MB of an arena of .* in use at step" \
+    bench model dcgan --batch 4 --memory
 works "both phases" "^phase generator" bench model dcgan --batch 4 --dump
 "$limn" bench model dcgan --batch 4 --dump >dump
 check "D's update leaves G alone" \
@@ -155,6 +158,36 @@ works "export of a pair" '"loss.d": [0-9.]*, "loss.g": [0-9.]*}' bench model dcg
     --export two.safetensors
 works "has both losses" "loss.g f32 \[\]" info two.safetensors --tensors
 refuses 1 "nowhere" "export to no folder" bench model dcgan --batch 2 --export nowhere/x
+
+# ---- single operators
+problem() { printf '# a comment\n\n%s # another\n' "$1" >problem.txt; }
+problem 'conv n=2 h=9 w=7 c=8 k=16 pad=1 pass=wgrad'
+works "operators" "default  *[a-z0-9]" bench ops problem.txt --seconds 0.001
+"$limn" bench ops problem.txt --seconds 0.001 --json >ops.json
+check "as JSON" grep -q '"flops": 290304.0, "bytes": 12672.0, "candidates": \[{"choice"' ops.json
+check "every kernel once" sh -c 'tr , "\n" <ops.json | sed -n "s/.*\"kernel\": //p" |
+    sort | uniq -d | wc -l | grep -qx 0'
+works "a kernel that is asked for" '"candidates": \[{[^}]*"kernel": "onednn[^}]*}\]' \
+    bench ops problem.txt --seconds 0.001 --json --set engine.conv=onednn
+# All that bench/problems has, with one image each.
+for file in "$problems"/*.txt; do
+    sed 's/ n=[0-9]*/ n=1/; s/=50176/=49/; s/=8192/=64/' "$file" >small.txt
+    works "problems of $(basename "$file")" "default" bench ops small.txt --seconds 0.001
+done
+problem 'cnov n=1'
+refuses 2 "problem.txt:3: cnov.*did you mean conv" "unknown operator" bench ops problem.txt
+problem 'conv n=0'
+refuses 2 "problem.txt:3: n 0" "no image" bench ops problem.txt
+problem 'ew'
+refuses 2 "ew FUNCTION" "no function" bench ops problem.txt
+problem 'ew shake n=2'
+refuses 2 "shake" "unknown function" bench ops problem.txt
+problem 'attention n=2 pass=sideways'
+refuses 2 "forward, gradient" "unknown pass" bench ops problem.txt
+problem 'conv h=2 w=2 kernel=5'
+refuses 1 "problem.txt:3: conv: w is larger" "kernel that does not fit" bench ops problem.txt
+refuses 1 "nowhere" "problems that are not there" bench ops nowhere.txt
+refuses 2 "engine" "setting of no engine" bench ops problem.txt --set base=3
 
 # ---- interruption and resume
 "$limn" train ddpm --data builtin:digits --preset tiny --steps 100000 $small --out long \
