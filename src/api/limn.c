@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/threads.h"
+#include "base/version.h"
 #include "train/sample.h"
 #include "train/trainer.h"
 
@@ -27,7 +28,7 @@ static limn_status public_status(lm_status status) {
 }
 
 const char *limn_version(void) {
-    return LM_VERSION;
+    return lm_version;
 }
 
 const char *limn_message(void) {

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/threads.h"
+#include "base/version.h"
 #include "train/draw.h"
 #include "train/phase.h"
 
@@ -149,7 +150,7 @@ static json_t *model_json(const bench *b) {
     int64_t vars, arena;
     lm_engine_memory(s->engine, &vars, &arena);
     return json_pack("{s:s, s:s, s:s, s:I, s:i, s:i, s:I, s:I, s:f, s:f}", "version",
-                     LM_VERSION, "family", s->family->name, "preset", s->preset,
+                     lm_version, "family", s->family->name, "preset", s->preset,
                      "parameters", (json_int_t)lm_model_parameters(s->model), "batch",
                      s->batch, "threads", lm_threads(), "arena_bytes", (json_int_t)arena,
                      "var_bytes", (json_int_t)vars, "setup_seconds", b->setup,

@@ -4,8 +4,8 @@
 #include "backend/backend.h"
 #include "base/mem.h"
 #include "base/threads.h"
+#include "base/version.h"
 #include "data/data.h"
-#include "train/run.h"
 
 #include <png.h>
 #include <stdio.h>
@@ -57,7 +57,7 @@ static lm_status run(cli_context *cli) {
     const char *data = getenv("LIMN_DATA");
     json_t *sets = json_object();
     if (!cli->json) {
-        printf("limn       %s\n", LM_VERSION);
+        printf("limn       %s\n", lm_version);
         printf("processor  %s, %d threads in use\n", processor, lm_threads());
         printf("memory     %.1f GB\n", memory_gigabytes());
         printf("cpu        %s\n", backend);
@@ -73,7 +73,7 @@ static lm_status run(cli_context *cli) {
         if (!cli->json) printf("  %-14s %s\n", known_sets[i], text);
     }
     if (cli->json)
-        cli_print_json(json_pack("{s:s, s:s, s:i, s:f, s:s, s:O}", "limn", LM_VERSION,
+        cli_print_json(json_pack("{s:s, s:s, s:i, s:f, s:s, s:O}", "limn", lm_version,
                                  "processor", processor, "threads", lm_threads(),
                                  "memory_gb", memory_gigabytes(), "cpu", backend, "sets",
                                  sets));

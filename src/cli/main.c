@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "train/run.h"
+#include "base/version.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -74,7 +74,7 @@ static void print_usage(FILE *to) {
     fprintf(to,
             "limn %s: a workbench for deep generative models on images\n\n"
             "usage: limn COMMAND [ARGS]\n\n",
-            LM_VERSION);
+            lm_version);
     for (int i = 0; commands[i]; i++)
         fprintf(to, "  %-12s %s\n", commands[i]->name, commands[i]->help);
     fprintf(to, "\n'limn COMMAND --help' explains one. Start with 'limn demo'.\n");
@@ -259,7 +259,7 @@ int main(int argc, char **argv) {
         return EXIT_DONE;
     }
     if (strcmp(argv[1], "--version") == 0) {
-        printf("limn %s\n", LM_VERSION);
+        printf("limn %s\n", lm_version);
         return EXIT_DONE;
     }
     int words;

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "tensor/safetensors.h"
 
 #include <inttypes.h>
@@ -76,7 +77,7 @@ lm_status lm_checkpoint_save(const char *path, const lm_run *run, const lm_model
     snprintf(image, sizeof image, "%dx%dx%d", run->info.height, run->info.width,
              run->info.channels);
     const lm_st_meta meta[] = {
-        {"limn", LM_VERSION},    {"family", run->family->name},
+        {"limn", lm_version},    {"family", run->family->name},
         {"preset", run->preset}, {"data", run->data},
         {"data_hash", hash},     {"image", image},
         {"seed", seed},          {"step", step},

@@ -86,11 +86,10 @@ lm_status lm_phase_run(const lm_model *model, const lm_settings *trainer, int in
 
 static lm_status write_weights(const lm_params *group, lm_engine *engine,
                                const float *values) {
-    static const char *const parts[] = {"", ".ema"};
+    static const lm_group_part parts[] = {LM_GROUP_WEIGHTS, LM_GROUP_EMA};
     for (int i = 0; i < 2; i++) {
-        char name[MAX_NAME];
-        snprintf(name, sizeof name, "%s%s", group->name, parts[i]);
-        if (lm_engine_has_var(engine, name))
+        char name[LM_GROUP_NAME];
+        if (lm_engine_has_var(engine, lm_group_var(group, parts[i], name)))
             LM_TRY(lm_engine_write_var(engine, name, 0, group->count, LM_F32, values));
     }
     return LM_OK;

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "train/settings.h"
 
 #include <inttypes.h>
@@ -72,7 +73,7 @@ static json_t *run_to_json(const lm_run *run) {
     return json_pack(
         "{s:i, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:i, s:i, s:i, s:i}, s:s, "
         "s:{s:I, s:I, s:f}, s:o, s:o}",
-        "format", RUN_FORMAT, "limn", LM_VERSION, "family", run->family->name, "preset",
+        "format", RUN_FORMAT, "limn", lm_version, "family", run->family->name, "preset",
         run->preset, "data", "spec", run->data, "source", run->source, "hash", hash,
         "height", run->info.height, "width", run->info.width, "channels",
         run->info.channels, "classes", run->info.classes, "seed", seed, "limits", "steps",

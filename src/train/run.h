@@ -5,8 +5,6 @@
 #include "base/lock.h"
 #include "families/family.h"
 
-#define LM_VERSION "0.1.0"
-
 /* Where a run ends: at the first limit that is reached; 0: none of that kind. */
 typedef struct lm_limits {
     int64_t steps, epochs;

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "base/threads.h"
+#include "base/version.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,8 +54,8 @@ static char *make_key(void) {
     lm_str key = LM_STR_INIT;
     name_processor(processor);
     lm_backend_cpu_describe(kernels, sizeof kernels);
-    lm_str_printf(&key, "limn %s, %s, %d threads, %s", LM_PROGRAM_VERSION, kernels,
-                  lm_threads(), processor);
+    lm_str_printf(&key, "limn %s, %s, %d threads, %s", lm_version, kernels, lm_threads(),
+                  processor);
     if (key.failed) lm_str_release(&key);
     return key.text; /* the string's own block, handed over */
 }
