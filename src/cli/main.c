@@ -14,9 +14,8 @@
 #include <unistd.h>
 
 static const cli_command *const commands[] = {
-    &demo_command, &train_command,  &sample_command,
-    &info_command, &doctor_command, &bench_model_command,
-    NULL};
+    &demo_command,   &train_command,       &sample_command,    &info_command,
+    &doctor_command, &bench_model_command, &bench_ops_command, NULL};
 
 /* Every command takes these. */
 static const lm_option common_options[] = {

@@ -164,7 +164,7 @@ problem() { printf '# a comment\n\n%s # another\n' "$1" >problem.txt; }
 problem 'conv n=2 h=9 w=7 c=8 k=16 pad=1 pass=wgrad'
 works "operators" "default  *[a-z0-9]" bench ops problem.txt --seconds 0.001
 "$limn" bench ops problem.txt --seconds 0.001 --json >ops.json
-check "as JSON" grep -q '"flops": 290304.0, "bytes": 12672.0, "candidates": \[{"choice"' ops.json
+check "as JSON" grep -q '"flops": 290304.0, "bytes": 16704.0, "candidates": \[{"choice"' ops.json
 check "every kernel once" sh -c 'tr , "\n" <ops.json | sed -n "s/.*\"kernel\": //p" |
     sort | uniq -d | wc -l | grep -qx 0'
 works "a kernel that is asked for" '"candidates": \[{[^}]*"kernel": "onednn[^}]*}\]' \
