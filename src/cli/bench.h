@@ -6,7 +6,6 @@
 
 #include "exec/exec.h"
 #include "families/family.h"
-#include "train/run.h"
 
 /* A model as `limn train` would build it, with weights but without data. */
 typedef struct bench_subject {

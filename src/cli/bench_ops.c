@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/threads.h"
+#include "base/version.h"
 #include "train/settings.h"
 
 #include <stdio.h>
@@ -247,7 +248,7 @@ static lm_status run_files(bench_ops *b) {
     for (int i = 0; i < b->cli->n_args; i++)
         LM_TRY(bench_problem_read(b->cli->args[i], run_problem, b));
     if (b->cli->json)
-        cli_print_json(json_pack("{s:s, s:i, s:O}", "version", LM_VERSION, "threads",
+        cli_print_json(json_pack("{s:s, s:i, s:O}", "version", lm_version, "threads",
                                  lm_threads(), "problems", b->problems));
     return LM_OK;
 }
