@@ -162,22 +162,27 @@ static bool find_tap(const phases_state *s, int phase, int tap, int64_t *offset)
     return y < s->conv.kernel[0] && x < s->conv.kernel[1];
 }
 
-/* The 2x2 taps of one phase for a vector of columns and one row of the product. */
-static void gather_taps(const phases_state *s, const float *w, int phase, int64_t row,
-                        int64_t col, float *taps) {
+/* One tap of a vector of columns and `count` rows of the product, whose rows are `pitch`
+ * apart in `to`. Runs along whichever of them is contiguous in memory. */
+static void gather_tap(const phases_state *s, const float *from, int64_t row, int count,
+                       int64_t col, float *to, int pitch) {
     bool back = s->conv.pass == LM_DNNL_BACK_DATA;
     int64_t filter = s->conv.kernel[0] * s->conv.kernel[1] * s->conv.in_channels;
     int64_t rows = back ? s->conv.out_channels : s->conv.in_channels;
     int64_t cols = back ? s->conv.in_channels : s->conv.out_channels;
-    int64_t row_step = back ? filter : 1, col_step = back ? 1 : filter, offset;
-    int lanes = s->products->lanes;
-    for (int tap = 0; tap < LM_PHASE_TAPS; tap++, taps += lanes) {
-        bool exists = find_tap(s, phase, tap, &offset) && row < rows;
-        const float *from = w + offset + row * row_step + col * col_step;
-        for (int l = 0; l < lanes; l++)
-            taps[l] = exists && col + l < cols ? from[l * col_step] : 0;
-    }
+    int high = (int)min64(count, rows - row);
+    int wide = (int)min64(s->products->lanes, cols - col);
+    if (back)
+        for (int r = 0; r < high; r++)
+            memcpy(to + r * pitch, from + (row + r) * filter + col,
+                   (size_t)(wide > 0 ? wide : 0) * sizeof *to);
+    else
+        for (int l = 0; l < wide; l++)
+            for (int r = 0; r < high; r++)
+                to[r * pitch + l] = from[(col + l) * filter + row + r];
 }
+
+enum { GATHERED = 16 }; /* rows at once: a cache line of channels */
 
 /* Transformed weights lie as [part][panel][plane][row][column of the panel]. */
 static float *packed_panel(const phases_state *s, float *packed, int64_t part,
@@ -189,13 +194,19 @@ static float *packed_panel(const phases_state *s, float *packed, int64_t part,
 static void pack_panel(const phases_state *s, const float *w, int phase, int64_t col,
                        float *packed) {
     int width = panel_width(s, col), lanes = s->products->lanes;
-    float taps[LM_PHASE_TAPS * MOST_LANES];
-    int64_t part = s->parts > 1 ? phase : 0, first = s->parts > 1 ? 0 : phase;
+    int64_t part = s->parts > 1 ? phase : 0, first = s->parts > 1 ? 0 : phase, offset;
     float *to = packed_panel(s, packed, part, col) + first * s->in.width * width;
-    for (int64_t row = 0; row < s->in.width; row++, to += width)
+    for (int64_t row = 0; row < s->in.width; row += GATHERED)
         for (int l = 0; l < width; l += lanes) {
-            gather_taps(s, w, phase, row, col + l, taps);
-            s->ops->filter(to + l, s->depth * width, taps, lanes);
+            float taps[GATHERED * LM_PHASE_TAPS * MOST_LANES] = {0};
+            int count = (int)min64(GATHERED, s->in.width - row);
+            for (int tap = 0; tap < LM_PHASE_TAPS; tap++)
+                if (find_tap(s, phase, tap, &offset))
+                    gather_tap(s, w + offset, row, count, col + l, taps + tap * lanes,
+                               LM_PHASE_TAPS * lanes);
+            for (int r = 0; r < count; r++)
+                s->ops->filter(to + (row + r) * width + l, s->depth * width,
+                               taps + r * LM_PHASE_TAPS * lanes, lanes);
         }
 }
 
