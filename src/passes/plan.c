@@ -129,42 +129,94 @@ static int compare_blocks(const void *left, const void *right) {
     return a < b ? -1 : a > b;
 }
 
-/* The lowest offset at which `block` meets none of those placed, which are sorted by
- * offset. */
-static int64_t lowest_free(lm_block *const *placed, int n_placed, const lm_block *block) {
-    int64_t at = 0;
-    for (int p = 0; p < n_placed; p++) {
-        const lm_block *other = placed[p];
-        if (other->end < block->start || block->end < other->start) continue;
-        if (at + block->bytes <= other->offset) break;
-        int64_t end = other->offset + other->bytes;
-        if (end > at) at = end;
+/* Bytes that are taken from one step to another, both included. A block may need some of
+ * its range late: the flat gradient grows by its parts, and until a part is made, its
+ * place is free. */
+typedef struct area {
+    int64_t from, to; /* in the block, or once it is placed, in the arena */
+    int start, end;
+} area;
+
+static int list_areas(const lm_planner *planner, const lm_block *block, area *areas) {
+    if (block->first < 0) {
+        *areas = (area){0, block->bytes, block->start, block->end};
+        return 1;
+    }
+    int count = 0;
+    for (int m = block->first; m >= 0; m = planner->next[m]) {
+        int birth = planner->birth[m], last = planner->plan->last_use[m];
+        areas[count++] =
+            (area){planner->within[m], planner->within[m] + planner->bytes[m], birth,
+                   last > birth ? last : birth};
+    }
+    return count;
+}
+
+static int64_t align(int64_t offset) {
+    return (offset + ALIGN - 1) / ALIGN * ALIGN;
+}
+
+/* The lowest offset from `at` on for a block, at which one of its areas meets none of
+ * those placed, which are sorted by their beginning. */
+static int64_t skip_taken(const area *placed, int n_placed, const area *one, int64_t at) {
+    for (int p = 0; p < n_placed && placed[p].from < at + one->to; p++) {
+        const area *other = &placed[p];
+        if (other->end < one->start || one->end < other->start) continue;
+        if (other->to > at + one->from) at = align(other->to - one->from);
     }
     return at;
 }
 
-static lm_status place_blocks(lm_planner *planner) {
-    size_t n = (size_t)planner->n_blocks + 1;
-    lm_block **sorted = lm_arena_alloc(&planner->scratch, n * sizeof *sorted);
-    lm_block **placed = lm_arena_alloc(&planner->scratch, n * sizeof *placed);
-    if (!sorted || !placed) return LM_NOMEM;
+static int64_t lowest_free(const area *placed, int n_placed, const area *areas,
+                           int n_areas) {
+    int64_t at = 0, before;
+    do {
+        before = at;
+        for (int a = 0; a < n_areas; a++)
+            at = skip_taken(placed, n_placed, &areas[a], at);
+    } while (at != before);
+    return at;
+}
+
+/* Keeps `placed` sorted. */
+static void take(area *placed, int *n_placed, area one) {
+    int p = (*n_placed)++;
+    for (; p > 0 && placed[p - 1].from > one.from; p--) placed[p] = placed[p - 1];
+    placed[p] = one;
+}
+
+static int sort_blocks(lm_planner *planner, lm_block **sorted) {
     int count = 0;
     for (int b = 0; b < planner->n_blocks; b++) {
         lm_block *block = &planner->blocks[b];
         if (block->bytes == 0) continue;
-        block->bytes = (block->bytes + ALIGN - 1) / ALIGN * ALIGN;
+        block->bytes = align(block->bytes);
         sorted[count++] = block;
     }
     qsort(sorted, (size_t)count, sizeof *sorted, compare_blocks);
+    return count;
+}
+
+static lm_status place_blocks(lm_planner *planner) {
+    size_t n = (size_t)planner->plan->n_nodes + (size_t)planner->n_blocks + 1;
+    lm_block **sorted = lm_arena_alloc(&planner->scratch, n * sizeof *sorted);
+    area *placed = lm_arena_alloc(&planner->scratch, n * sizeof *placed);
+    area *areas = lm_arena_alloc(&planner->scratch, n * sizeof *areas);
+    if (!sorted || !placed || !areas) return LM_NOMEM;
+    int count = sort_blocks(planner, sorted), n_placed = 0;
     int64_t *end = &planner->plan->arena_bytes;
     for (int b = 0; b < count; b++) {
         lm_block *block = sorted[b];
-        block->offset = planner->options->reuse ? lowest_free(placed, b, block) : *end;
+        int n_areas = list_areas(planner, block, areas);
+        block->offset = planner->options->reuse
+                            ? lowest_free(placed, n_placed, areas, n_areas)
+                            : *end;
         if (block->offset + block->bytes > *end) *end = block->offset + block->bytes;
-        int p = b;
-        for (; p > 0 && placed[p - 1]->offset > block->offset; p--)
-            placed[p] = placed[p - 1];
-        placed[p] = block;
+        for (int a = 0; a < n_areas; a++) {
+            areas[a].from += block->offset;
+            areas[a].to += block->offset;
+            take(placed, &n_placed, areas[a]);
+        }
     }
     return LM_OK;
 }

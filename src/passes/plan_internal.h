@@ -11,7 +11,8 @@
  * - two members whose bytes overlap are never alive at the same time, save that one may
  * be born at the step where the other dies, if lm_step_may_alias says so, and that a
  * concat lies over its own parts, which hold the same numbers;
- * - a block is alive while any member is. */
+ * - a block is alive while any member is; of its range, only what living members cover
+ *   is taken from others. */
 #ifndef LIMN_PASSES_PLAN_INTERNAL_H
 #define LIMN_PASSES_PLAN_INTERNAL_H
 

@@ -220,6 +220,24 @@ static void test_concat_of_pieces_needs_no_copy(void **state) {
     release(&p);
 }
 
+/* The place of a part that is made late serves others until then. */
+static void test_late_part_leaves_its_place(void **state) {
+    lm_graph *g;
+    CHECK_OK(lm_graph_new(&g));
+    lm_node *x = lm_input(g, "x", LM_F32, LM_SHAPE(16, 16));
+    lm_node *first = lm_matmul(g, x, x, false, false);
+    lm_node *middle = lm_matmul(g, first, x, false, false);
+    lm_node *next = lm_matmul(g, middle, x, false, false);
+    lm_node *parts[] = {first, lm_matmul(g, next, x, false, false)};
+    lm_node *joined = lm_concat(g, parts, 2, 0);
+    lm_graph_output(g, "all", joined);
+    planned p = make_plan(g);
+    assert_true(is_skipped(&p, joined));
+    assert_int_equal(p.plan.of[middle->id].offset, p.plan.of[parts[1]->id].offset);
+    assert_int_equal(p.plan.arena_bytes, 3 * 16 * 16 * 4);
+    release(&p);
+}
+
 static void test_elementwise_takes_dying_input(void **state) {
     lm_graph *g;
     CHECK_OK(lm_graph_new(&g));
@@ -290,6 +308,7 @@ int main(void) {
         cmocka_unit_test(test_assign_sees_overlapping_slices),
         cmocka_unit_test(test_concat_of_shared_parts_copies),
         cmocka_unit_test(test_concat_of_pieces_needs_no_copy),
+        cmocka_unit_test(test_late_part_leaves_its_place),
         cmocka_unit_test(test_elementwise_takes_dying_input),
         cmocka_unit_test(test_every_allocation_may_fail),
     };
