@@ -68,25 +68,37 @@ static lm_node *move_towards(lm_graph *g, lm_node *from, lm_node *to, lm_node *r
     return lm_add(g, from, lm_mul(g, rate, lm_sub(g, to, from)));
 }
 
+/* `rate`, or 0 for a step that changes nothing. */
+static lm_node *guarded(lm_graph *g, lm_node *ok, lm_node *rate) {
+    return lm_where(g, ok, rate, lm_const(g, 0));
+}
+
 typedef struct adamw {
     lm_node *p, *m, *v, *ema;
 } adamw;
 
-static adamw update(lm_nn *nn, const lm_optim_spec *spec, adamw old, lm_node *gradient) {
+/* Where the step is not ok, the gradient is finite too but all rates are 0: that costs
+ * one choice for each element instead of one for each result. */
+static adamw update(lm_nn *nn, const lm_optim_spec *spec, adamw old, lm_node *gradient,
+                    lm_node *ok) {
     lm_graph *g = nn->graph;
+    lm_node *rate1 = guarded(g, ok, lm_const(g, 1.0 - spec->beta1));
+    lm_node *rate2 = guarded(g, ok, lm_const(g, 1.0 - spec->beta2));
+    lm_node *momentum_rate = guarded(g, ok, step_scalar(nn, MOMENTUM_RATE));
+    lm_node *ema_rate = guarded(g, ok, step_scalar(nn, EMA_RATE));
     adamw new;
-    new.m = move_towards(g, old.m, gradient, lm_const(g, 1.0 - spec->beta1));
-    new.v =
-        move_towards(g, old.v, lm_square(g, gradient), lm_const(g, 1.0 - spec->beta2));
+    new.m = move_towards(g, old.m, gradient, rate1);
+    new.v = move_towards(g, old.v, lm_square(g, gradient), rate2);
     lm_node *root = lm_mul(g, lm_sqrt(g, new.v), step_scalar(nn, INV_ROOT_BIAS2));
     lm_node *direction = lm_div(g, new.m, lm_add_scalar(g, root, spec->eps));
     new.p = old.p;
     if (spec->weight_decay != 0) {
-        lm_node *decay = lm_scale(g, step_scalar(nn, LR), spec->weight_decay);
+        lm_node *lr = guarded(g, ok, step_scalar(nn, LR));
+        lm_node *decay = lm_scale(g, lr, spec->weight_decay);
         new.p = lm_sub(g, new.p, lm_mul(g, decay, new.p));
     }
-    new.p = lm_sub(g, new.p, lm_mul(g, step_scalar(nn, MOMENTUM_RATE), direction));
-    new.ema = move_towards(g, old.ema, new.p, step_scalar(nn, EMA_RATE));
+    new.p = lm_sub(g, new.p, lm_mul(g, momentum_rate, direction));
+    new.ema = move_towards(g, old.ema, new.p, ema_rate);
     return new;
 }
 
@@ -109,11 +121,12 @@ lm_status lm_optim_adamw(lm_nn *nn, lm_node *loss, const lm_optim_spec *spec) {
 
     adamw old = {flat_var(nn, ""), flat_var(nn, ".m"), flat_var(nn, ".v"),
                  flat_var(nn, ".ema")};
-    adamw new = update(nn, spec, old, clip_gradient(g, gradient, norm, spec->clip));
-    lm_assign(g, old.m, lm_where(g, ok, new.m, old.m));
-    lm_assign(g, old.v, lm_where(g, ok, new.v, old.v));
-    lm_assign(g, old.p, lm_where(g, ok, new.p, old.p));
-    lm_assign(g, old.ema, lm_where(g, ok, new.ema, old.ema));
+    gradient = clip_gradient(g, gradient, norm, spec->clip);
+    adamw new = update(nn, spec, old, guarded(g, ok, gradient), ok);
+    lm_assign(g, old.m, new.m);
+    lm_assign(g, old.v, new.v);
+    lm_assign(g, old.p, new.p);
+    lm_assign(g, old.ema, new.ema);
 
     char name[128];
     snprintf(name, sizeof name, "%s.grad_norm", nn->params->name);

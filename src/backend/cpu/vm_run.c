@@ -15,15 +15,21 @@ typedef struct vm_thread {
     float **slot;    /* where each slot's tile is */
     int64_t *filled; /* by load: what its buffer holds, -1: nothing that lasts */
     bool *direct;    /* by store: may be written before the tile's end */
+    bool *fetched;   /* by store: in the place of an input, which is fetched */
 } vm_thread;
 
 /* ---- loads ------------------------------------------------------------------- */
 
 /* Asks for the next tile while this one is computed: the hardware's own prefetch stops
  * at the end of each page, which is a tile. */
-#define FETCH_AHEAD(from, bytes, for_writing)                                            \
-    for (size_t line_ = 0; line_ < (bytes); line_ += 64)                                 \
-    __builtin_prefetch((const char *)(from) + line_, for_writing, 2)
+static inline void fetch_to_read(const char *from, int64_t bytes) {
+    for (int64_t line = 0; line < bytes; line += 64)
+        __builtin_prefetch(from + line, 0, 2);
+}
+
+static inline void fetch_to_write(const char *to, int64_t bytes) {
+    for (int64_t line = 0; line < bytes; line += 64) __builtin_prefetch(to + line, 1, 2);
+}
 
 /* Index of the source element at `element`; `inner` receives how many elements from
  * there on lie on the innermost axis. */
@@ -110,8 +116,9 @@ static float *load_runs(vm_thread *t, int which, int64_t at, int n) {
     t->filled[which] = -1;
     bool is_f32 = load->source == LM_VM_MEMORY && load->dtype == LM_F32;
     if (run >= n && is_f32 && n % LM_VM_GROUP == 0) {
-        FETCH_AHEAD(source_of(t, load, index + n), (size_t)n * sizeof(float), false);
-        return (float *)source_of(t, load, index); /* only read through */
+        const float *from = source_of(t, load, index);
+        fetch_to_read((const char *)(from + n), n * (int64_t)sizeof *from);
+        return (float *)from; /* only read through */
     }
     for (int done = 0; done < n;) {
         int take = run < n - done ? (int)run : n - done;
@@ -144,10 +151,10 @@ static void aim_stores(vm_thread *t, int64_t at, int n) {
         const lm_vm_store *store = &t->program->stores[i];
         if (store->made_by < 0) continue;
         bool direct = t->direct[i] && n % LM_VM_GROUP == 0;
-        t->slot[store->slot] =
-            direct ? target_of(t, store, at) : t->scratch + store->staging;
-        if (direct)
-            FETCH_AHEAD(target_of(t, store, at + n), (size_t)n * sizeof(float), true);
+        float *to = direct ? target_of(t, store, at) : t->scratch + store->staging;
+        t->slot[store->slot] = to;
+        if (direct && !t->fetched[i])
+            fetch_to_write((const char *)(to + n), n * (int64_t)sizeof *to);
     }
 }
 
@@ -176,6 +183,15 @@ static bool may_write_early(const lm_vm_program *p, const lm_kernel_args *args,
         if (!apart && !(same && load->last_use <= store->made_by)) return false;
     }
     return true;
+}
+
+static bool is_in_place(const lm_vm_program *p, const lm_kernel_args *args,
+                        const lm_vm_store *store) {
+    for (int i = 0; i < p->n_loads; i++)
+        if (p->loads[i].source == LM_VM_MEMORY &&
+            args->in[p->loads[i].input] == args->out[store->output])
+            return true;
+    return false;
 }
 
 /* ---- sums -------------------------------------------------------------------- */
@@ -294,7 +310,7 @@ static void run_chunk(vm_thread *t, int64_t chunk, double *partials) {
 static void run_share(const lm_vm_program *p, const lm_kernel_args *args) {
     float *slots[p->n_slots + 1];
     int64_t filled[p->n_loads + 1];
-    bool direct[p->n_stores + 1];
+    bool direct[p->n_stores + 1], fetched[p->n_stores + 1];
     double *partials = args->workspace;
     double *sums = partials + p->sum_partials;
     float *scratch = (float *)(sums + p->threads * p->sum_scratch);
@@ -305,10 +321,13 @@ static void run_share(const lm_vm_program *p, const lm_kernel_args *args) {
                    sums + thread * p->sum_scratch,
                    slots,
                    filled,
-                   direct};
+                   direct,
+                   fetched};
     for (int i = 0; i < p->n_loads; i++) filled[i] = -1;
-    for (int i = 0; i < p->n_stores; i++)
+    for (int i = 0; i < p->n_stores; i++) {
         direct[i] = may_write_early(p, args, &p->stores[i]);
+        fetched[i] = is_in_place(p, args, &p->stores[i]);
+    }
     for (int i = p->first_register; i < p->n_slots; i++)
         slots[i] = t.scratch + p->registers + (i - p->first_register) * LM_VM_TILE;
 #pragma omp for schedule(static)
