@@ -328,46 +328,61 @@ INLINE void tile_product(float *m, ptrdiff_t ldm, const float *a, ptrdiff_t ar,
             lm_vec_store(m + r * ldm + j * LANES, sum[r][j]);
 }
 
+INLINE void fetch(lm_wino_ahead *ahead) {
+    for (int i = 0; i < LM_WINO_RANGES; i++) {
+        const char *at = ahead->at[i], *end = at + ahead->step[i];
+        if (end > ahead->end[i]) end = ahead->end[i];
+        for (; at < end; at += LM_CACHE_LINE) __builtin_prefetch(at, 0, 2);
+        ahead->at[i] = at;
+    }
+}
+
 static void multiply(float *m, int width, const float *v, ptrdiff_t ldv, const float *u,
-                     int rows, int depth) {
+                     int rows, int depth, lm_wino_ahead *ahead) {
 #define TILES(height, vectors)                                                           \
-    for (int r = 0; r < rows; r += (height))                                             \
-    tile_product(m + (ptrdiff_t)r * width, (vectors)*LANES, v + r * ldv, ldv, 1, u,      \
-                 (vectors)*LANES, depth, height, vectors, false)
+    for (int r = 0; r < rows; r += (height)) {                                           \
+        fetch(ahead);                                                                    \
+        tile_product(m + (ptrdiff_t)r * width, (vectors)*LANES, v + r * ldv, ldv, 1, u,  \
+                     (vectors)*LANES, depth, height, vectors, false);                    \
+    }
     if (width == PANEL * LANES)
-        TILES(WIDE, PANEL);
+        TILES(WIDE, PANEL)
     else if (width == 2 * LANES)
-        TILES(NARROW, 2);
+        TILES(NARROW, 2)
     else
-        TILES(NARROW, 1);
+        TILES(NARROW, 1)
 #undef TILES
 }
 
 static void accumulate(float *m, int width, const float *d, ptrdiff_t ldd, const float *v,
-                       ptrdiff_t ldv, int rows, int depth, bool add) {
+                       ptrdiff_t ldv, int rows, int depth, bool add,
+                       lm_wino_ahead *ahead) {
 #define TILES(height, vectors, sums)                                                     \
-    for (int r = 0; r < rows; r += (height))                                             \
-    tile_product(m + (ptrdiff_t)r * width, (vectors)*LANES, d + r, 1, ldd, v, ldv,       \
-                 depth, height, vectors, sums)
+    for (int r = 0; r < rows; r += (height)) {                                           \
+        fetch(ahead);                                                                    \
+        tile_product(m + (ptrdiff_t)r * width, (vectors)*LANES, d + r, 1, ldd, v, ldv,   \
+                     depth, height, vectors, sums);                                      \
+    }
     if (width == PANEL * LANES && add)
-        TILES(WIDE, PANEL, true);
+        TILES(WIDE, PANEL, true)
     else if (width == PANEL * LANES)
-        TILES(WIDE, PANEL, false);
+        TILES(WIDE, PANEL, false)
     else if (width == 2 * LANES && add)
-        TILES(NARROW, 2, true);
+        TILES(NARROW, 2, true)
     else if (width == 2 * LANES)
-        TILES(NARROW, 2, false);
+        TILES(NARROW, 2, false)
     else if (add)
-        TILES(NARROW, 1, true);
+        TILES(NARROW, 1, true)
     else
-        TILES(NARROW, 1, false);
+        TILES(NARROW, 1, false)
 #undef TILES
 }
 
 const lm_wino_ops LM_ISA_NAME(lm_wino_ops) = {
     .lanes = LANES,
     .panel = PANEL * LANES,
-    .rows = 12,
+    .rows = NARROW,
+    .wide_rows = WIDE,
     .load = load,
     .input = input,
     .gradient = gradient,

@@ -18,7 +18,8 @@
 enum {
     LM_WINO_OUT = 4, /* edge of an output tile */
     LM_WINO_IN = 6,  /* edge of an input tile */
-    LM_WINO_PLANES = 36
+    LM_WINO_PLANES = 36,
+    LM_CACHE_LINE = 64
 };
 
 /* What happens to inputs on their way in: z = (x - mean) * scale + beta for each channel,
@@ -38,10 +39,20 @@ typedef struct lm_wino_target {
     int rows, cols, channels;
 } lm_wino_target;
 
+/* Memory that the next block will want: a few lines of each range are brought into the
+ * cache with each register tile of a product. Without, the cores wait for memory while
+ * they transform, and memory waits while they multiply. */
+enum { LM_WINO_RANGES = 3 };
+typedef struct lm_wino_ahead {
+    const char *at[LM_WINO_RANGES], *end[LM_WINO_RANGES];
+    ptrdiff_t step[LM_WINO_RANGES]; /* bytes a register tile, whole lines */
+} lm_wino_ahead;
+
 typedef struct lm_wino_ops {
-    int lanes; /* floats of a vector; all counts of floats below are multiples */
-    int panel; /* the most columns of a product */
-    int rows;  /* rows of a product are rounded up to this */
+    int lanes;     /* floats of a vector; all counts of floats below are multiples */
+    int panel;     /* the most columns of a product */
+    int rows;      /* rows of a product are rounded up to this, */
+    int wide_rows; /* or to this where it has `panel` columns */
 
     /* Pixels into a dense strip of `width` floats each, `channels` of them real, the rest
      * zeros; x has `pixel` floats from one to the next. */
@@ -61,10 +72,11 @@ typedef struct lm_wino_ops {
                             int channels);
     /* m[rows, width] = v[rows, depth] u[depth, width]; rows of m are `width` apart. */
     void (*multiply)(float *m, int width, const float *v, ptrdiff_t ldv, const float *u,
-                     int rows, int depth);
+                     int rows, int depth, lm_wino_ahead *ahead);
     /* m[rows, width] = or += d[depth, rows]' v[depth, width]. */
     void (*accumulate)(float *m, int width, const float *d, ptrdiff_t ldd, const float *v,
-                       ptrdiff_t ldv, int rows, int depth, bool add);
+                       ptrdiff_t ldv, int rows, int depth, bool add,
+                       lm_wino_ahead *ahead);
 } lm_wino_ops;
 
 LM_ISA_DECLARE(lm_wino_ops, lm_wino_ops);

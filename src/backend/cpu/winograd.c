@@ -5,9 +5,10 @@
 #include <string.h>
 
 enum {
-    PLANES_BYTES = 448 << 10, /* of a block's transformed inputs: half a core's L2 */
-    LEAST_TILES = 24,         /* of a block: each use of the weights is a read of them */
-    MOST_TILES = 96,
+    PLANES_BYTES =
+        288 << 10,    /* of a block's transformed inputs: a third of a core's L2 */
+    LEAST_TILES = 24, /* of a block: each use of the weights is a read of them */
+    MOST_TILES = 64,
     GRADIENT_BYTES = 768 << 10, /* of a block's transformed inputs and gradients */
     LEAST_SUMMED = 24,          /* tiles: each block reads and writes the sums */
     MOST_SUMMED = 192,
@@ -21,6 +22,22 @@ static int64_t clamp(int64_t n, int64_t low, int64_t high) {
     return n < low ? low : lm_wino_min(n, high);
 }
 
+/* Units of a block of at most `most` tiles: at least half as many as there could be, that
+ * leave the least of the products' register tiles empty. */
+static int64_t choose_units(const lm_wino_plan *plan, int64_t most) {
+    const lm_wino_ops *ops = plan->ops;
+    int64_t step = plan->y.channels < ops->panel ? ops->rows : ops->wide_rows;
+    int64_t best = most / plan->piece, least = (best + 1) / 2;
+    double fill = 0;
+    for (int64_t units = best; units >= least; units--) {
+        int64_t tiles = units * plan->piece;
+        double filled = (double)tiles / (double)lm_wino_round_up(tiles, step);
+        if (filled > fill) best = units;
+        fill = filled > fill ? filled : fill;
+    }
+    return lm_wino_min(plan->units, best);
+}
+
 /* Blocks of at most `most` tiles. */
 static void cut(lm_wino_plan *plan, int64_t most) {
     plan->rows = (plan->y.height + LM_WINO_OUT - 1) / LM_WINO_OUT;
@@ -28,7 +45,7 @@ static void cut(lm_wino_plan *plan, int64_t most) {
     plan->pieces = (int)((plan->cols + most - 1) / most);
     plan->piece = (int)((plan->cols + plan->pieces - 1) / plan->pieces);
     plan->units = plan->batch * plan->pieces * plan->rows;
-    plan->block = (int)lm_wino_min(plan->units, most / plan->piece);
+    plan->block = (int)choose_units(plan, most);
     plan->tiles = plan->block * plan->piece;
 }
 
@@ -176,6 +193,27 @@ void lm_wino_transform(const lm_wino_plan *plan, const lm_wino_source *source,
         transform_column(plan, source, &place, (int)rows, tile, to, strip);
         tile += rows * place.cols;
     }
+}
+
+/* ---- memory ahead ------------------------------------------------------------ */
+
+/* Where units are whole rows of tiles, what they need is one piece of memory; padding and
+ * the rows that neighbours share make no difference here. */
+void lm_wino_look_ahead(const lm_wino_plan *plan, const lm_wino_image *image,
+                        const float *data, int64_t first, int64_t count, int64_t tiles,
+                        lm_wino_ahead *ahead, int i) {
+    count = lm_wino_min(count, plan->units - first);
+    if (plan->pieces > 1 || count <= 0 || !data) return;
+    int64_t row = image->width * image->channels * (int64_t)sizeof(float), rows[2];
+    for (int end = 0; end < 2; end++) {
+        int64_t unit = end ? first + count : first;
+        rows[end] = unit / plan->rows * image->height +
+                    lm_wino_min(unit % plan->rows * LM_WINO_OUT, image->height);
+    }
+    ahead->at[i] = (const char *)data + rows[0] * row;
+    ahead->end[i] = (const char *)data + rows[1] * row;
+    ahead->step[i] =
+        lm_wino_round_up((rows[1] - rows[0]) * row / tiles + 1, LM_CACHE_LINE);
 }
 
 /* ---- weights ----------------------------------------------------------------- */
@@ -337,7 +375,7 @@ static int put_unit(const forward *f, int64_t unit, int64_t tile, int64_t col,
 
 /* One panel of results of a block, whose inputs start at `tile` of the planes. */
 static void put_panel(const forward *f, int64_t first, int64_t tile, int64_t col,
-                      int width) {
+                      int width, lm_wino_ahead *ahead) {
     const lm_wino_plan *plan = f->plan;
     int64_t depth = plan->x.channels, end = first + lm_wino_block_units(plan, first);
     const float *packed = f->packed + LM_WINO_PLANES * depth * col;
@@ -346,22 +384,40 @@ static void put_panel(const forward *f, int64_t first, int64_t tile, int64_t col
     for (int p = 0; p < LM_WINO_PLANES; p++)
         plan->ops->multiply(f->results + p * result_plane(plan), width,
                             inputs + p * f->inputs.plane, f->inputs.tile,
-                            packed + p * depth * width, tiles, (int)depth);
+                            packed + p * depth * width, tiles, (int)depth, ahead);
     for (int64_t unit = first, t = 0; unit < end; unit++)
         t += put_unit(f, unit, t, col, width);
 }
 
-/* Each thread takes whole blocks. */
+/* What the next block reads and writes. */
+static lm_wino_ahead look_ahead(const forward *f, const float *x, int64_t first) {
+    const lm_wino_plan *plan = f->plan;
+    lm_wino_ahead ahead = {0};
+    int64_t columns = packed_columns(plan), count = plan->block;
+    bool wide = columns >= plan->ops->panel;
+    int64_t rows = wide ? plan->ops->wide_rows : plan->ops->rows;
+    int64_t width = wide ? plan->ops->panel : columns;
+    int64_t tiles = LM_WINO_PLANES * (columns / width) * (plan->tiles / rows + 1);
+    lm_wino_look_ahead(plan, &plan->x, x, first, count, tiles, &ahead, 0);
+    lm_wino_look_ahead(plan, &plan->y, f->y, first, count, tiles, &ahead, 1);
+    lm_wino_look_ahead(plan, &plan->y, f->around->residual, first, count, tiles, &ahead,
+                       2);
+    return ahead;
+}
+
+/* Each thread takes whole blocks, some at a time, so that it knows the next. */
 static void run_blocks(const forward *f, const lm_wino_source *source, float *strip) {
     const lm_wino_plan *plan = f->plan;
     int64_t columns = packed_columns(plan), blocks = lm_wino_blocks(plan);
-#pragma omp for schedule(dynamic)
+    int64_t run = clamp(blocks / (8 * (int64_t)plan->threads), 1, 8);
+#pragma omp for schedule(dynamic, run)
     for (int64_t b = 0; b < blocks; b++) {
         int64_t first = b * plan->block, units = lm_wino_block_units(plan, first);
+        lm_wino_ahead ahead = look_ahead(f, source->data, first + units);
         lm_wino_transform(plan, source, first, units, 0, &f->inputs, strip);
         for (int64_t col = 0, width; col < columns; col += width) {
             width = lm_wino_panel(plan, columns, col);
-            put_panel(f, first, 0, col, (int)width);
+            put_panel(f, first, 0, col, (int)width, &ahead);
         }
     }
 }
@@ -377,13 +433,15 @@ static void run_shared(const forward *f, const lm_wino_source *source, float *st
         lm_wino_transform(plan, source, first, units, tile, &f->inputs, strip);
     }
     int64_t vectors = columns / plan->ops->lanes;
+    lm_wino_ahead none = {0};
 #pragma omp for schedule(dynamic) collapse(2)
     for (int64_t v = 0; v < vectors; v++)
         for (int64_t b = 0; b < blocks; b++) {
             int64_t col = v * plan->ops->lanes, start = panel_start(plan, columns, col);
             if (start != col) continue; /* not the first vector of its panel */
             int64_t tile = lm_wino_find(plan, b * plan->block).tile;
-            put_panel(f, b * plan->block, tile, col, lm_wino_panel(plan, columns, col));
+            put_panel(f, b * plan->block, tile, col, lm_wino_panel(plan, columns, col),
+                      &none);
         }
 }
 

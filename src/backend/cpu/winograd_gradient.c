@@ -52,7 +52,7 @@ typedef struct gradient {
 
 /* sums = or += gradients' inputs of a block, for each plane and panel. */
 static void sum_block(const gradient *g, const float *area, int tiles, int filters,
-                      bool add, float *sums) {
+                      bool add, float *sums, lm_wino_ahead *ahead) {
     const lm_wino_ops *ops = g->plan->ops;
     for (int64_t col = 0, width; col < g->at.columns; col += width) {
         width = lm_wino_panel(g->plan, g->at.columns, col);
@@ -62,8 +62,23 @@ static void sum_block(const gradient *g, const float *area, int tiles, int filte
         for (int p = 0; p < LM_WINO_PLANES; p++)
             ops->accumulate(to + p * g->at.filters * width, (int)width,
                             d + p * g->at.gradient_plane, g->at.gradient_tile,
-                            v + p * g->at.input_plane, ops->panel, filters, tiles, add);
+                            v + p * g->at.input_plane, ops->panel, filters, tiles, add,
+                            ahead);
     }
+}
+
+/* What the next block of a slice that ends at `end` reads. */
+static lm_wino_ahead look_ahead(const gradient *g, const lm_wino_source *dy,
+                                int64_t first, int64_t end) {
+    const lm_wino_plan *plan = g->plan;
+    lm_wino_ahead ahead = {0};
+    int64_t width = lm_wino_panel(plan, g->at.columns, 0);
+    int64_t rows = width == plan->ops->panel ? plan->ops->wide_rows : plan->ops->rows;
+    int64_t tiles = LM_WINO_PLANES * (g->at.columns / width) * (dy->channels / rows + 1);
+    int64_t count = lm_wino_min(plan->block, end - first);
+    lm_wino_look_ahead(plan, &plan->x, g->x.data, first, count, tiles, &ahead, 0);
+    lm_wino_look_ahead(plan, &plan->y, dy->data, first, count, tiles, &ahead, 1);
+    return ahead;
 }
 
 static void run_slice(const gradient *g, int64_t slice, int64_t share, float *area) {
@@ -83,7 +98,8 @@ static void run_slice(const gradient *g, int64_t slice, int64_t share, float *ar
         int64_t tiles = last.tile + last.cols - lm_wino_find(plan, unit).tile;
         lm_wino_transform(plan, &g->x, unit, units, 0, &x, area + g->at.strip);
         lm_wino_transform(plan, &source, unit, units, 0, &dy, area + g->at.strip);
-        sum_block(g, area, (int)tiles, (int)source.channels, unit > begin, sums);
+        lm_wino_ahead ahead = look_ahead(g, &source, unit + units, end);
+        sum_block(g, area, (int)tiles, (int)source.channels, unit > begin, sums, &ahead);
     }
 }
 

@@ -27,8 +27,8 @@ typedef struct lm_wino_source {
     bool silu;
 } lm_wino_source;
 
-/* Transformed tiles: channel c of the source's of tile t is at data[plane * p + c / ops->panel * panel +
- * t * tile + c % ops->panel]. */
+/* Transformed tiles: channel c of the source's of tile t is at data[plane * p + c /
+ * ops->panel * panel + t * tile + c % ops->panel]. */
 typedef struct lm_wino_planes {
     float *data;
     ptrdiff_t plane, panel, tile;
@@ -41,6 +41,12 @@ size_t lm_wino_strip_floats(const lm_wino_plan *plan);
 void lm_wino_transform(const lm_wino_plan *plan, const lm_wino_source *source,
                        int64_t first, int64_t units, int64_t tile,
                        const lm_wino_planes *to, float *strip);
+
+/* Looks ahead, as range i, to what units first..first+count need of an image, during
+ * `tiles` register tiles. Zeroed, an lm_wino_ahead fetches nothing. */
+void lm_wino_look_ahead(const lm_wino_plan *plan, const lm_wino_image *image,
+                        const float *data, int64_t first, int64_t count, int64_t tiles,
+                        lm_wino_ahead *ahead, int i);
 
 /* Products run over panels of columns: as wide as ops->panel while that many are left,
  * then half and a quarter of it. The width of the panel that starts at `start`. */
