@@ -68,8 +68,8 @@ static lm_status compile_phases(bench *b) {
 static lm_status add_averages(bench *b) {
     const lm_model *model = b->subject.model;
     for (int i = 0; i < model->n_groups; i++) {
-        char name[128];
-        snprintf(name, sizeof name, "%s.ema", model->groups[i]->name);
+        char name[LM_GROUP_NAME];
+        lm_group_var(model->groups[i], LM_GROUP_EMA, name);
         LM_TRY(lm_engine_add_var(b->subject.engine, name, model->groups[i]->count));
     }
     return lm_init_weights(model, b->subject.engine, 0);
