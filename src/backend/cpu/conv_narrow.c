@@ -74,9 +74,9 @@ static void multiply_image(const narrow_state *s, const float *image, const floa
         float *to = products + col * count_rows(s);
         const float *panel = packed + col * s->depth;
         s->products->multiply(to, width, image, s->depth, panel, (int)whole,
-                              (int)s->depth);
+                              (int)s->depth, NULL);
         s->products->multiply(to + whole * width, width, rest, s->depth, panel,
-                              (int)(pixels - whole), (int)s->depth);
+                              (int)(pixels - whole), (int)s->depth, NULL);
     }
 }
 

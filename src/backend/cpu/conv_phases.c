@@ -264,7 +264,7 @@ static void put_block(const run *r, int part, int64_t col, int64_t first) {
     float *tile = r->area + LM_PHASE_PLANES * plane;
     for (int p = 0; p < LM_PHASE_PLANES; p++)
         s->products->multiply(r->area + p * plane, width, from + p * input_plane(s), line,
-                              packed + p * s->depth * width, rows, (int)s->depth);
+                              packed + p * s->depth * width, rows, (int)s->depth, NULL);
     for (int i = 0; i < rows; i++) {
         s->ops->output(tile, r->area + (int64_t)i * width, plane, width);
         put_tile(r, r->first + first + i, part, col, width, tile);
@@ -340,7 +340,7 @@ static void sum_chunk(const phases_state *s, int64_t first, int64_t tiles,
                 sums_panel(s, memory + s->at.packed, col) + p * s->depth * width, width,
                 memory + s->at.gradients + p * gradient_plane(s), s->gradient.width,
                 memory + s->at.planes + p * input_plane(s) + col, PHASES * s->in.width,
-                (int)s->conv.out_channels, (int)tiles, first > 0);
+                (int)s->conv.out_channels, (int)tiles, first > 0, NULL);
         }
 }
 

@@ -329,6 +329,7 @@ INLINE void tile_product(float *m, ptrdiff_t ldm, const float *a, ptrdiff_t ar,
 }
 
 INLINE void fetch(lm_wino_ahead *ahead) {
+    if (!ahead) return;
     for (int i = 0; i < LM_WINO_RANGES; i++) {
         const char *at = ahead->at[i], *end = at + ahead->step[i];
         if (end > ahead->end[i]) end = ahead->end[i];

@@ -70,7 +70,8 @@ typedef struct lm_wino_ops {
     void (*filter)(float *u, ptrdiff_t plane, const float *g, ptrdiff_t tap);
     void (*filter_gradient)(float *g, ptrdiff_t tap, const float *u, ptrdiff_t plane,
                             int channels);
-    /* m[rows, width] = v[rows, depth] u[depth, width]; rows of m are `width` apart. */
+    /* m[rows, width] = v[rows, depth] u[depth, width]; rows of m are `width` apart. ahead
+     * may be NULL. */
     void (*multiply)(float *m, int width, const float *v, ptrdiff_t ldv, const float *u,
                      int rows, int depth, lm_wino_ahead *ahead);
     /* m[rows, width] = or += d[depth, rows]' v[depth, width]. */

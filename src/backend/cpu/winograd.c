@@ -433,7 +433,6 @@ static void run_shared(const forward *f, const lm_wino_source *source, float *st
         lm_wino_transform(plan, source, first, units, tile, &f->inputs, strip);
     }
     int64_t vectors = columns / plan->ops->lanes;
-    lm_wino_ahead none = {0};
 #pragma omp for schedule(dynamic) collapse(2)
     for (int64_t v = 0; v < vectors; v++)
         for (int64_t b = 0; b < blocks; b++) {
@@ -441,7 +440,7 @@ static void run_shared(const forward *f, const lm_wino_source *source, float *st
             if (start != col) continue; /* not the first vector of its panel */
             int64_t tile = lm_wino_find(plan, b * plan->block).tile;
             put_panel(f, b * plan->block, tile, col, lm_wino_panel(plan, columns, col),
-                      &none);
+                      NULL);
         }
 }
 

@@ -43,7 +43,7 @@ void lm_wino_transform(const lm_wino_plan *plan, const lm_wino_source *source,
                        const lm_wino_planes *to, float *strip);
 
 /* Looks ahead, as range i, to what units first..first+count need of an image, during
- * `tiles` register tiles. Zeroed, an lm_wino_ahead fetches nothing. */
+ * `tiles` register tiles. */
 void lm_wino_look_ahead(const lm_wino_plan *plan, const lm_wino_image *image,
                         const float *data, int64_t first, int64_t count, int64_t tiles,
                         lm_wino_ahead *ahead, int i);
