@@ -201,16 +201,20 @@ static float max(const float *x, int n) {
         for (i = LANES; i + LANES <= n; i += LANES)
             for (int k = 0; k < LANES; k++)
                 lane[k] = x[i + k] > lane[k] ? x[i + k] : lane[k];
-        for (int k = 0; k < LANES; k++) best = lane[k] > best ? lane[k] : best;
+        for (int half = LANES / 2; half; half /= 2)
+            for (int k = 0; k < half; k++)
+                lane[k] = lane[k + half] > lane[k] ? lane[k + half] : lane[k];
+        best = lane[0];
     }
     for (; i < n; i++) best = x[i] > best ? x[i] : best;
     return best;
 }
 
-static float add_lanes(const float *lane) {
-    double sum = 0;
-    for (int k = 0; k < LANES; k++) sum += (double)lane[k];
-    return (float)sum;
+/* By halves, which takes few steps and is the same for any instruction set. */
+static float add_lanes(float *lane) {
+    for (int half = LANES / 2; half; half /= 2)
+        for (int k = 0; k < half; k++) lane[k] += lane[k + half];
+    return lane[0];
 }
 
 static float exp_sum(float *y, const float *x, float scale, float shift, int n) {
