@@ -238,7 +238,13 @@ static int unknown_command(const char *name) {
  * another process wants a core. A short spin, then sleep, costs next to nothing when the
  * machine is idle. GNU's OpenMP reads the variable before main, hence the new start. */
 static void limit_spinning(char **argv) {
-    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
+    /* Who binds threads has bound this one by now, and would leave the next program a
+     * single core. */
+    static const char *const chosen[] = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY",
+                                         "OMP_PROC_BIND", "OMP_PLACES",
+                                         "GOMP_CPU_AFFINITY"};
+    for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++)
+        if (getenv(chosen[i])) return;
     const char *self = (const char *)getauxval(AT_EXECFN);
     if (self && setenv("GOMP_SPINCOUNT", "20000", 1) == 0) execv(self, argv);
     /* Where that is not to be had, the program is merely slower under load. */
