@@ -1,7 +1,6 @@
 /* What the arena holds when it holds the most. */
 #include "base/mem.h"
 #include "exec/exec_internal.h"
-#include "passes/passes.h"
 #include <inttypes.h>
 #include <stdlib.h>
 
