@@ -104,6 +104,18 @@ check "snapshot" test -s run/samples/step-00000003.png
 refuses 2 "holds a run already" "second run in one folder" \
     train ddpm --data builtin:digits --preset tiny --steps 3 $small --out run
 works "sample to a sheet" "sheet.png" sample run -n 3 --steps 2 --out sheet.png --quiet
+check "the engine's settings are recorded" grep -q '"engine.conv": "auto"' run/run.json
+works "sample by other kernels" "other.png" \
+    sample run -n 3 --steps 2 --out other.png --quiet --set engine.conv=onednn --set engine.winograd=off
+refuses 2 "engine.winograd" "sample from another model" sample run -n 1 --quiet --set base=16
+refuses 2 "expected one of auto" "unknown kernel" \
+    train ddpm --data builtin:digits --preset tiny --steps 1 --set engine.conv=slow
+refuses 2 "did you mean engine.tune" "unknown setting of the engine" sample run --set engine.tuen=on
+export XDG_CACHE_HOME="$work/cache"
+works "train with measured kernels" "1 steps" \
+    train ddpm --data builtin:digits --preset tiny --steps 1 $small --out tuned --set engine.tune=on
+check "what was measured is kept" grep -q '^forward 2 .* = ' cache/limn/conv-*.txt
+unset XDG_CACHE_HOME
 works "sample to an array" "x.npy" sample run --n=3 --steps=2 --out=x.npy --quiet
 works "info of the array" "u8 \[3,28,28,1\]" info x.npy
 works "sample to a folder" "many" sample run -n 3 --steps 2 --out many --quiet

@@ -8,7 +8,9 @@
 #include "scratch.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 typedef struct conv_case {
     int64_t n, h, w, in, out, kernel[2];
@@ -303,13 +305,42 @@ static void test_a_folder_that_cannot_be_written(void **state) {
     assert_int_equal(warnings, 1);
 }
 
+/* ---- instruction sets -------------------------------------------------------- */
+
 static int begin(void **state) {
     lm_log_set(count_warning, NULL);
     return scratch_begin(state);
 }
 
+static const struct CMUnitTest own[] = {
+    RIG_TEST(test_narrow),
+    RIG_TEST(test_winograd),
+    RIG_TEST(test_phases),
+};
+
+/* Own kernels in another process, since the instruction set is decided once. */
+static bool passes_with(const char *isa) {
+    int status = 1;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        setenv("LIMN_ISA", isa, 1);
+        dup2(STDERR_FILENO, STDOUT_FILENO); /* the parent speaks TAP */
+        _exit(cmocka_run_group_tests(own, NULL, NULL) != 0);
+    }
+    return waitpid(child, &status, 0) == child && status == 0;
+}
+
+static bool base_passes, avx2_passes;
+
+static void test_lower_instruction_sets(void **state) {
+    assert_true(base_passes); /* else see standard error */
+    assert_true(avx2_passes);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lower_instruction_sets),
         RIG_TEST(test_onednn),
         RIG_TEST(test_flipped),
         RIG_TEST(test_narrow),
@@ -320,5 +351,8 @@ int main(void) {
         RIG_TEST(test_damaged_files_are_measured_again),
         RIG_TEST(test_a_folder_that_cannot_be_written),
     };
+    bool lowered = getenv("LIMN_ISA") != NULL;
+    base_passes = lowered || passes_with("base");
+    avx2_passes = lowered || passes_with("avx2");
     return cmocka_run_group_tests(tests, begin, scratch_end);
 }
