@@ -38,11 +38,11 @@ static int64_t choose_units(const lm_wino_plan *plan, int64_t most) {
     return lm_wino_min(plan->units, best);
 }
 
-/* Blocks of at most `most` tiles. */
-static void cut(lm_wino_plan *plan, int64_t most) {
+/* Units of at most `widest` tiles, blocks of at most `most`. */
+static void cut(lm_wino_plan *plan, int64_t widest, int64_t most) {
     plan->rows = (plan->y.height + LM_WINO_OUT - 1) / LM_WINO_OUT;
     plan->cols = (plan->y.width + LM_WINO_OUT - 1) / LM_WINO_OUT;
-    plan->pieces = (int)((plan->cols + most - 1) / most);
+    plan->pieces = (int)((plan->cols + widest - 1) / widest);
     plan->piece = (int)((plan->cols + plan->pieces - 1) / plan->pieces);
     plan->units = plan->batch * plan->pieces * plan->rows;
     plan->block = (int)choose_units(plan, most);
@@ -58,9 +58,12 @@ void lm_wino_plan_forward(lm_wino_plan *plan, int64_t batch, const lm_wino_image
     int64_t tile = LM_WINO_PLANES * (int64_t)sizeof(float) *
                    lm_wino_round_up(x->channels, plan->ops->lanes);
     int64_t most = clamp(PLANES_BYTES / tile, LEAST_TILES, MOST_TILES);
-    cut(plan, most);
+    cut(plan, most, most);
     int64_t each = plan->batch * plan->rows * plan->cols / threads;
-    if (each < most) cut(plan, clamp(each, plan->ops->rows, most));
+    if (each < most) {
+        most = clamp(each, plan->ops->rows, most);
+        cut(plan, most, most);
+    }
     plan->shared = lm_wino_blocks(plan) < BLOCKS_EACH * (int64_t)threads && threads > 1;
 }
 
@@ -78,13 +81,14 @@ void lm_wino_plan_gradient(lm_wino_plan *plan, int64_t batch, const lm_wino_imag
                            const lm_wino_image *y, int threads) {
     *plan = (lm_wino_plan){LM_ISA_PICK(lm_wino_ops), batch, *x, *y, .threads = threads};
     int64_t lanes = plan->ops->lanes, vectors = (y->channels + lanes - 1) / lanes;
-    cut(plan, MOST_TILES);
+    cut(plan, LEAST_SUMMED, MOST_TILES);
     plan->slices = count_slices(plan);
     int64_t shares = clamp((threads + plan->slices - 1) / plan->slices, 1, vectors);
     plan->share = (vectors + shares - 1) / shares * lanes;
     int64_t tile = LM_WINO_PLANES * (int64_t)sizeof(float) *
                    (lm_wino_round_up(x->channels, lanes) + plan->share);
-    cut(plan, clamp(GRADIENT_BYTES / tile, LEAST_SUMMED, MOST_SUMMED));
+    /* Units give the order of the sums, so they must not depend on the threads' share. */
+    cut(plan, LEAST_SUMMED, clamp(GRADIENT_BYTES / tile, LEAST_SUMMED, MOST_SUMMED));
 }
 
 lm_wino_place lm_wino_find(const lm_wino_plan *plan, int64_t unit) {
