@@ -19,10 +19,13 @@ typedef struct rig {
     int n_out;
     uint32_t seed;
     /* Set before rig_check. */
-    lm_shape space;          /* of a cluster */
+    lm_backend_options options;
+    int threads;    /* the most: every number up to it must give the same bytes */
+    lm_shape space; /* of a cluster */
     int alias_out, alias_in; /* out shares the memory of in; -1: none */
     double tolerance;        /* of |error| / (|truth| + scale) */
     double scale;
+    double rms_error, max_error; /* set by it: relative to the rms of the truth */
 } rig;
 
 void rig_start(rig *r);
@@ -31,8 +34,8 @@ lm_node *rig_input(rig *r, lm_dtype dtype, lm_shape shape, uint32_t limit);
 /* With given elements. */
 lm_node *rig_given(rig *r, lm_dtype dtype, lm_shape shape, const void *data);
 void rig_output(rig *r, lm_node *node);
-/* Lowers all nodes but inputs as one step (a cluster unless it is one call), runs it with
- * one and with two threads, which must agree in every bit, and compares. Ends the rig. */
+/* Lowers all nodes but inputs as one step (a cluster unless it is one call or one
+ * convolution), runs it with one thread, two and so on, and compares. Ends the rig. */
 void rig_check(rig *r);
 
 float rig_normal(uint32_t *seed);
