@@ -57,12 +57,10 @@ class Pair(nn.Module):
         self.layout = layout
         self.generator, self.discriminator = Generator(), Discriminator()
         for name, value in self.named_parameters():
-            if "norm" not in name:
-                (nn.init.zeros_ if name.endswith("bias") else self.draw)(value)
-
-    @staticmethod
-    def draw(weight):
-        nn.init.normal_(weight, std=0.02)
+            if name.endswith("bias"):
+                nn.init.zeros_(value)
+            elif "norm" not in name:
+                nn.init.normal_(value, std=0.02)
 
     def loss_d_at(self, real, z):
         with torch.no_grad():

@@ -11,13 +11,17 @@ class Limn:
 
     def run(self, *arguments):
         command = [self.program, *arguments, "--threads", str(self.threads)]
-        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True)
+        if result.returncode:
+            raise RuntimeError(f"{' '.join(command)}\n{result.stderr}")
+        return result.stdout
 
     def doctor(self):
         return json.loads(self.run("doctor", "--json"))
 
     def measure(self, model, batch, steps, sample):
-        """`model` as arguments: family and preset. Sampling of `sample` steps, 0: none."""
+        """`model`: arguments for family and preset. `sample`: steps of DDIM, 0: none."""
         wanted = ["--batch", str(batch), "--steps", str(steps), "--sample", str(sample)]
         return json.loads(self.run("bench", "model", *model, *wanted, "--json"))
 

@@ -15,12 +15,14 @@ def output_of(*command):
 def system():
     with open("/etc/os-release", encoding="utf-8") as file:
         pairs = dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
-    return f"{pairs.get('PRETTY_NAME', 'unknown').strip(chr(34))}, Linux {os.uname().release}"
+    name = pairs.get("PRETTY_NAME", "unknown").strip('"')
+    return f"{name}, Linux {os.uname().release}"
 
 
 def commit(folder):
     text = output_of("git", "-C", folder, "rev-parse", "--short", "HEAD") or "unknown"
-    changed = output_of("git", "-C", folder, "status", "--porcelain", "--", "src", "include")
+    changed = output_of("git", "-C", folder, "status", "--porcelain", "--", "src",
+                        "include")
     return text + (" with changes" if changed else "")
 
 

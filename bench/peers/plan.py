@@ -33,5 +33,7 @@ WORKS = {work.name: work for work in (
 )}
 DEFAULT = ("mnist", "cifar10", "dcgan")
 STARTUP = "mnist"
+MEMORY_GOAL = 0.5  # over the peer's memory beyond its import
+STARTUP_GOAL = 0.5  # seconds
 EAGER = ("eager", "eager-nhwc")
 CONFIGURATIONS = EAGER + ("compile", "compile-nhwc")

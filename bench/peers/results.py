@@ -52,9 +52,11 @@ class Results:
 
     def ratio(self, speed):
         """Ours over the fastest peer of the same round."""
-        ratios = [speed(self.work, measured[OURS])
-                  / max(speed(self.work, measured[name]) for name in measured if name != OURS)
-                  for measured in self.rounds]
+        ratios = []
+        for measured in self.rounds:
+            speeds = {name: speed(self.work, values) for name, values in measured.items()}
+            ours = speeds.pop(OURS)
+            ratios.append(ours / max(speeds.values()))
         return Ratio(median(ratios), min(ratios), max(ratios))
 
     def contenders(self):

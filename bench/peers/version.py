@@ -7,6 +7,7 @@ import re
 import torch
 
 found = re.search(r"MKL-DNN v([\d.]+)", torch.__config__.show())
-print(json.dumps({"torch": torch.__version__, "onednn": found.group(1) if found else "none",
+print(json.dumps({"torch": torch.__version__,
+                  "onednn": found.group(1) if found else "none",
                   "python": platform.python_version(),
                   "isa": torch.backends.cpu.get_cpu_capability()}))

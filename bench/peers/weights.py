@@ -10,7 +10,7 @@ def torch_name(name):
 
 
 def load(model, tensors):
-    """`tensors` by limn's names. Raises when a parameter is missing, extra or misshapen."""
+    """`tensors` by limn's names. All parameters must be there, and nothing else."""
     targets = dict(model.named_parameters())
     with torch.no_grad():
         for name, value in tensors.items():
@@ -20,7 +20,7 @@ def load(model, tensors):
             elif target.ndim == 4:  # dense as a convolution of one pixel
                 value = value[:, :, None, None]
             if value.shape != target.shape:
-                raise ValueError(f"{name}: {tuple(value.shape)}, not {tuple(target.shape)}")
+                raise ValueError(f"{name}: {value.shape}, expected {target.shape}")
             target.copy_(value)
     if targets:
         raise ValueError(f"missing: {', '.join(targets)}")

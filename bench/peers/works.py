@@ -8,25 +8,27 @@ from updates import Update
 EMA_DECAY = 0.999
 
 
+def pixels(batch, size, colours):
+    return torch.randint(256, (batch, size, size, colours), dtype=torch.uint8)
+
+
 class DdpmWork:
-    def __init__(self, preset, batch, layout, compiled):
-        p = self.preset = ddpm.PRESETS[preset]
-        self.batch = batch or p.batch
+    def __init__(self, preset, batch, layout, wrap):
+        p = ddpm.PRESETS[preset]
+        self.batch, self.wrap = batch or p.batch, wrap
         self.model = ddpm.Ddpm(p, layout).to(memory_format=layout)
-        self.compile = torch.compile if compiled else lambda function: function
-        self.loss = self.compile(self.model.loss)
+        self.loss = wrap(self.model.loss)
         self.update = Update(self.model.parameters(), p.lr, clip=p.clip, ema=EMA_DECAY)
-        self.images = torch.randint(256, (self.batch, p.size, p.size, p.colours),
-                                    dtype=torch.uint8)
+        self.images = pixels(self.batch, p.size, p.colours)
 
     def step(self):
-        return self.update.step(self.loss(self.images))
+        self.update.step(self.loss(self.images))
 
     def sampler(self, steps, count=64):
         """A function that draws `count` images by DDIM with the averaged weights."""
         self.update.use_average()
         self.model.eval()
-        denoise = self.compile(self.model.denoise)
+        denoise = self.wrap(self.model.denoise)
 
         def draw(steps=steps):
             with torch.no_grad():
@@ -35,25 +37,25 @@ class DdpmWork:
 
 
 class DcganWork:
-    def __init__(self, batch, layout, compiled):
+    def __init__(self, batch, layout, wrap):
         self.batch = batch or dcgan.BATCH
         self.model = dcgan.Pair(layout).to(memory_format=layout)
-        wrap = torch.compile if compiled else lambda function: function
         self.loss_d, self.loss_g = wrap(self.model.loss_d), wrap(self.model.loss_g)
         how = {"lr": dcgan.LR, "betas": dcgan.BETAS}
         self.update_d = Update(self.model.discriminator.parameters(), **how)
         self.update_g = Update(self.model.generator.parameters(), ema=EMA_DECAY, **how)
-        self.images = torch.randint(256, (self.batch, dcgan.SIZE, dcgan.SIZE, dcgan.COLOURS),
-                                    dtype=torch.uint8)
+        self.images = pixels(self.batch, dcgan.SIZE, dcgan.COLOURS)
 
     def step(self):
+        # Without these switches G's update would work out D's gradients in vain.
         self.model.discriminator.requires_grad_(True)
         self.update_d.step(self.loss_d(self.images))
         self.model.discriminator.requires_grad_(False)
-        return self.update_g.step(self.loss_g(self.images))
+        self.update_g.step(self.loss_g(self.images))
 
 
 def make(name, batch, layout, compiled):
+    wrap = torch.compile if compiled else lambda function: function
     if name == "dcgan":
-        return DcganWork(batch, layout, compiled)
-    return DdpmWork(name, batch, layout, compiled)
+        return DcganWork(batch, layout, wrap)
+    return DdpmWork(name, batch, layout, wrap)
