@@ -2,6 +2,7 @@
  * gradient by x. A sample's positions are cut into pieces; each piece is a unit of work,
  * and what is summed is combined in the order of the pieces. */
 #include "backend/cpu/comp.h"
+#include "backend/cpu/norm_ops.h"
 
 #include "base/threads.h"
 
@@ -31,7 +32,7 @@ typedef struct norm_work {
 /* A kernel is a function of a piece. One that sums puts two sums for each channel into
  * sums, and a second function makes a sample's result of them. */
 struct norm_state {
-    const lm_comp_ops *ops;
+    const lm_norm_ops *ops;
     void (*run_piece)(norm_work *w, double *sums);
     void (*finish_sample)(norm_work *w, const double *sums); /* NULL: no sums */
     bool tables;                                             /* the pieces want tables */
@@ -164,7 +165,7 @@ static norm_state *make_state(lm_kernel *kernel, const lm_step *step, const char
     const lm_node *call = step->nodes[0];
     lm_shape x = call->src[0]->shape;
     int64_t count = lm_shape_count(x);
-    s->ops = LM_ISA_PICK(lm_comp_ops);
+    s->ops = LM_ISA_PICK(lm_norm_ops_table);
     s->samples = x.dim[0];
     s->channels = (int)x.dim[x.rank - 1];
     s->positions = count ? count / (s->samples * s->channels) : 0;
@@ -237,7 +238,7 @@ lm_status lm_comp_lower_group_stats(lm_backend *backend, const lm_step *step,
 static void apply(norm_work *w, double *sums) {
     const float *x = w->args->in[0];
     float *y = w->args->out[0];
-    w->s->ops->norm_act(y + w->at, x + w->at, &w->norm, w->s->silu);
+    w->s->ops->apply(y + w->at, x + w->at, &w->norm, w->s->silu);
 }
 
 lm_status lm_comp_lower_norm_act(lm_backend *backend, const lm_step *step,
@@ -253,7 +254,7 @@ lm_status lm_comp_lower_norm_act(lm_backend *backend, const lm_step *step,
 
 static void sum_gradients(norm_work *w, double *sums) {
     const float *x = w->args->in[0], *g = w->args->in[4];
-    w->s->ops->norm_sums(x + w->at, g + w->at, &w->norm, w->s->silu, sums,
+    w->s->ops->sums(x + w->at, g + w->at, &w->norm, w->s->silu, sums,
                          sums + w->s->channels);
 }
 
@@ -278,7 +279,7 @@ static void make_gradient(norm_work *w, double *sums) {
     const float *x = w->args->in[0], *g = w->args->in[4];
     const float *more = s->more ? w->args->in[s->more] : NULL;
     float *d = w->args->out[0];
-    s->ops->norm_grad(d + w->at, x + w->at, g + w->at, more ? more + w->at : NULL,
+    s->ops->gradient(d + w->at, x + w->at, g + w->at, more ? more + w->at : NULL,
                       &w->norm, s->silu);
 }
 

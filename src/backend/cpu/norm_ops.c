@@ -1,0 +1,227 @@
+/* Inner loops of group normalisation; a file of isa_files. Sums run in f32 over a bounded
+ * number of rows and in double beyond, in an order that the shape alone fixes. */
+#include "backend/cpu/norm_ops.h"
+
+#include "backend/cpu/simd.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+    ROWS = 64,    /* summed in f32 */
+    TOGETHER = 4, /* rows that are added before a sum goes back to its array */
+    BLOCK = 512,  /* channels whose sums stay in the nearest cache */
+    AHEAD = 1024  /* elements ahead that are asked for */
+};
+
+/* Asks for memory that will be read soon: the hardware's own prefetch stops at the end of
+ * each page, and is confused by rows that are read side by side. */
+INLINE void fetch(const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(x + AHEAD + i, 0, 3);
+}
+
+/* Calls for every register of a row, with n = LM_LANES, and for the rest. */
+#define EACH_REGISTER(count, i, n, call)                                                 \
+    do {                                                                                 \
+        int i = 0;                                                                       \
+        for (; i + LM_LANES <= (count); i += LM_LANES) {                                 \
+            const int n = LM_LANES;                                                      \
+            call;                                                                        \
+        }                                                                                \
+        if (i < (count)) {                                                               \
+            const int n = (count)-i;                                                     \
+            call;                                                                        \
+        }                                                                                \
+    } while (0)
+
+/* ---- statistics -------------------------------------------------------------- */
+
+INLINE void moments_rows(const float *x, int channels, const float *shift, float *sum,
+                         float *square, int width, const int rows) {
+    LM_VM_LANES for (int i = 0; i < width; i++) {
+        float s = sum[i], q = square[i];
+        for (int r = 0; r < rows; r++) {
+            float d = x[(int64_t)r * channels + i] - shift[i];
+            s += d;
+            q += d * d;
+        }
+        sum[i] = s, square[i] = q;
+    }
+}
+
+static void moments_block(const float *x, int rows, int channels, const float *shift,
+                          double *sum, double *square, int width) {
+    float s[BLOCK] = {0}, q[BLOCK] = {0};
+    int r = 0;
+    for (; r + TOGETHER <= rows; r += TOGETHER) {
+        fetch(x + (int64_t)r * channels, TOGETHER * channels);
+        moments_rows(x + (int64_t)r * channels, channels, shift, s, q, width, TOGETHER);
+    }
+    for (; r < rows; r++)
+        moments_rows(x + (int64_t)r * channels, channels, shift, s, q, width, 1);
+    for (int i = 0; i < width; i++) {
+        sum[i] += (double)s[i];
+        square[i] += (double)q[i];
+    }
+}
+
+static void moments(const float *x, int64_t rows, int channels, const float *shift,
+                    double *sum, double *square) {
+    for (; rows > 0; rows -= ROWS, x += (int64_t)ROWS * channels)
+        for (int c = 0; c < channels; c += BLOCK)
+            moments_block(x + c, rows < ROWS ? (int)rows : ROWS, channels, shift + c,
+                          sum + c, square + c,
+                          channels - c < BLOCK ? channels - c : BLOCK);
+}
+
+/* sum (x - m)^2 = sum over channels of q - 2 (m - shift) s + n (m - shift)^2. */
+static double join_moments(const double *sum, const double *square, const float *shift,
+                           int channels, double n, double *spread) {
+    enum { PARTS = 8 };
+    double part[PARTS] = {0}, total = 0;
+    for (int c = 0; c < channels; c += PARTS)
+        for (int k = 0; k < PARTS && k < channels - c; k++)
+            part[k] += sum[c + k] + n * (double)shift[c + k];
+    for (int k = 0; k < PARTS; k++) total += part[k];
+    double mean = total / (n * channels);
+    memset(part, 0, sizeof part);
+    for (int c = 0; c < channels; c += PARTS)
+        for (int k = 0; k < PARTS && k < channels - c; k++) {
+            double d = mean - (double)shift[c + k];
+            part[k] += square[c + k] - 2 * d * sum[c + k] + n * d * d;
+        }
+    *spread = 0;
+    for (int k = 0; k < PARTS; k++) *spread += part[k];
+    return mean;
+}
+
+/* ---- application ------------------------------------------------------------- */
+
+INLINE void apply_lanes(float *y, const float *x, const lm_norm_rows *norm, int i,
+                        const int n, const bool silu) {
+    lm_vec d = lm_vec_load_some(x + i, n) - lm_vec_load_some(norm->mean + i, n);
+    lm_vec z =
+        d * lm_vec_load_some(norm->scale + i, n) + lm_vec_load_some(norm->beta + i, n);
+    lm_vec_store_some(y + i, silu ? z * lm_vec_sigmoid(z) : z, n);
+}
+
+INLINE void apply_rows(float *y, const float *x, const lm_norm_rows *norm,
+                       const bool silu) {
+    int channels = norm->channels;
+    for (int64_t r = 0; r < norm->rows; r++, x += channels, y += channels) {
+        fetch(x, channels);
+        EACH_REGISTER(channels, i, n, apply_lanes(y, x, norm, i, n, silu));
+    }
+}
+
+static void apply(float *y, const float *x, const lm_norm_rows *norm, bool silu) {
+    if (silu)
+        apply_rows(y, x, norm, true);
+    else
+        apply_rows(y, x, norm, false);
+}
+
+/* ---- gradients --------------------------------------------------------------- */
+
+/* SiLU'(z) = s (1 + z (1 - s)), s = sigmoid(z). */
+INLINE lm_vec silu_slope(lm_vec z) {
+    lm_vec s = lm_vec_sigmoid(z);
+    return s * (1 + z * (1 - s));
+}
+
+/* Rows that lie `channels` apart, from channel c on, where x and g point. */
+INLINE void sum_lanes(const float *x, const float *g, const lm_norm_rows *norm, int c,
+                      int i, const int n, const int rows, const bool silu, float *product,
+                      float *sum) {
+    lm_vec mean = lm_vec_load_some(norm->mean + c + i, n);
+    lm_vec scale = lm_vec_load_some(norm->scale + c + i, n);
+    lm_vec beta = lm_vec_load_some(norm->beta + c + i, n);
+    lm_vec p = lm_vec_load(product + i), s = lm_vec_load(sum + i);
+    for (int r = 0; r < rows; r++) {
+        int64_t at = (int64_t)r * norm->channels + i;
+        lm_vec d = lm_vec_load_some(x + at, n) - mean, dz = lm_vec_load_some(g + at, n);
+        if (silu) dz *= silu_slope(d * scale + beta);
+        p += dz * d;
+        s += dz;
+    }
+    lm_vec_store(product + i, p);
+    lm_vec_store(sum + i, s);
+}
+
+INLINE void sums_block(const float *x, const float *g, const lm_norm_rows *norm, int rows,
+                       int c, const bool silu, double *product, double *sum) {
+    int channels = norm->channels, width = channels - c < BLOCK ? channels - c : BLOCK;
+    float p[BLOCK] = {0}, s[BLOCK] = {0};
+    int r = 0;
+    for (; r + TOGETHER <= rows; r += TOGETHER) {
+        fetch(x, TOGETHER * channels);
+        fetch(g, TOGETHER * channels);
+        EACH_REGISTER(width, i, n, sum_lanes(x, g, norm, c, i, n, TOGETHER, silu, p, s));
+        x += TOGETHER * (int64_t)channels, g += TOGETHER * (int64_t)channels;
+    }
+    for (; r < rows; r++, x += channels, g += channels)
+        EACH_REGISTER(width, i, n, sum_lanes(x, g, norm, c, i, n, 1, silu, p, s));
+    for (int i = 0; i < width; i++) {
+        product[c + i] += (double)p[i] * (double)norm->rstd[c + i];
+        sum[c + i] += (double)s[i];
+    }
+}
+
+INLINE void sums_rows(const float *x, const float *g, const lm_norm_rows *norm,
+                      const bool silu, double *product, double *sum) {
+    int64_t step = (int64_t)ROWS * norm->channels;
+    for (int64_t r = 0; r < norm->rows; r += ROWS, x += step, g += step)
+        for (int c = 0; c < norm->channels; c += BLOCK)
+            sums_block(x + c, g + c, norm,
+                       norm->rows - r < ROWS ? (int)(norm->rows - r) : ROWS, c, silu,
+                       product, sum);
+}
+
+static void sums(const float *x, const float *g, const lm_norm_rows *norm, bool silu,
+                 double *product, double *sum) {
+    if (silu)
+        sums_rows(x, g, norm, true, product, sum);
+    else
+        sums_rows(x, g, norm, false, product, sum);
+}
+
+INLINE void gradient_lanes(float *y, const float *x, const float *g, const float *more,
+                           const lm_norm_rows *norm, int i, const int n,
+                           const bool silu) {
+    lm_vec scale = lm_vec_load_some(norm->scale + i, n);
+    lm_vec d = lm_vec_load_some(x + i, n) - lm_vec_load_some(norm->mean + i, n);
+    lm_vec dz = lm_vec_load_some(g + i, n);
+    if (silu) dz *= silu_slope(d * scale + lm_vec_load_some(norm->beta + i, n));
+    lm_vec v = dz * scale + (d * lm_vec_load_some(norm->slope + i, n) +
+                             lm_vec_load_some(norm->shift + i, n));
+    lm_vec_store_some(y + i, more ? v + lm_vec_load_some(more + i, n) : v, n);
+}
+
+INLINE void gradient_rows(float *y, const float *x, const float *g, const float *more,
+                          const lm_norm_rows *norm, const bool silu) {
+    int channels = norm->channels;
+    for (int64_t r = 0; r < norm->rows; r++) {
+        fetch(x, channels);
+        fetch(g, channels);
+        EACH_REGISTER(channels, i, n, gradient_lanes(y, x, g, more, norm, i, n, silu));
+        x += channels, g += channels, y += channels;
+        if (more) more += channels;
+    }
+}
+
+static void gradient(float *d, const float *x, const float *g, const float *r,
+                     const lm_norm_rows *norm, bool silu) {
+    if (silu && r)
+        gradient_rows(d, x, g, r, norm, true);
+    else if (silu)
+        gradient_rows(d, x, g, NULL, norm, true);
+    else
+        gradient_rows(d, x, g, r, norm, false);
+}
+
+const lm_norm_ops LM_ISA_NAME(lm_norm_ops_table) = {
+    .moments = moments,
+    .join_moments = join_moments,
+    .apply = apply,
+    .sums = sums,
+    .gradient = gradient,
+};
