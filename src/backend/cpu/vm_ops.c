@@ -2,7 +2,10 @@
  * vectorises. */
 #include "backend/cpu/vm_ops.h"
 
-#include "backend/cpu/vm_math.h"
+#include "backend/cpu/simd.h"
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 #define EACH_LANE                                                                        \
     for (int g = 0; g < n; g += LM_VM_GROUP)                                             \
@@ -92,37 +95,86 @@ STORE(u8, uint8_t, 0.0f, 255.0f, 255.0f, 255)
 
 /* ---- random words (see tensor/philox.h) -------------------------------------- */
 
-enum { PHILOX_ROUNDS = 10, PHILOX_GROUP = 16 };
+/* A word has a 64-bit lane, of which the lower half counts: that is what the instruction
+ * for whole products reads, and compilers do not find it. The first half of the counters
+ * has the even lanes, so that interleaving leaves them in order. */
+enum { PHILOX_ROUNDS = 10, PHILOX_LANES = LM_LANES / 2 };
+typedef uint64_t philox_words __attribute__((vector_size(LM_LANES * 4)));
+typedef int32_t philox_ints __attribute__((vector_size(LM_LANES * 4)));
 
-static void draw_group(float *d, uint32_t first, const uint32_t c[3],
-                       const uint32_t key[2]) {
-    uint32_t w[4][PHILOX_GROUP];
-    for (int i = 0; i < PHILOX_GROUP; i++) {
-        uint32_t c0 = first + (uint32_t)i, c1 = c[0], c2 = c[1], c3 = c[2];
-        uint32_t k0 = key[0], k1 = key[1];
-        for (int round = 0; round < PHILOX_ROUNDS; round++) {
-            uint64_t a = (uint64_t)0xD2511F53u * c0, b = (uint64_t)0xCD9E8D57u * c2;
-            c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
-            c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
-            c1 = (uint32_t)b;
-            c3 = (uint32_t)a;
-            k0 += 0x9E3779B9u;
-            k1 += 0xBB67AE85u;
-        }
-        w[0][i] = c0, w[1][i] = c1, w[2][i] = c2, w[3][i] = c3;
+#if defined(__AVX512F__)
+#define PHILOX_OP(name, x, y) (philox_words) _mm512_##name((__m512i)(x), (__m512i)(y))
+#elif defined(__AVX2__)
+#define PHILOX_OP(name, x, y) (philox_words) _mm256_##name((__m256i)(x), (__m256i)(y))
+#elif defined(__SSE2__)
+#define PHILOX_OP(name, x, y) (philox_words) _mm_##name((__m128i)(x), (__m128i)(y))
+#endif
+
+#if defined(PHILOX_OP)
+#define MULTIPLY_LOW(x, y)    PHILOX_OP(mul_epu32, x, y)
+#define INTERLEAVE_EVEN(x, y) PHILOX_OP(unpacklo_epi64, x, y)
+#define INTERLEAVE_ODD(x, y)  PHILOX_OP(unpackhi_epi64, x, y)
+#else /* two lanes */
+#define MULTIPLY_LOW(x, y)    ((x & 0xffffffff) * y)
+#define INTERLEAVE_EVEN(x, y) ((philox_words){x[0], y[0]})
+#define INTERLEAVE_ODD(x, y)  ((philox_words){x[1], y[1]})
+#endif
+
+LM_VM_MATH philox_words lower_product(philox_words x, uint32_t factor) {
+    const philox_words factors = (philox_words){0} + factor;
+    return MULTIPLY_LOW(x, factors);
+}
+
+LM_VM_MATH void store_upper_24(float *d, philox_words pairs) {
+    philox_ints bits = (philox_ints)pairs >> 8 & 0xffffff;
+    lm_vec_store(d, __builtin_convertvector(bits, lm_vec));
+}
+
+/* What all counters of a draw have in common. */
+typedef struct philox_draw {
+    philox_words places, counter[3], key[PHILOX_ROUNDS][2];
+} philox_draw;
+
+/* The golden ratio and the root of three, as Weyl steps. */
+static philox_draw prepare_draw(const uint32_t c[3], const uint32_t key[2]) {
+    const philox_words zero = {0};
+    philox_draw p = {.counter = {zero + c[0], zero + c[1], zero + c[2]}};
+    for (int i = 0; i < PHILOX_LANES; i++)
+        p.places[i] = (uint64_t)(i / 2 + i % 2 * PHILOX_LANES / 2);
+    for (uint32_t round = 0; round < PHILOX_ROUNDS; round++) {
+        p.key[round][0] = zero + (key[0] + round * 0x9E3779B9u);
+        p.key[round][1] = zero + (key[1] + round * 0xBB67AE85u);
     }
-    for (int i = 0; i < PHILOX_GROUP; i++)
-        for (int j = 0; j < 4; j++) d[4 * i + j] = (float)(int32_t)(w[j][i] >> 8);
+    return p;
+}
+
+/* The counters first .. first + PHILOX_LANES - 1. */
+static inline void draw_vector(float *d, uint32_t first, const philox_draw *p) {
+    philox_words c0 = p->places + first, c1 = p->counter[0], c2 = p->counter[1],
+                 c3 = p->counter[2];
+    for (int round = 0; round < PHILOX_ROUNDS; round++) {
+        philox_words a = lower_product(c0, 0xD2511F53u);
+        philox_words b = lower_product(c2, 0xCD9E8D57u);
+        c0 = b >> 32 ^ c1 ^ p->key[round][0];
+        c2 = a >> 32 ^ c3 ^ p->key[round][1];
+        c1 = b;
+        c3 = a;
+    }
+    philox_words even = (c0 & 0xffffffff) | c1 << 32;
+    philox_words odd = (c2 & 0xffffffff) | c3 << 32;
+    store_upper_24(d, INTERLEAVE_EVEN(even, odd));
+    store_upper_24(d + LM_LANES, INTERLEAVE_ODD(even, odd));
 }
 
 static void draw(float *d, uint32_t first, int count, const uint32_t c[3],
                  const uint32_t key[2]) {
+    const philox_draw p = prepare_draw(c, key);
     int i = 0;
-    for (; i + PHILOX_GROUP <= count; i += PHILOX_GROUP)
-        draw_group(d + 4 * i, first + (uint32_t)i, c, key);
+    for (; i + PHILOX_LANES <= count; i += PHILOX_LANES)
+        draw_vector(d + 4 * i, first + (uint32_t)i, &p);
     if (i == count) return;
-    float last[4 * PHILOX_GROUP];
-    draw_group(last, first + (uint32_t)i, c, key);
+    float last[4 * PHILOX_LANES];
+    draw_vector(last, first + (uint32_t)i, &p);
     memcpy(d + 4 * i, last, (size_t)(count - i) * 4 * sizeof *d);
 }
 
