@@ -118,6 +118,11 @@ static lm_node *find_shift(lm_graph *g, lm_node *node) {
     return lm_reshape(g, node->src[0], LM_SHAPE(full.dim[0], full.dim[3]));
 }
 
+/* What a sum needs no memory for; a convolution would read it from there. */
+static bool is_made_inside(const lm_node *node) {
+    return node->kind == LM_KIND_BROADCAST || lm_is_uniform(node);
+}
+
 /* src[i] is a convolution that only this sum reads: it takes the other term in. */
 static lm_node *join_sum(lm_rewrite *rewrite, const lm_node *old, lm_node *const *src,
                          int i) {
@@ -125,7 +130,7 @@ static lm_node *join_sum(lm_rewrite *rewrite, const lm_node *old, lm_node *const
     if (rewrite->uses[old->src[i]->id] != 1 || !read_block(src[i], &b)) return NULL;
     lm_node *shift = find_shift(rewrite->to, src[1 - i]);
     int part = shift ? SHIFT : RESIDUAL;
-    if (b.part[part]) return NULL;
+    if (b.part[part] || (!shift && is_made_inside(src[1 - i]))) return NULL;
     b.part[part] = shift ? shift : src[1 - i];
     return accept(rewrite->user, build_block(rewrite->to, &b));
 }

@@ -72,12 +72,15 @@ static bool cluster_may_alias(const lm_step *step, const lm_node *out,
     return true;
 }
 
-/* Sources that a composite reads element for element, each before it writes there. */
+/* Sources that a composite reads element for element, each before it writes there: by
+ * number, or of a conv_block the residual, wherever it is. */
 static bool call_may_alias(const lm_node *call, int i) {
     static const uint32_t pointwise[LM_COMP_COUNT] = {
         [LM_COMP_NORM_ACT] = 1u << 0,
         [LM_COMP_NORM_GRAD] = 1u << 0 | 1u << 4 | 1u << 6,
     };
+    if (call->attr.call.composite == LM_COMP_CONV_BLOCK)
+        return i > 0 && i == lm_conv_block_find(call).residual;
     return pointwise[call->attr.call.composite] >> i & 1;
 }
 
