@@ -33,6 +33,12 @@ INLINE void fetch(const float *x, int64_t n) {
         }                                                                                \
     } while (0)
 
+/* Empties the sums of `width` channels, and of what else is in their last register. */
+INLINE void clear(float *sum, int width) {
+    int registers = (width + LM_LANES - 1) / LM_LANES;
+    memset(sum, 0, (size_t)registers * LM_LANES * sizeof *sum);
+}
+
 /* ---- statistics -------------------------------------------------------------- */
 
 INLINE void moments_rows(const float *x, int channels, const float *shift, float *sum,
@@ -50,8 +56,10 @@ INLINE void moments_rows(const float *x, int channels, const float *shift, float
 
 static void moments_block(const float *x, int rows, int channels, const float *shift,
                           double *sum, double *square, int width) {
-    float s[BLOCK] = {0}, q[BLOCK] = {0};
+    float s[BLOCK], q[BLOCK];
     int r = 0;
+    clear(s, width);
+    clear(q, width);
     for (; r + TOGETHER <= rows; r += TOGETHER) {
         fetch(x + (int64_t)r * channels, TOGETHER * channels);
         moments_rows(x + (int64_t)r * channels, channels, shift, s, q, width, TOGETHER);
@@ -150,8 +158,10 @@ INLINE void sum_lanes(const float *x, const float *g, const lm_norm_rows *norm, 
 INLINE void sums_block(const float *x, const float *g, const lm_norm_rows *norm, int rows,
                        int c, const bool silu, double *product, double *sum) {
     int channels = norm->channels, width = channels - c < BLOCK ? channels - c : BLOCK;
-    float p[BLOCK] = {0}, s[BLOCK] = {0};
+    float p[BLOCK], s[BLOCK];
     int r = 0;
+    clear(p, width);
+    clear(s, width);
     for (; r + TOGETHER <= rows; r += TOGETHER) {
         fetch(x, TOGETHER * channels);
         fetch(g, TOGETHER * channels);
