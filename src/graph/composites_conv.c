@@ -22,10 +22,13 @@ lm_conv_block_sources lm_conv_block_find(const lm_node *call) {
     return at;
 }
 
+enum { ALL_PARTS = LM_BLOCK_BIAS | LM_BLOCK_NORM | LM_BLOCK_SHIFT | LM_BLOCK_RESIDUAL };
+
 /* ---- types ------------------------------------------------------------------- */
 
 /* Sources norm, norm + 1 and norm + 2 against x. */
-static lm_status check_norm(const lm_typing *t, int norm) {
+static lm_status check_norm(const lm_typing *t, int norm, int act) {
+    LM_RETURN_IF(act & ~1, LM_ARG, "no activation %d", act);
     lm_shape x = t->src[0]->shape, stats = t->src[norm]->shape;
     int64_t channels = x.dim[3];
     LM_RETURN_IF(stats.rank != 3 || stats.dim[0] != x.dim[0] || stats.dim[2] != 2 ||
@@ -49,6 +52,8 @@ static lm_status expect(const lm_typing *t, int i, lm_shape shape, const char *n
 }
 
 static lm_status infer_conv_block(lm_typing *t) {
+    LM_RETURN_IF(t->attr->call.i[0] & ~ALL_PARTS, LM_ARG, "no parts %d",
+                 (int)t->attr->call.i[0]);
     lm_node asked = {.attr = *t->attr};
     lm_conv_block_sources at = lm_conv_block_find(&asked);
     lm_shape x = t->src[0]->shape, w = t->src[1]->shape;
@@ -60,14 +65,14 @@ static lm_status infer_conv_block(lm_typing *t) {
     LM_TRY(expect(t, at.bias, LM_SHAPE(w.dim[0]), "bias"));
     LM_TRY(expect(t, at.shift, LM_SHAPE(x.dim[0], w.dim[0]), "shift"));
     LM_TRY(expect(t, at.residual, t->shape, "residual"));
-    return at.norm ? check_norm(t, at.norm) : LM_OK;
+    return at.norm ? check_norm(t, at.norm, t->attr->call.i[1]) : LM_OK;
 }
 
 static lm_status infer_conv_block_wgrad(lm_typing *t) {
     lm_shape x = t->src[0]->shape, y = t->src[1]->shape;
     LM_RETURN_IF(x.rank != 4 || y.rank != 4, LM_SHAPE, "x and y must have rank 4");
     LM_TRY(expect(t, 1, LM_SHAPE(x.dim[0], x.dim[1], x.dim[2], y.dim[3]), "y"));
-    LM_TRY(check_norm(t, 2));
+    LM_TRY(check_norm(t, 2, t->attr->call.i[0]));
     t->shape = LM_SHAPE(y.dim[3], 3, 3, x.dim[3]);
     return LM_OK;
 }
@@ -78,7 +83,7 @@ static lm_node *norm_act(lm_graph *g, const lm_node *call, int norm, int act) {
     lm_call_attr how = {.i = {act}};
     lm_node *src[] = {call->src[0], call->src[norm], call->src[norm + 1],
                       call->src[norm + 2]};
-    return lm_call(g, LM_COMP_NORM_ACT, src, 4, &how);
+    return lm_call_body(g, lm_call(g, LM_COMP_NORM_ACT, src, 4, &how));
 }
 
 static lm_node *conv_block_body(lm_graph *g, const lm_node *call) {

@@ -90,6 +90,37 @@ static lm_node *build_group_norm(gc *t, const gc_case *c) {
     return lm_group_norm(t->graph, x, gamma, beta, p->groups, 1e-3, p->act);
 }
 
+/* ---- convolution ------------------------------------------------------------- */
+
+/* conv_block with the parts `i`; norms by channel, or by sample. */
+static lm_node *build_conv_block(gc *t, const gc_case *c) {
+    const norm_case *p = c->param;
+    int64_t n = p->dim[0], filters = 3;
+    lm_shape x = norm_shape(p), y = LM_SHAPE(n, p->dim[1], p->dim[2], filters);
+    lm_node *src[8] = {gc_float(t, x, -1, 1),
+                       gc_float(t, LM_SHAPE(filters, 3, 3, p->dim[3]), -1, 1)};
+    int count = 2, parts = c->i[0];
+    if (parts & LM_BLOCK_BIAS) src[count++] = gc_float(t, LM_SHAPE(filters), -1, 1);
+    if (parts & LM_BLOCK_NORM) {
+        src[count++] = norm_stats(t, p);
+        src[count++] = norm_affine(t, p, 0.5);
+        src[count++] = norm_affine(t, p, -0.5);
+    }
+    if (parts & LM_BLOCK_SHIFT) src[count++] = gc_float(t, LM_SHAPE(n, filters), -1, 1);
+    if (parts & LM_BLOCK_RESIDUAL) src[count++] = gc_float(t, y, -1, 1);
+    lm_call_attr attr = {{parts, p->act}, {0}};
+    return lm_call(t->graph, LM_COMP_CONV_BLOCK, src, count, &attr);
+}
+
+static lm_node *build_conv_block_wgrad(gc *t, const gc_case *c) {
+    const norm_case *p = c->param;
+    lm_shape y = LM_SHAPE(p->dim[0], p->dim[1], p->dim[2], 2);
+    lm_node *src[5] = {gc_float(t, norm_shape(p), -1, 2), gc_float(t, y, -1, 1),
+                       norm_stats(t, p), norm_affine(t, p, 0.5), norm_affine(t, p, -0.5)};
+    lm_call_attr attr = {{p->act}, {0}};
+    return lm_call(t->graph, LM_COMP_CONV_BLOCK_WGRAD, src, 5, &attr);
+}
+
 /* ---- softmax ----------------------------------------------------------------- */
 
 static lm_node *build_rows(gc *t, const gc_case *c) {
@@ -173,6 +204,14 @@ const gc_case gc_cases_composite[] = {
     {COMP(NORM_DSTATS, build_norm_dstats), .name = "adaptive", .param = &norm_adaptive},
     {COMP(STATS_GRAD, build_stats_grad), .param = &norm_image},
     {COMP(STATS_GRAD, build_stats_grad), .name = "one group", .param = &norm_layer},
+    {COMP(CONV_BLOCK, build_conv_block), .name = "bare", .param = &norm_image},
+    {COMP(CONV_BLOCK, build_conv_block), .name = "all parts", .param = &norm_adaptive,
+     .i = {15}},
+    {COMP(CONV_BLOCK, build_conv_block), .name = "normalised", .param = &norm_silu,
+     .i = {2}},
+    {COMP(CONV_BLOCK_WGRAD, build_conv_block_wgrad), .param = &norm_adaptive},
+    {COMP(CONV_BLOCK_WGRAD, build_conv_block_wgrad), .name = "linear",
+     .param = &norm_image},
     {COMP(SOFTMAX, build_rows)},
     {COMP(SOFTMAX_GRAD, build_softmax_grad)},
     {COMP(LOGSUMEXP, build_rows)},

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_SRC 7
+#define MAX_SRC 9
 
 typedef struct infer_case {
     lm_kind kind;
@@ -357,6 +357,37 @@ static const infer_case calls[] = {
     BAD(CALL, LM_SHAPE, LIST("f32[2,5,6]", "f32[2,3,2]", "f32[2,6,2]"),
         CALL(STATS_GRAD, .i = {0}), "", "stats_grad: d differs from stats in shape "
         "(x f32[2,5,6], stats f32[2,3,2], d f32[2,6,2])")
+    GOOD(CALL, LIST("f32[2,5,4,6]", "f32[8,3,3,6]"), CALL(CONV_BLOCK, .i = {0}), "",
+         "f32[2,5,4,8]")
+    GOOD(CALL,
+         LIST("f32[2,5,4,6]", "f32[8,3,3,6]", "f32[8]", "f32[2,3,2]", "f32[6]",
+              "f32[2,6]", "f32[2,8]", "f32[2,5,4,8]"),
+         CALL(CONV_BLOCK, .i = {15, 1}), "", "f32[2,5,4,8]")
+    BAD(CALL, LM_ARG, LIST("f32[2,5,4,6]", "f32[8,3,3,6]"), CALL(CONV_BLOCK, .i = {1}),
+        "", "conv_block: 2 sources, the parts need 3 "
+        "(x f32[2,5,4,6], w f32[8,3,3,6])")
+    BAD(CALL, LM_ARG, LIST("f32[2,5,4,6]", "f32[8,3,3,6]"), CALL(CONV_BLOCK, .i = {16}),
+        "", "conv_block: no parts 16 (x f32[2,5,4,6], w f32[8,3,3,6])")
+    BAD(CALL, LM_SHAPE, LIST("f32[2,5,4,6]", "f32[8,3,3,5]"), CALL(CONV_BLOCK, .i = {0}),
+        "", "conv_block: w does not fit (x f32[2,5,4,6], w f32[8,3,3,5])")
+    BAD(CALL, LM_SHAPE, LIST("f32[2,5,4,6]", "f32[8,3,3,6]", "f32[2,5,4,6]"),
+        CALL(CONV_BLOCK, .i = {8}), "", "conv_block: residual does not fit "
+        "(x f32[2,5,4,6], w f32[8,3,3,6], part f32[2,5,4,6])")
+    BAD(CALL, LM_SHAPE,
+        LIST("f32[2,5,4,6]", "f32[8,3,3,6]", "f32[2,4,2]", "f32[6]", "f32[6]"),
+        CALL(CONV_BLOCK, .i = {2}), "",
+        "conv_block: stats must be [2,G,2], G dividing 6 channels "
+        "(x f32[2,5,4,6], w f32[8,3,3,6], part f32[2,4,2], f32[6], f32[6])")
+    GOOD(CALL, LIST("f32[2,5,4,6]", "f32[2,5,4,8]", "f32[2,3,2]", "f32[6]", "f32[6]"),
+         CALL(CONV_BLOCK_WGRAD, .i = {1}), "", "f32[8,3,3,6]")
+    BAD(CALL, LM_SHAPE,
+        LIST("f32[2,5,4,6]", "f32[2,4,4,8]", "f32[2,3,2]", "f32[6]", "f32[6]"),
+        CALL(CONV_BLOCK_WGRAD, .i = {1}), "", "conv_block_wgrad: y does not fit (x f32[2,5,4,6], y f32[2,4,4,8], "
+        "stats f32[2,3,2], gamma f32[6], beta f32[6])")
+    BAD(CALL, LM_ARG,
+        LIST("f32[2,5,4,6]", "f32[2,5,4,8]", "f32[2,3,2]", "f32[6]", "f32[6]"),
+        CALL(CONV_BLOCK_WGRAD, .i = {2}), "", "conv_block_wgrad: no activation 2 (x f32[2,5,4,6], y f32[2,5,4,8], "
+        "stats f32[2,3,2], gamma f32[6], beta f32[6])")
     GOOD(CALL, LIST("f32[2,5]"), CALL(SOFTMAX, .i = {0}), "", "f32[2,5]")
     BAD(CALL, LM_SHAPE, LIST("f32[]"), CALL(SOFTMAX, .i = {0}), "",
         "softmax: needs an axis (x f32[])")
