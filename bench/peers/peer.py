@@ -8,6 +8,17 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
+# glibc gives big blocks back to the system when they are freed, and asks for them again
+# zeroed in the next step; to keep them makes steps of PyTorch some 8 % faster.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32),
+               "MALLOC_TRIM_THRESHOLD_": str(1 << 34),
+               "MALLOC_TOP_PAD_": str(1 << 26)}
+
+
+class PeerError(RuntimeError):
+    pass
+
+
 class Peer:
     def __init__(self, threads):
         self.threads = threads
@@ -15,13 +26,13 @@ class Peer:
     def run(self, script, *arguments):
         command = [sys.executable, os.path.join(HERE, script), *arguments]
         # Which GPU there is does not matter here, and asking for it costs time.
-        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "",
+        environment = {**os.environ, **KEEP_MEMORY, "CUDA_VISIBLE_DEVICES": "",
                        "PYTHONDONTWRITEBYTECODE": "1",
                        "OMP_NUM_THREADS": str(self.threads)}
         result = subprocess.run(command, env=environment, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         if result.returncode:
-            raise RuntimeError(f"{' '.join(command)}\n{result.stderr[-4000:]}")
+            raise PeerError(f"{' '.join(command)}\n{result.stderr[-4000:]}")
         return json.loads(result.stdout.splitlines()[-1])
 
     def measure(self, work, configuration, batch, steps, sample):

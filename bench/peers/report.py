@@ -74,6 +74,8 @@ def configuration_table(all_results):
                       for _, speed in speeds_of(results.work)]
             rows.append([results.work.title, name, *speeds, *[""] * (2 - len(speeds)),
                          megabytes(results.peak(name)), str(len(results.of(name)))])
+        rows += [[results.work.title, name, "failed", "", "", "0"]
+                 for name in results.failed]
     return table(["work", "configuration", "training, images/s", "DDIM, images/s",
                   "peak, MB", "rounds"], rows)
 

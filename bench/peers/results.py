@@ -36,6 +36,7 @@ class Results:
     def __init__(self, work):
         self.work = work
         self.rounds = []  # each {configuration: measured}
+        self.failed = []  # configurations that did not run
 
     def configurations(self):
         return [name for name in self.rounds[0] if name != OURS]

@@ -13,7 +13,7 @@ import machine
 import plan
 import report
 from limn import Limn
-from peer import Peer
+from peer import Peer, PeerError
 from results import OURS, Results
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -80,16 +80,25 @@ def run_round(limn, peer, results, configurations):
     measured[OURS] = limn.measure(work.model, work.batch, work.steps, work.ddim)
     for name in configurations:
         say(f"  {work.name}: PyTorch {name}")
-        measured[name] = peer.measure(work.name, name, work.batch, work.steps, work.ddim)
+        try:
+            measured[name] = peer.measure(work.name, name, work.batch, work.steps,
+                                          work.ddim)
+        except PeerError as error:  # torch.compile needs more than PyTorch alone
+            say(f"  {work.name}: PyTorch {name} is left out: {error}")
+            results.failed.append(name)
+            continue
         if measured[name]["parameters"] != measured[OURS]["parameters"]:
             raise RuntimeError(f"{work.name}: the two models differ in parameters")
+    if len(measured) < 2:
+        raise RuntimeError(f"{work.name}: PyTorch fails in every configuration")
     results.rounds.append(measured)
 
 
 def choose(arguments, results):
     if arguments.quick:
         return plan.EAGER
-    return plan.CONFIGURATIONS if arguments.every else results.contenders()
+    chosen = plan.CONFIGURATIONS if arguments.every else results.contenders()
+    return [name for name in chosen if name not in results.failed]
 
 
 def measure(arguments, limn, peer):
