@@ -7,8 +7,9 @@
  *
  * so the forward pass sums over the channels of all four phases in one product, and dgrad
  * is four products whose results interleave. The weights' gradient transforms x as the
- * forward pass does and y by the adjoint. Tiles are worked through in chunks: all threads
- * transform, then share the products. Results do not depend on the number of threads. */
+ * forward pass does and y by the adjoint. Tiles are worked through in chunks, one a
+ * thread; of the gradient all threads transform a chunk and share its products. Results
+ * do not depend on the number of threads. */
 #include "backend/cpu/conv.h"
 #include "backend/cpu/phase_ops.h"
 #include "backend/cpu/wino_ops.h"
@@ -20,7 +21,7 @@
 enum {
     PHASES = 4,
     CHUNK_BYTES = 8 << 20, /* of transformed inputs, about; at least and at most tiles: */
-    LEAST_TILES = 96,
+    LEAST_TILES = 48,
     MOST_TILES = 384,
     BLOCK = 48, /* tiles of one product; a multiple of the register tile's rows */
     SKEW = 16,  /* planes a power of two apart would share few cache sets */
@@ -271,19 +272,16 @@ static void put_block(const run *r, int part, int64_t col, int64_t first) {
     }
 }
 
+/* A chunk from windows to pixels. */
 static void run_chunk(const run *r) {
     const phases_state *s = r->s;
-#pragma omp for schedule(static)
     for (int64_t t = 0; t < r->tiles; t++)
         transform_input(s, r->from, r->first + t, r->planes + t * PHASES * s->in.width,
                         r->area);
-    int lanes = s->products->lanes;
-#pragma omp for schedule(dynamic) collapse(3)
     for (int part = 0; part < (int)s->parts; part++)
-        for (int64_t vector = 0; vector < s->columns / lanes; vector++)
+        for (int64_t col = 0; col < s->columns; col += panel_width(s, col))
             for (int64_t first = 0; first < r->tiles; first += BLOCK)
-                if (starts_panel(s, vector * lanes))
-                    put_block(r, part, vector * lanes, first);
+                put_block(r, part, col, first);
 }
 
 static lm_status run_phases(lm_kernel *kernel, const lm_kernel_args *args) {
@@ -291,16 +289,19 @@ static lm_status run_phases(lm_kernel *kernel, const lm_kernel_args *args) {
     float *memory = args->workspace;
 #pragma omp parallel num_threads(s->threads)
     {
+        float *own = memory + s->at.areas + omp_get_thread_num() * s->at.area;
         run r = {.s = s,
                  .from = args->in[0],
                  .bias = s->conv.bias ? args->in[2] : NULL,
                  .to = args->out[0],
                  .packed = memory + s->at.packed,
-                 .planes = memory + s->at.planes,
-                 .area = memory + s->at.areas + omp_get_thread_num() * s->at.area};
+                 .planes = own,
+                 .area = own + LM_PHASE_PLANES * input_plane(s)};
         pack_weights(s, args->in[1], r.packed);
-        for (; r.first < s->tiles; r.first += s->chunk) {
-            r.tiles = min64(s->chunk, s->tiles - r.first);
+#pragma omp for schedule(dynamic)
+        for (int64_t first = 0; first < s->tiles; first += s->chunk) {
+            r.first = first;
+            r.tiles = min64(s->chunk, s->tiles - first);
             run_chunk(&r);
         }
     }
@@ -434,21 +435,25 @@ static void describe_products(phases_state *s) {
     }
 }
 
+/* Forward and for dx every thread has its own planes, and at least one chunk. */
 static void lay_out(phases_state *s) {
+    bool gradient = s->conv.pass == LM_DNNL_BACK_WEIGHTS;
+    int threads = gradient ? 1 : s->threads;
     int64_t tile = LM_PHASE_PLANES * PHASES * s->in.width * (int64_t)sizeof(float);
-    int64_t most = min64(MOST_TILES, CHUNK_BYTES / tile);
+    int64_t most = min64(MOST_TILES, CHUNK_BYTES / tile) / threads;
     if (most < LEAST_TILES) most = LEAST_TILES;
     int64_t chunks = (s->tiles + most - 1) / most;
-    s->chunk = round_up((s->tiles + chunks - 1) / chunks, BLOCK);
-    bool gradient = s->conv.pass == LM_DNNL_BACK_WEIGHTS;
-    int64_t window = s->in.edge * s->in.edge * s->in.width, area = window;
-    if (gradient && area < 16 * s->gradient.width) area = 16 * s->gradient.width;
-    int64_t panel = s->products->panel;
+    if (chunks < threads) chunks = threads;
+    s->chunk = round_up((s->tiles + chunks - 1) / chunks, s->products->rows);
+    int64_t window = s->in.edge * s->in.edge * s->in.width, panel = s->products->panel;
     int64_t products = LM_PHASE_PLANES * (BLOCK * panel + SKEW) + 16 * panel;
-    if (!gradient && area < products) area = products;
+    int64_t planes = LM_PHASE_PLANES * input_plane(s), area = window;
+    if (gradient && area < 16 * s->gradient.width) area = 16 * s->gradient.width;
+    if (!gradient) area = planes + (window > products ? window : products);
     s->at.planes = LM_PHASE_PLANES * s->parts * s->depth * s->columns;
-    s->at.gradients = s->at.planes + LM_PHASE_PLANES * input_plane(s);
-    s->at.areas = s->at.gradients + (gradient ? LM_PHASE_PLANES * gradient_plane(s) : 0);
+    s->at.gradients = s->at.planes + planes;
+    s->at.areas =
+        gradient ? s->at.gradients + LM_PHASE_PLANES * gradient_plane(s) : s->at.planes;
     s->at.areas = round_up(s->at.areas, SKEW);
     s->at.area = round_up(area, SKEW);
     s->at.total = s->at.areas + s->threads * s->at.area;
