@@ -91,13 +91,43 @@ static lm_status run_passes(lm_program *program, lm_graph *graph) {
     return copy_overwritten(program->graph);
 }
 
-/* ---- kernels and plan -------------------------------------------------------- */
+/* ---- options of schedule and plan -------------------------------------------- */
 
-static lm_status schedule(lm_program *program) {
-    lm_schedule_options options = {
+static lm_schedule_options schedule_options(const lm_program *program) {
+    return (lm_schedule_options){
         .fuse = program->engine->backend->clusters && !program->options.no_fuse,
         .reorder = !program->options.no_reorder,
     };
+}
+
+static lm_plan_options plan_options(const lm_program *program) {
+    return (lm_plan_options){
+        .element_size = program->engine->backend->element_size,
+        .in_place = !program->options.no_in_place,
+        .reuse = !program->options.no_reuse,
+    };
+}
+
+static lm_status repeat(lm_program *program) {
+    int64_t least = program->options.repeat_least;
+    if (program->options.no_repeat || program->options.no_reuse) return LM_OK;
+    lm_repeat_options options = {
+        .schedule = schedule_options(program),
+        .plan = plan_options(program),
+        .least = least > 0 ? least : 64 << 10,
+    };
+    lm_graph *result = NULL;
+    LM_TRY(lm_pass_repeat(program->graph, &options, &result));
+    lm_graph_free(program->graph);
+    program->graph = result;
+    lm_status status = program->options.check ? lm_verify(result) : LM_OK;
+    return status == LM_OK ? LM_OK : lm_fail_context(status, "after repeat");
+}
+
+/* ---- kernels and plan -------------------------------------------------------- */
+
+static lm_status schedule(lm_program *program) {
+    lm_schedule_options options = schedule_options(program);
     return lm_schedule_build(program->graph, &options, &program->schedule);
 }
 
@@ -121,12 +151,8 @@ static lm_status plan(lm_program *program) {
     if (!workspace) return LM_NOMEM;
     for (int i = 0; i < program->n_kernels; i++)
         workspace[i] = program->kernels[i].workspace;
-    lm_plan_options options = {
-        .element_size = program->engine->backend->element_size,
-        .workspace = workspace,
-        .in_place = !program->options.no_in_place,
-        .reuse = !program->options.no_reuse,
-    };
+    lm_plan_options options = plan_options(program);
+    options.workspace = workspace;
     LM_TRY(lm_plan_build(&program->schedule, &options, &program->plan));
     return program->options.check
                ? lm_plan_check(&program->schedule, &options, &program->plan)
@@ -153,6 +179,7 @@ static lm_status list_declared(lm_program *program, const lm_graph *graph) {
 
 static lm_status build(lm_program *program, lm_graph *graph) {
     LM_TRY(run_passes(program, graph));
+    LM_TRY(repeat(program));
     LM_TRY(list_declared(program, graph));
     LM_TRY(lm_program_find_vars(program));
     LM_TRY(schedule(program));

@@ -31,9 +31,11 @@ void lm_engine_memory(const lm_engine *engine, int64_t *variables, int64_t *aren
 
 typedef struct lm_compile_options {
     bool no_simplify, no_fuse, no_reorder, no_in_place, no_reuse; /* for tests */
-    bool inline_all; /* no fused composite kernels */
-    bool poison;     /* fill freed memory with NaN at each run (debug builds: always) */
-    bool check;      /* verify between passes and check the plan (debug: always) */
+    bool no_repeat;       /* for tests: keep cheap values until their last reader */
+    int64_t repeat_least; /* bytes of the smallest that are made again; 0: 64 KB */
+    bool inline_all;      /* no fused composite kernels */
+    bool poison; /* fill freed memory with NaN at each run (debug builds: always) */
+    bool check;  /* verify between passes and check the plan (debug: always) */
 } lm_compile_options;
 
 /* Compiles what the graph's roots need. The graph stays as it is and may be freed

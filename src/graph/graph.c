@@ -171,6 +171,7 @@ lm_attr lm_attr_clean(lm_kind kind, const lm_attr *attr) {
 static uint64_t hash_node(const lm_node *node) {
     uint64_t hash = lm_hash_word(LM_HASH_SEED, (uint64_t)node->kind);
     hash = lm_hash_word(hash, (uint64_t)node->dtype);
+    hash = lm_hash_word(hash, node->copy);
     hash = lm_hash_bytes(hash, node->shape.dim,
                          (size_t)node->shape.rank * sizeof *node->shape.dim);
     hash = lm_hash_bytes(hash, &node->attr, sizeof node->attr);
@@ -180,7 +181,9 @@ static uint64_t hash_node(const lm_node *node) {
 
 static bool equal_nodes(const void *key, const void *item) {
     const lm_node *a = key, *b = item;
-    if (a->kind != b->kind || a->dtype != b->dtype || a->n_src != b->n_src) return false;
+    if (a->kind != b->kind || a->dtype != b->dtype || a->n_src != b->n_src ||
+        a->copy != b->copy)
+        return false;
     if (!lm_shape_equal(a->shape, b->shape)) return false;
     if (memcmp(&a->attr, &b->attr, sizeof a->attr) != 0) return false;
     for (int i = 0; i < a->n_src; i++)
@@ -243,8 +246,9 @@ static bool input_is_unique(lm_graph *g, const lm_node *key) {
     return true;
 }
 
-lm_node *lm_build(lm_graph *g, lm_kind kind, lm_node *const *src, int n_src,
-                  const lm_attr *attr, lm_dtype like_dtype, lm_shape like_shape) {
+static lm_node *build_copy(lm_graph *g, lm_kind kind, lm_node *const *src, int n_src,
+                           const lm_attr *attr, lm_dtype like_dtype, lm_shape like_shape,
+                           uint32_t copy) {
     if (g->status != LM_OK) return NULL;
     assert((unsigned)kind < LM_KIND_COUNT);
     for (int i = 0; i < n_src; i++)
@@ -260,15 +264,26 @@ lm_node *lm_build(lm_graph *g, lm_kind kind, lm_node *const *src, int n_src,
         if (*g->scope->label) lm_fail_context(status, "%s", g->scope->label);
         return lm_graph_record(g, status);
     }
-    lm_node key = {kind, t.dtype, t.shape, clean, 0, NULL, n_src, src};
+    lm_node key = {.kind = kind,
+                   .dtype = t.dtype,
+                   .shape = t.shape,
+                   .attr = clean,
+                   .copy = copy,
+                   .n_src = n_src,
+                   .src = src};
     if (!adopt_attr(g, &key) || !input_is_unique(g, &key)) return NULL;
     uint64_t hash = hash_node(&key);
     lm_node *node = lm_hash_find(&g->by_value, hash, equal_nodes, &key);
     return node ? node : insert_node(g, &key, hash);
 }
 
-lm_node *lm_rebuild(lm_graph *g, const lm_graph *from, const lm_node *node,
-                    lm_node *const *src) {
+lm_node *lm_build(lm_graph *g, lm_kind kind, lm_node *const *src, int n_src,
+                  const lm_attr *attr, lm_dtype like_dtype, lm_shape like_shape) {
+    return build_copy(g, kind, src, n_src, attr, like_dtype, like_shape, 0);
+}
+
+lm_node *lm_again(lm_graph *g, const lm_graph *from, const lm_node *node,
+                  lm_node *const *src, uint32_t copy) {
     if (g->status != LM_OK) return NULL;
     lm_attr attr = node->attr;
     if (node->kind == LM_KIND_PARAM && g != from) {
@@ -279,10 +294,15 @@ lm_node *lm_rebuild(lm_graph *g, const lm_graph *from, const lm_node *node,
     if (!label) return NULL;
     lm_scope scope;
     lm_label_begin(g, &scope, label);
-    lm_node *made =
-        lm_build(g, node->kind, src, node->n_src, &attr, node->dtype, node->shape);
+    lm_node *made = build_copy(g, node->kind, src, node->n_src, &attr, node->dtype,
+                               node->shape, copy);
     lm_label_end(g, &scope);
     return made;
+}
+
+lm_node *lm_rebuild(lm_graph *g, const lm_graph *from, const lm_node *node,
+                    lm_node *const *src) {
+    return lm_again(g, from, node, src, node->copy);
 }
 
 /* ---- roots ------------------------------------------------------------------- */

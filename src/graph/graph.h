@@ -116,6 +116,7 @@ struct lm_node {
     lm_dtype dtype;
     lm_shape shape;
     lm_attr attr;
+    uint32_t copy;     /* 0; else the same value made once more (lm_again) */
     uint32_t id;       /* position in creation order; sources have smaller ids */
     const char *label; /* scope path when first built, "" outside; not part of identity */
     int n_src;
@@ -296,6 +297,9 @@ lm_node *lm_call_body(lm_graph *g, const lm_node *call);
 /* Parts of a conv_block (composites.def), and where their sources are: 0 for one that it
  * lacks; norm is the first of stats, gamma and beta. */
 enum { LM_BLOCK_BIAS = 1, LM_BLOCK_NORM = 2, LM_BLOCK_SHIFT = 4, LM_BLOCK_RESIDUAL = 8 };
+/* Its activations, before and after: i1 with slope f0, i2 with slope f1. The first two
+ * are also those of norm_act. */
+typedef enum lm_activation { LM_ACT_NONE, LM_ACT_SILU, LM_ACT_LEAKY } lm_activation;
 typedef struct lm_conv_block_sources {
     int bias, norm, shift, residual, count;
 } lm_conv_block_sources;
@@ -322,6 +326,11 @@ lm_node *lm_build(lm_graph *g, lm_kind kind, lm_node *const *src, int n_src,
  * into the old graph are copied and interned). */
 lm_node *lm_rebuild(lm_graph *g, const lm_graph *from, const lm_node *node,
                     lm_node *const *src);
+
+/* The same again, as a node of its own: equal nodes with different copy numbers are not
+ * one, so that each is computed. Copy 0 is what lm_build makes; lm_rebuild keeps it. */
+lm_node *lm_again(lm_graph *g, const lm_graph *from, const lm_node *node,
+                  lm_node *const *src, uint32_t copy);
 
 /* Checks every node reachable from the roots against the specification of its kind. */
 lm_status lm_verify(lm_graph *g);

@@ -171,6 +171,7 @@ static void print_type(const lm_node *node, lm_str *out) {
     char shape[LM_SHAPE_TEXT];
     lm_str_printf(out, "%s %s%s", lm_node_op_text(node), lm_dtype_name(node->dtype),
                   lm_shape_text(node->shape, shape));
+    if (node->copy) lm_str_printf(out, " copy %u", (unsigned)node->copy);
 }
 
 void lm_node_text(const lm_node *node, lm_str *out) {

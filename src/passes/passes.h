@@ -5,7 +5,7 @@
 #ifndef LIMN_PASSES_PASSES_H
 #define LIMN_PASSES_PASSES_H
 
-#include "graph/graph.h"
+#include "passes/plan.h"
 
 /* Dead code only: copies what the roots need. */
 lm_status lm_pass_copy(lm_graph *from, lm_graph **to);
@@ -22,5 +22,16 @@ lm_status lm_pass_inline(lm_graph *from, lm_keep_call keep, void *user, lm_graph
 /* Makes conv_block and conv_block_wgrad of convolutions and what surrounds them, where
  * has() says that there is a kernel for the call. */
 lm_status lm_pass_join_conv(lm_graph *from, lm_keep_call has, void *user, lm_graph **to);
+
+/* Makes cheap values (elementwise, random, broadcast, concat, norm_act) once more for
+ * readers that come late, where the arena gets smaller by not keeping them. The order of
+ * steps decides what is late, so this is the last pass and knows how steps are made and
+ * placed. Values of fewer bytes than `least` are left alone. */
+typedef struct lm_repeat_options {
+    lm_schedule_options schedule;
+    lm_plan_options plan; /* no workspaces */
+    int64_t least;
+} lm_repeat_options;
+lm_status lm_pass_repeat(lm_graph *from, const lm_repeat_options *options, lm_graph **to);
 
 #endif

@@ -16,11 +16,13 @@ static lm_compile_options subset(unsigned bits) {
                                 .no_in_place = bits >> 3 & 1,
                                 .no_reuse = bits >> 4 & 1,
                                 .inline_all = bits >> 5 & 1,
+                                .no_repeat = bits >> 6 & 1,
+                                .repeat_least = 1,
                                 .poison = true,
                                 .check = true};
 }
 
-enum { ALL_OFF = 31, ALL_ON = 0 };
+enum { ALL_OFF = 31 | 64, ALL_ON = 0 };
 
 static void compare(lm_graph *graph, const random_result *want, const char *backend,
                     unsigned bits, double tolerance, uint64_t seed) {
@@ -47,7 +49,7 @@ static void test_every_subset(void **state) {
     for (uint64_t seed = 1; seed <= 25; seed++) {
         lm_graph *graph = make(seed, 40);
         random_result want = oracle(graph);
-        for (unsigned bits = 0; bits < 64; bits++)
+        for (unsigned bits = 0; bits < 128; bits++)
             compare(graph, &want, "ref", bits, 1e-12, seed);
         free(want.values);
         lm_graph_free(graph);
@@ -70,7 +72,7 @@ static void test_clusters_on_cpu(void **state) {
         lm_graph *graph = make(seed, 10 + (int)(seed % 60));
         random_result want = oracle(graph);
         compare(graph, &want, "cpu", ALL_ON, 2e-5, seed);
-        compare(graph, &want, "cpu", seed % 64, 2e-5, seed);
+        compare(graph, &want, "cpu", seed % 128, 2e-5, seed);
         free(want.values);
         lm_graph_free(graph);
     }
