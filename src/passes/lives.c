@@ -10,8 +10,9 @@
 #include <string.h>
 
 enum {
-    MOST_TRAFFIC = 8, /* bytes read and written for each byte saved */
-    MOST_NODES = 16   /* made again for one value */
+    LEAST_SHARE = 1000, /* of the peak must be saved by a copy */
+    MOST_TRAFFIC = 8,   /* bytes read and written for each byte saved */
+    MOST_NODES = 16     /* made again for one value */
 };
 
 /* ---- set up ------------------------------------------------------------------ */
@@ -233,6 +234,7 @@ static bool find_recipe(const lm_lives *lives, const lm_node *value, int peak,
     *r = (recipe){.value = value, .saved = life->bytes, .traffic = life->bytes};
     return lm_is_cheap(value) && find_gap(lives, life, peak, r) &&
            add_sources(lives, r, value, peak) && r->saved >= lives->least &&
+           r->saved >= lives->live[peak] / LEAST_SHARE &&
            r->traffic <= MOST_TRAFFIC * r->saved && stays_below(lives, r, peak);
 }
 

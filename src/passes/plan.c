@@ -1,6 +1,7 @@
 /* Lives, blocks and offsets. */
 #include "base/mem.h"
 #include "passes/plan_internal.h"
+#include <math.h>
 #include <stdlib.h>
 
 enum { ALIGN = 64 }; /* a cache line, and what oneDNN likes */
@@ -124,7 +125,7 @@ static void make_workspaces(lm_planner *planner) {
 
 static int compare_blocks(const void *left, const void *right) {
     const lm_block *a = *(lm_block *const *)left, *b = *(lm_block *const *)right;
-    if (a->bytes != b->bytes) return a->bytes < b->bytes ? 1 : -1;
+    if (a->weight != b->weight) return a->weight < b->weight ? 1 : -1;
     if (a->start != b->start) return a->start < b->start ? -1 : 1;
     return a < b ? -1 : a > b;
 }
@@ -185,38 +186,61 @@ static void take(area *placed, int *n_placed, area one) {
     placed[p] = one;
 }
 
-static int sort_blocks(lm_planner *planner, lm_block **sorted) {
+static int list_blocks(lm_planner *planner, lm_block **list) {
     int count = 0;
     for (int b = 0; b < planner->n_blocks; b++) {
         lm_block *block = &planner->blocks[b];
         if (block->bytes == 0) continue;
         block->bytes = align(block->bytes);
-        sorted[count++] = block;
+        list[count++] = block;
     }
-    qsort(sorted, (size_t)count, sizeof *sorted, compare_blocks);
     return count;
 }
 
-static lm_status place_blocks(lm_planner *planner) {
-    size_t n = (size_t)planner->plan->n_nodes + (size_t)planner->n_blocks + 1;
-    lm_block **sorted = lm_arena_alloc(&planner->scratch, n * sizeof *sorted);
-    area *placed = lm_arena_alloc(&planner->scratch, n * sizeof *placed);
-    area *areas = lm_arena_alloc(&planner->scratch, n * sizeof *areas);
-    if (!sorted || !placed || !areas) return LM_NOMEM;
-    int count = sort_blocks(planner, sorted), n_placed = 0;
-    int64_t *end = &planner->plan->arena_bytes;
+/* The largest first, or large ones that live long before those that do not. */
+static void sort_blocks(lm_block **list, int count, double exponent) {
+    for (int b = 0; b < count; b++)
+        list[b]->weight =
+            (double)list[b]->bytes * pow(list[b]->end - list[b]->start + 1, exponent);
+    qsort(list, (size_t)count, sizeof *list, compare_blocks);
+}
+
+/* Returns the bytes that the arena needs. `placed` and `areas` are room to work in. */
+static int64_t try_places(const lm_planner *planner, lm_block **sorted, int count,
+                          area *placed, area *areas) {
+    int64_t end = 0;
+    int n_placed = 0;
     for (int b = 0; b < count; b++) {
         lm_block *block = sorted[b];
         int n_areas = list_areas(planner, block, areas);
-        block->offset = planner->options->reuse
-                            ? lowest_free(placed, n_placed, areas, n_areas)
-                            : *end;
-        if (block->offset + block->bytes > *end) *end = block->offset + block->bytes;
+        block->tried =
+            planner->options->reuse ? lowest_free(placed, n_placed, areas, n_areas) : end;
+        if (block->tried + block->bytes > end) end = block->tried + block->bytes;
         for (int a = 0; a < n_areas; a++) {
-            areas[a].from += block->offset;
-            areas[a].to += block->offset;
+            areas[a].from += block->tried;
+            areas[a].to += block->tried;
             take(placed, &n_placed, areas[a]);
         }
+    }
+    return end;
+}
+
+/* Which order packs best depends on the lives, and a try takes a millisecond. */
+static lm_status place_blocks(lm_planner *planner) {
+    static const double exponents[] = {0, 0.25, 0.5};
+    size_t n = (size_t)planner->plan->n_nodes + (size_t)planner->n_blocks + 1;
+    lm_block **blocks = lm_arena_alloc(&planner->scratch, n * sizeof *blocks);
+    area *placed = lm_arena_alloc(&planner->scratch, n * sizeof *placed);
+    area *areas = lm_arena_alloc(&planner->scratch, n * sizeof *areas);
+    if (!blocks || !placed || !areas) return LM_NOMEM;
+    int count = list_blocks(planner, blocks);
+    planner->plan->arena_bytes = INT64_MAX;
+    for (size_t e = 0; e < sizeof exponents / sizeof *exponents; e++) {
+        sort_blocks(blocks, count, exponents[e]);
+        int64_t bytes = try_places(planner, blocks, count, placed, areas);
+        if (bytes >= planner->plan->arena_bytes) continue;
+        planner->plan->arena_bytes = bytes;
+        for (int b = 0; b < count; b++) blocks[b]->offset = blocks[b]->tried;
     }
     return LM_OK;
 }

@@ -44,7 +44,8 @@ typedef struct lm_plan_options {
     bool reuse;              /* off: every value has memory of its own */
 } lm_plan_options;
 
-/* Greedy by size: the largest value first, at the lowest offset free over its life. */
+/* Greedy: the largest value first, at the lowest offset free over its life; long lives
+ * count for more in further tries, the best of which is taken. */
 lm_status lm_plan_build(const lm_schedule *schedule, const lm_plan_options *options,
                         lm_plan *plan);
 void lm_plan_release(lm_plan *plan);

@@ -21,6 +21,8 @@
 typedef struct lm_block {
     int64_t bytes;  /* 0: merged into another */
     int64_t offset; /* in the arena, once placed */
+    int64_t tried;  /* the same while it is only tried out */
+    double weight;  /* the heaviest is placed first */
     int start, end;
     int first; /* a member's id, -1: a workspace, or merged */
 } lm_block;
