@@ -92,7 +92,7 @@ static lm_node *build_group_norm(gc *t, const gc_case *c) {
 
 /* ---- convolution ------------------------------------------------------------- */
 
-/* conv_block with the parts `i`; norms by channel, or by sample. */
+/* conv_block with the parts i[0] and other activations, i[1] and i[2]. */
 static lm_node *build_conv_block(gc *t, const gc_case *c) {
     const norm_case *p = c->param;
     int64_t n = p->dim[0], filters = 3;
@@ -108,7 +108,7 @@ static lm_node *build_conv_block(gc *t, const gc_case *c) {
     }
     if (parts & LM_BLOCK_SHIFT) src[count++] = gc_float(t, LM_SHAPE(n, filters), -1, 1);
     if (parts & LM_BLOCK_RESIDUAL) src[count++] = gc_float(t, y, -1, 1);
-    lm_call_attr attr = {{parts, p->act}, {0}};
+    lm_call_attr attr = {{parts, c->i[1] ? c->i[1] : p->act, c->i[2]}, {0.3f, 0.2f}};
     return lm_call(t->graph, LM_COMP_CONV_BLOCK, src, count, &attr);
 }
 
@@ -210,6 +210,8 @@ const gc_case gc_cases_composite[] = {
     {COMP(CONV_BLOCK, build_conv_block), .name = "normalised", .param = &norm_silu,
      .i = {2}},
     {COMP(CONV_BLOCK_WGRAD, build_conv_block_wgrad), .param = &norm_adaptive},
+    {COMP(CONV_BLOCK, build_conv_block), .name = "leaky", .param = &norm_image,
+     .i = {8, 2, 2}},
     {COMP(CONV_BLOCK_WGRAD, build_conv_block_wgrad), .name = "linear",
      .param = &norm_image},
     {COMP(SOFTMAX, build_rows)},

@@ -380,13 +380,21 @@ static const infer_case calls[] = {
         "(x f32[2,5,4,6], w f32[8,3,3,6], part f32[2,4,2], f32[6], f32[6])")
     GOOD(CALL, LIST("f32[2,5,4,6]", "f32[2,5,4,8]", "f32[2,3,2]", "f32[6]", "f32[6]"),
          CALL(CONV_BLOCK_WGRAD, .i = {1}), "", "f32[8,3,3,6]")
+    GOOD(CALL, LIST("f32[2,5,4,6]", "f32[2,5,4,8]"), CALL(CONV_BLOCK_WGRAD, .i = {2}), "",
+         "f32[8,3,3,6]")
+    BAD(CALL, LM_ARG, LIST("f32[2,5,4,6]", "f32[2,5,4,8]", "f32[2,3,2]"),
+        CALL(CONV_BLOCK_WGRAD, .i = {0}), "",
+        "conv_block_wgrad: 3 sources, expected 2 or 5 (x f32[2,5,4,6], y f32[2,5,4,8], "
+        "stats f32[2,3,2])")
+    BAD(CALL, LM_ARG, LIST("f32[2,5,4,6]", "f32[8,3,3,6]"), CALL(CONV_BLOCK, .i = {0, 0, 3}),
+        "", "conv_block: no activation 3 (x f32[2,5,4,6], w f32[8,3,3,6])")
     BAD(CALL, LM_SHAPE,
         LIST("f32[2,5,4,6]", "f32[2,4,4,8]", "f32[2,3,2]", "f32[6]", "f32[6]"),
         CALL(CONV_BLOCK_WGRAD, .i = {1}), "", "conv_block_wgrad: y does not fit (x f32[2,5,4,6], y f32[2,4,4,8], "
         "stats f32[2,3,2], gamma f32[6], beta f32[6])")
     BAD(CALL, LM_ARG,
         LIST("f32[2,5,4,6]", "f32[2,5,4,8]", "f32[2,3,2]", "f32[6]", "f32[6]"),
-        CALL(CONV_BLOCK_WGRAD, .i = {2}), "", "conv_block_wgrad: no activation 2 (x f32[2,5,4,6], y f32[2,5,4,8], "
+        CALL(CONV_BLOCK_WGRAD, .i = {3}), "", "conv_block_wgrad: no activation 3 (x f32[2,5,4,6], y f32[2,5,4,8], "
         "stats f32[2,3,2], gamma f32[6], beta f32[6])")
     GOOD(CALL, LIST("f32[2,5]"), CALL(SOFTMAX, .i = {0}), "", "f32[2,5]")
     BAD(CALL, LM_SHAPE, LIST("f32[]"), CALL(SOFTMAX, .i = {0}), "",

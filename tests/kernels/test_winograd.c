@@ -36,7 +36,7 @@ static void start(rig *r, int64_t terms) {
 
 /* What a block is given beside x and weights (or y). */
 typedef struct variant {
-    int parts, act, groups;
+    int parts, before, after, groups; /* activations */
     bool gamma_by_sample, beta_by_sample;
 } variant;
 
@@ -69,7 +69,7 @@ static void check_block(const wino_case *d, const variant *v, bool in_place) {
     if (v->parts & LM_BLOCK_SHIFT)
         src[n++] = rig_input(&r, LM_F32, LM_SHAPE(d->n, d->k), 0);
     if (v->parts & LM_BLOCK_RESIDUAL) src[n++] = rig_input(&r, LM_F32, y_shape(d), 0);
-    lm_call_attr attr = {.i = {v->parts, v->act}};
+    lm_call_attr attr = {{v->parts, v->before, v->after}, {0.3f, -0.2f}};
     rig_output(&r, lm_call(r.graph, LM_COMP_CONV_BLOCK, src, n, &attr));
     if (in_place) {
         r.alias_out = 0;
@@ -84,9 +84,9 @@ static void check_wgrad(const wino_case *d, const variant *v) {
     start(&r, d->n * d->h * d->w);
     src[0] = rig_input(&r, LM_F32, x_shape(d), 0);
     src[1] = rig_input(&r, LM_F32, y_shape(d), 0);
-    add_norm(&r, d, v, src + 2);
-    lm_call_attr attr = {.i = {v->act}};
-    rig_output(&r, lm_call(r.graph, LM_COMP_CONV_BLOCK_WGRAD, src, 5, &attr));
+    int n = v->parts & LM_BLOCK_NORM ? 2 + add_norm(&r, d, v, src + 2) : 2;
+    lm_call_attr attr = {{v->before}, {0.3f}};
+    rig_output(&r, lm_call(r.graph, LM_COMP_CONV_BLOCK_WGRAD, src, n, &attr));
     rig_check(&r);
 }
 
@@ -96,17 +96,16 @@ enum { ALL_PARTS = 15 };
 
 static void blocks_match_with_any_parts(void **state) {
     for (int parts = 0; parts <= ALL_PARTS; parts++)
-        for (int i = 0; i < 8; i++) {
-            variant v = {parts, i & 1, 3, i & 2, i & 4};
-            if (i > 0 && !(parts & LM_BLOCK_NORM)) break;
+        for (int i = 0; i < 9; i++) {
+            variant v = {parts, i % 3, i / 3, 3, i & 1, i & 2};
             check_block(&small, &v, false);
             if (parts & LM_BLOCK_RESIDUAL) check_block(&small, &v, true);
         }
 }
 
 static void gradients_match_with_any_parts(void **state) {
-    for (int i = 0; i < 8; i++) {
-        variant v = {0, i & 1, i & 4 ? 1 : 9, i & 2, i & 4};
+    for (int i = 0; i < 12; i++) {
+        variant v = {i / 6 ? LM_BLOCK_NORM : 0, i % 3, 0, i & 4 ? 1 : 9, i & 2, i & 4};
         check_wgrad(&small, &v);
     }
 }
@@ -122,7 +121,7 @@ enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
 static void blocks_match_at_any_shape(void **state) {
     for (int i = 0; i < N_SHAPES; i++) {
-        variant v = {ALL_PARTS, i & 1, 1, i & 2, i & 2};
+        variant v = {ALL_PARTS, i % 3, i % 2, 1, i & 2, i & 2};
         check_block(&shapes[i], &v, true);
         v.parts = i & 1 ? LM_BLOCK_NORM : 0;
         check_block(&shapes[i], &v, false);
@@ -131,7 +130,7 @@ static void blocks_match_at_any_shape(void **state) {
 
 static void gradients_match_at_any_shape(void **state) {
     for (int i = 0; i < N_SHAPES; i++) {
-        variant v = {0, i & 1, 1, i & 2, i & 2};
+        variant v = {LM_BLOCK_NORM, i % 3, 0, 1, i & 2, i & 2};
         check_wgrad(&shapes[i], &v);
     }
 }

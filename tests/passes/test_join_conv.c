@@ -163,6 +163,24 @@ static lm_node *of_channels(parts *p) {
     X(difference, lm_sub(p->g, p->conv, p->y), NULL, "conv sub")                         \
     X(strided_sum, lm_add(p->g, strided(p, p->x), strided(p, p->y)), NULL,               \
       "conv conv add")                                                                   \
+    X(leaky_before, conv_of(p, lm_relu(p->g, p->x), p->w), NULL, "conv_block+before")    \
+    X(leaky_for_both, conv_of(p, lm_relu(p->g, p->x), p->w),                             \
+      wgrad_of(p, lm_relu(p->g, p->x), p->y), "conv_block+before conv_block_wgrad")      \
+    X(leaky_wanted, conv_of(p, lm_relu(p->g, p->x), p->w), lm_relu(p->g, p->x),          \
+      "leaky conv")                                                                      \
+    X(leaky_after, lm_leaky_relu(p->g, p->biased, 0.2), NULL, "conv_block+bias+after")   \
+    X(silu_after, lm_silu(p->g, p->conv), NULL, "conv_block+after")              \
+    X(silu_of_sum, lm_silu(p->g, lm_add(p->g, p->conv, p->y)), NULL,                     \
+      "conv_block+residual+after")                                                       \
+    X(silu_and_more, lm_silu(p->g, p->conv), p->conv, "conv sigmoid mul")                \
+    X(gated, lm_mul(p->g, p->conv, lm_sigmoid(p->g, p->y)), NULL, "conv sigmoid mul")    \
+    X(leaky_and_more, lm_relu(p->g, p->conv), p->conv, "conv leaky")                     \
+    X(sum_of_leaky, lm_add(p->g, lm_relu(p->g, p->conv), p->y), NULL,                    \
+      "conv_block+after add")                                                            \
+    X(leaky_between, conv_of(p, lm_relu(p->g, p->conv), p->v), NULL,                     \
+      "conv_block+after conv")                                                           \
+    X(leaky_twice, lm_relu(p->g, lm_leaky_relu(p->g, p->conv, 0.2)), NULL,               \
+      "conv_block+after leaky")                                                          \
     X(flattened,                                                                         \
       lm_add(p->g, lm_reshape(p->g, p->conv, LM_SHAPE(N, H *W, C)),                      \
              lm_reshape(p->g, p->y, LM_SHAPE(N, H *W, C))),                              \
@@ -215,6 +233,8 @@ static void write_node(const lm_node *node, lm_str *text) {
     if (node->attr.call.composite != LM_COMP_CONV_BLOCK) return;
     for (int i = 0; i < 4; i++)
         if (node->attr.call.i[0] >> i & 1) lm_str_append(text, part[i]);
+    if (node->attr.call.i[1] == LM_ACT_LEAKY) lm_str_append(text, "+before");
+    if (node->attr.call.i[2]) lm_str_append(text, "+after");
 }
 
 static void check_text(const lm_graph *graph, const char *expected, const char *name) {

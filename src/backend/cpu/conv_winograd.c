@@ -20,7 +20,8 @@ typedef struct around_sources {
 typedef struct winograd_state {
     lm_wino_plan plan;
     around_sources source;
-    bool mirrored, silu;       /* mirrored: the adjoint in x */
+    lm_wino_act before, after;
+    bool mirrored;             /* the adjoint in x */
     int64_t filters, channels; /* of the weights, OHWI */
     lm_wino_norm norm;         /* without its pointers */
     size_t packed_at, norm_at; /* in the workspace */
@@ -58,7 +59,7 @@ static const float *find_packed(winograd_state *s, const lm_kernel_args *args) {
 
 static lm_wino_around find_around(const winograd_state *s, const lm_kernel_args *args) {
     const around_sources *at = &s->source;
-    lm_wino_around around = {.silu = s->silu};
+    lm_wino_around around = {.before = s->before, .after = s->after};
     if (at->bias) around.bias = args->in[at->bias];
     if (at->shift) around.shift = args->in[at->shift];
     if (at->residual) around.residual = args->in[at->residual];
@@ -197,7 +198,10 @@ lm_status lm_comp_lower_conv_block(lm_backend *backend, const lm_step *step,
     s->source.shift = at.shift;
     s->source.residual = at.residual;
     if (at.norm) plan_norm(s, call, at.norm, kernel);
-    s->silu = call->attr.call.i[1] != 0;
+    const int32_t *act = call->attr.call.i;
+    const float *slope = call->attr.call.f;
+    s->before = (lm_wino_act){(lm_activation)act[1], slope[0]};
+    s->after = (lm_wino_act){(lm_activation)act[2], slope[1]};
     return LM_OK;
 }
 
@@ -207,7 +211,7 @@ lm_status lm_comp_lower_conv_block_wgrad(lm_backend *backend, const lm_step *ste
     lm_dnnl_conv conv = describe_block(call);
     winograd_state *s = make_winograd(step, &conv, kernel);
     if (!s) return LM_NOMEM;
-    plan_norm(s, call, 2, kernel);
-    s->silu = call->attr.call.i[0] != 0;
+    if (call->n_src == 5) plan_norm(s, call, 2, kernel);
+    s->before = (lm_wino_act){(lm_activation)call->attr.call.i[0], call->attr.call.f[0]};
     return LM_OK;
 }

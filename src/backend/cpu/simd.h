@@ -55,6 +55,13 @@ LM_VM_MATH void lm_vec_store_some(float *to, lm_vec x, int n) {
 }
 #endif
 
+/* x where it is positive, else slope * x. */
+LM_VM_MATH lm_vec lm_vec_leaky(lm_vec x, float slope) {
+    typedef int32_t bits __attribute__((vector_size(LM_LANES * 4)));
+    bits positive = x > 0;
+    return (lm_vec)(((bits)x & positive) | ((bits)(x * slope) & ~positive));
+}
+
 /* 1 / (1 + e^-x), within 2e-7 of it for |x| < 4 and 1e-6 for |x| < 16 (relative; beyond,
  * the error grows with x, where the result is next to 0 or 1). NaN stays. */
 #if defined(__AVX512F__)

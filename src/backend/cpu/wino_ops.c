@@ -1,17 +1,12 @@
 /* The arithmetic of Winograd convolution; a file of isa_files. */
 #include "backend/cpu/wino_ops.h"
 
-#include "backend/cpu/simd.h"
+#include "backend/cpu/products.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Register tiles of the products: panels of PANEL vectors by WIDE rows, and narrower ones
- * by NARROW. */
-#if defined(__AVX512F__)
-enum { LANES = LM_LANES, PANEL = 4, WIDE = 6, NARROW = 12 };
-#else
-enum { LANES = LM_LANES, PANEL = 2, WIDE = 6, NARROW = 6 };
-#endif
+enum { LANES = LM_LANES, PANEL = LM_TILE_VECTORS, WIDE = LM_TILE_WIDE };
+enum { NARROW = LM_TILE_NARROW };
 typedef lm_vec vec;
 
 /* ---- one-dimensional transforms ---------------------------------------------- */
@@ -87,6 +82,25 @@ INLINE void filter_gradient_row(const vec u[6], vec out[3]) {
     out[2] = r * (1 / 6.0f) - p + u[5];
 }
 
+/* ---- activations ------------------------------------------------------------- */
+
+INLINE vec activate(vec z, const lm_activation kind, float slope) {
+    if (kind == LM_ACT_SILU) return z * lm_vec_sigmoid(z);
+    if (kind == LM_ACT_LEAKY) return lm_vec_leaky(z, slope);
+    return z;
+}
+
+/* Calls with each kind as a constant, so that loops are made for it alone. */
+#define EACH_KIND(act, call)                                                             \
+    do {                                                                                 \
+        if ((act)->kind == LM_ACT_SILU)                                                  \
+            call(LM_ACT_SILU);                                                           \
+        else if ((act)->kind == LM_ACT_LEAKY)                                            \
+            call(LM_ACT_LEAKY);                                                          \
+        else                                                                             \
+            call(LM_ACT_NONE);                                                           \
+    } while (0)
+
 /* ---- tiles ------------------------------------------------------------------- */
 
 typedef void row_pair_fn(const vec d[6], vec *a, vec *b);
@@ -159,28 +173,42 @@ INLINE void output_rows(const float *m, ptrdiff_t plane, row_pair_fn *pair,
     }
 }
 
-/* The parts of rows i and i + 2 that exist. */
-static void store_part(const lm_wino_target *t, const float *rows, int i, int c) {
+/* Adds to row i + 2 j, column x of a tile what is to be added, and activates. */
+INLINE vec finish(const lm_wino_target *t, vec y, vec add, const float *residual,
+                  const lm_activation kind) {
+    y += add;
+    if (residual) y += lm_vec_load(residual);
+    return activate(y, kind, t->act.slope);
+}
+
+/* The parts of rows i and i + 2 that exist, through a vector of their own each. */
+static void store_part(const lm_wino_target *t, vec rows[2][4], int i, int c) {
     int channels = t->channels - c < LANES ? t->channels - c : LANES;
+    size_t bytes = (size_t)channels * sizeof(float);
+    vec add = lm_vec_load(t->add + c);
     for (int j = 0; j < 2 && i + 2 * j < t->rows; j++)
-        for (int x = 0; x < t->cols; x++)
-            for (int k = 0; k < channels; k++) {
-                ptrdiff_t at = (i + 2 * j) * t->row + x * t->pixel + c + k;
-                float y = rows[(j * 4 + x) * LANES + k] + t->add[c + k];
-                t->y[at] = t->residual ? y + t->residual[at] : y;
-            }
+        for (int x = 0; x < t->cols; x++) {
+            ptrdiff_t at = (i + 2 * j) * t->row + x * t->pixel + c;
+            float residual[LANES] = {0};
+            if (t->residual) memcpy(residual, t->residual + at, bytes);
+            vec y = rows[j][x];
+#define FINISH(kind) y = finish(t, y, add, residual, kind)
+            EACH_KIND(&t->act, FINISH);
+#undef FINISH
+            memcpy(t->y + at, &y, bytes);
+        }
 }
 
 INLINE void store_whole(const lm_wino_target *t, vec rows[2][4], int i, int c,
-                        const bool residual) {
+                        const bool residual, const lm_activation kind) {
     vec add = lm_vec_load(t->add + c);
 #pragma GCC unroll 2
     for (int j = 0; j < 2; j++)
 #pragma GCC unroll 4
         for (int x = 0; x < 4; x++) {
             ptrdiff_t at = (i + 2 * j) * t->row + x * t->pixel + c;
-            vec y = rows[j][x] + add;
-            lm_vec_store(t->y + at, residual ? y + lm_vec_load(t->residual + at) : y);
+            lm_vec_store(t->y + at, finish(t, rows[j][x], add,
+                                           residual ? t->residual + at : NULL, kind));
         }
 }
 
@@ -188,12 +216,17 @@ INLINE void put_rows(const lm_wino_target *t, const float *m, ptrdiff_t plane, i
                      row_pair_fn *pair, int i) {
     vec rows[2][4];
     output_rows(m + c, plane, pair, rows);
-    if (t->rows < LM_WINO_OUT || t->cols < LM_WINO_OUT || t->channels - c < LANES)
-        store_part(t, (const float *)rows, i, c);
+    bool whole = t->rows == LM_WINO_OUT && t->cols == LM_WINO_OUT;
+#define STORE(kind) store_whole(t, rows, i, c, false, kind)
+#define ADD(kind)   store_whole(t, rows, i, c, true, kind)
+    if (!whole || t->channels - c < LANES)
+        store_part(t, rows, i, c);
     else if (t->residual)
-        store_whole(t, rows, i, c, true);
+        EACH_KIND(&t->act, ADD);
     else
-        store_whole(t, rows, i, c, false);
+        EACH_KIND(&t->act, STORE);
+#undef STORE
+#undef ADD
 }
 
 static void output(const lm_wino_target *t, const float *m, ptrdiff_t plane) {
@@ -255,7 +288,7 @@ static void filter_gradient(float *g, ptrdiff_t tap, const float *u, ptrdiff_t p
 /* `count` whole vectors of each pixel; strip and x start at channel c. */
 INLINE void load_vectors(float *strip, int width, const float *x, ptrdiff_t pixel,
                          int pixels, int c, const int count, const lm_wino_prologue *p,
-                         const bool norm, const bool silu) {
+                         const bool norm, const lm_activation kind) {
     vec mean[4], scale[4], beta[4];
     for (int j = 0; j < count && norm; j++) {
         mean[j] = lm_vec_load(p->mean + c + j * LANES);
@@ -267,84 +300,49 @@ INLINE void load_vectors(float *strip, int width, const float *x, ptrdiff_t pixe
         for (int j = 0; j < count; j++) {
             vec z = lm_vec_load(x + j * LANES);
             if (norm) z = (z - mean[j]) * scale[j] + beta[j];
-            if (silu) z *= lm_vec_sigmoid(z);
-            lm_vec_store(strip + j * LANES, z);
+            lm_vec_store(strip + j * LANES, activate(z, kind, p->act.slope));
         }
 }
 
 INLINE void load_pixels(float *strip, int width, const float *x, ptrdiff_t pixel,
                         int pixels, int channels, const lm_wino_prologue *p,
-                        const bool norm, const bool silu) {
+                        const bool norm, const lm_activation kind) {
     int c = 0;
 #define VECTORS(count)                                                                   \
     for (; c + (count)*LANES <= channels; c += (count)*LANES)                            \
-    load_vectors(strip + c, width, x + c, pixel, pixels, c, count, p, norm, silu)
+    load_vectors(strip + c, width, x + c, pixel, pixels, c, count, p, norm, kind)
     VECTORS(4);
     VECTORS(1);
 #undef VECTORS
     for (int i = 0; i < pixels && c < channels; i++, x += pixel, strip += width) {
         float part[LANES] = {0};
         memcpy(part, x + c, (size_t)(channels - c) * sizeof *part);
-        load_vectors(strip + c, width, part, 0, 1, c, 1, p, norm, silu);
+        load_vectors(strip + c, width, part, 0, 1, c, 1, p, norm, kind);
         for (int k = channels; k < width; k++) strip[k] = 0;
     }
 }
 
 static void load(float *strip, int width, const float *x, ptrdiff_t pixel, int pixels,
                  int channels, const lm_wino_prologue *p) {
-    if (!p->mean)
-        load_pixels(strip, width, x, pixel, pixels, channels, p, false, false);
-    else if (!p->silu)
-        load_pixels(strip, width, x, pixel, pixels, channels, p, true, false);
+#define LOAD(kind) load_pixels(strip, width, x, pixel, pixels, channels, p, false, kind)
+#define NORM(kind) load_pixels(strip, width, x, pixel, pixels, channels, p, true, kind)
+    if (p->mean)
+        EACH_KIND(&p->act, NORM);
     else
-        load_pixels(strip, width, x, pixel, pixels, channels, p, true, true);
+        EACH_KIND(&p->act, LOAD);
+#undef LOAD
+#undef NORM
 }
 
 /* ---- products ---------------------------------------------------------------- */
-
-/* One register tile: m = a b, a's element (r, k) at a[r * ar + k * ak]. */
-INLINE void tile_product(float *m, ptrdiff_t ldm, const float *a, ptrdiff_t ar,
-                         ptrdiff_t ak, const float *b, ptrdiff_t ldb, int depth,
-                         const int rows, const int vectors, const bool add) {
-    vec sum[NARROW][PANEL];
-#pragma GCC unroll 12
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-        for (int j = 0; j < vectors; j++)
-            sum[r][j] = add ? lm_vec_load(m + r * ldm + j * LANES) : (vec){0};
-    for (int k = 0; k < depth; k++, a += ak, b += ldb) {
-        vec column[PANEL];
-#pragma GCC unroll 4
-        for (int j = 0; j < vectors; j++) column[j] = lm_vec_load(b + j * LANES);
-#pragma GCC unroll 12
-        for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-            for (int j = 0; j < vectors; j++) sum[r][j] += a[r * ar] * column[j];
-    }
-#pragma GCC unroll 12
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-        for (int j = 0; j < vectors; j++)
-            lm_vec_store(m + r * ldm + j * LANES, sum[r][j]);
-}
-
-INLINE void fetch(lm_wino_ahead *ahead) {
-    if (!ahead) return;
-    for (int i = 0; i < LM_WINO_RANGES; i++) {
-        const char *at = ahead->at[i], *end = at + ahead->step[i];
-        if (end > ahead->end[i]) end = ahead->end[i];
-        for (; at < end; at += LM_CACHE_LINE) __builtin_prefetch(at, 0, 2);
-        ahead->at[i] = at;
-    }
-}
 
 static void multiply(float *m, int width, const float *v, ptrdiff_t ldv, const float *u,
                      int rows, int depth, lm_wino_ahead *ahead) {
 #define TILES(height, vectors)                                                           \
     for (int r = 0; r < rows; r += (height)) {                                           \
-        fetch(ahead);                                                                    \
-        tile_product(m + (ptrdiff_t)r * width, (vectors)*LANES, v + r * ldv, ldv, 1, u,  \
-                     (vectors)*LANES, depth, height, vectors, false);                    \
+        lm_fetch_ahead(ahead);                                                           \
+        lm_tile_product(m + (ptrdiff_t)r * width, (vectors)*LANES, NULL, 0, v + r * ldv, \
+                        ldv, 1, u, (vectors)*LANES, depth, height, vectors);             \
     }
     if (width == PANEL * LANES)
         TILES(WIDE, PANEL)
@@ -358,24 +356,19 @@ static void multiply(float *m, int width, const float *v, ptrdiff_t ldv, const f
 static void accumulate(float *m, int width, const float *d, ptrdiff_t ldd, const float *v,
                        ptrdiff_t ldv, int rows, int depth, bool add,
                        lm_wino_ahead *ahead) {
-#define TILES(height, vectors, sums)                                                     \
+#define TILES(height, vectors)                                                           \
     for (int r = 0; r < rows; r += (height)) {                                           \
-        fetch(ahead);                                                                    \
-        tile_product(m + (ptrdiff_t)r * width, (vectors)*LANES, d + r, 1, ldd, v, ldv,   \
-                     depth, height, vectors, sums);                                      \
+        float *to = m + (ptrdiff_t)r * width;                                            \
+        lm_fetch_ahead(ahead);                                                           \
+        lm_tile_product(to, (vectors)*LANES, add ? to : NULL, (vectors)*LANES, d + r, 1, \
+                        ldd, v, ldv, depth, height, vectors);                            \
     }
-    if (width == PANEL * LANES && add)
-        TILES(WIDE, PANEL, true)
-    else if (width == PANEL * LANES)
-        TILES(WIDE, PANEL, false)
-    else if (width == 2 * LANES && add)
-        TILES(NARROW, 2, true)
+    if (width == PANEL * LANES)
+        TILES(WIDE, PANEL)
     else if (width == 2 * LANES)
-        TILES(NARROW, 2, false)
-    else if (add)
-        TILES(NARROW, 1, true)
+        TILES(NARROW, 2)
     else
-        TILES(NARROW, 1, false)
+        TILES(NARROW, 1)
 #undef TILES
 }
 

@@ -22,21 +22,28 @@ enum {
     LM_CACHE_LINE = 64
 };
 
+typedef struct lm_wino_act {
+    lm_activation kind;
+    float slope;
+} lm_wino_act;
+
 /* What happens to inputs on their way in: z = (x - mean) * scale + beta for each channel,
- * then SiLU if asked for. mean NULL: nothing. */
+ * unless mean is NULL, then the activation. */
 typedef struct lm_wino_prologue {
     const float *mean, *scale, *beta;
-    bool silu;
+    lm_wino_act act;
 } lm_wino_prologue;
 
-/* Where a tile of outputs goes, and what is added to it. Strides in floats; residual has
- * the strides of y. Only rows x cols pixels and `channels` channels exist. */
+/* Where a tile of outputs goes, what is added to it, and the activation after that.
+ * Strides in floats; residual has the strides of y. Only rows x cols pixels and
+ * `channels` channels exist. */
 typedef struct lm_wino_target {
     float *y;
     const float *residual; /* or NULL */
     const float *add;      /* for each channel, readable for whole vectors */
     ptrdiff_t row, pixel;
     int rows, cols, channels;
+    lm_wino_act act;
 } lm_wino_target;
 
 /* Memory that the next block will want: a few lines of each range are brought into the

@@ -144,7 +144,7 @@ static void fill_strip(const lm_wino_plan *plan, const lm_wino_source *source,
     from += (int)source->first;
     int64_t left = clamp(-start, 0, across);
     int64_t right = clamp(image->width - start, left, across);
-    lm_wino_prologue prologue = {.silu = source->silu};
+    lm_wino_prologue prologue = {.act = source->act};
     if (source->norm) {
         int64_t row = lm_wino_round_up(image->channels, plan->ops->lanes);
         prologue.mean = source->norm + place->sample * 3 * row + from;
@@ -366,7 +366,8 @@ static int put_unit(const forward *f, int64_t unit, int64_t tile, int64_t col,
                              .row = y->width * y->channels,
                              .pixel = y->channels,
                              .rows = (int)lm_wino_min(LM_WINO_OUT, y->height - top),
-                             .channels = (int)lm_wino_min(width, y->channels - col)};
+                             .channels = (int)lm_wino_min(width, y->channels - col),
+                             .act = f->around->after};
     for (int j = 0; j < place.cols; j++, left += LM_WINO_OUT) {
         target.y = f->y + at;
         if (f->around->residual) target.residual = f->around->residual + at;
@@ -454,7 +455,7 @@ void lm_wino_forward(const lm_wino_plan *plan, const float *x, const float *pack
     float *planes = added + lm_wino_round_up(added_floats(plan), 16);
     float *areas = planes + shared_floats(plan);
     lm_wino_source source = {
-        x, &plan->x, LM_WINO_IN, 0, plan->x.channels, around->norm, around->silu};
+        x, &plan->x, LM_WINO_IN, 0, plan->x.channels, around->norm, around->before};
 #pragma omp parallel num_threads(plan->threads)
     {
         float *area = areas + omp_get_thread_num() * thread_floats(plan);

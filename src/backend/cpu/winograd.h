@@ -26,10 +26,10 @@ typedef struct lm_wino_plan {
     int64_t rows, cols; /* tiles of an image */
     int piece, pieces;  /* tiles of a unit, units of a row */
     int64_t units;
-    int block;  /* units of a block */
-    int tiles;  /* the most tiles of a block */
-    int shared; /* forward: too few blocks for all threads, which share the planes */
-    int slices; /* gradient: of the units, each with sums of its own; by shape alone */
+    int block;     /* units of a block */
+    int tiles;     /* the most tiles of a block */
+    int shared;    /* forward: too few blocks for all threads, which share the planes */
+    int slices;    /* gradient: of the units, each with sums of its own; by shape alone */
     int64_t share; /* gradient: filters that one thread takes; by threads */
     int threads;
 } lm_wino_plan;
@@ -44,7 +44,7 @@ typedef struct lm_wino_weights {
  * scale and beta, [N][3][round_up(C, lanes)]. */
 typedef struct lm_wino_around {
     const float *norm; /* or NULL */
-    bool silu;
+    lm_wino_act before, after;
     const float *bias;     /* [K] or NULL */
     const float *shift;    /* [N][K] or NULL */
     const float *residual; /* [N,H,W,K] or NULL */
@@ -67,7 +67,7 @@ void lm_wino_pack(const lm_wino_plan *plan, const lm_wino_weights *weights,
 void lm_wino_forward(const lm_wino_plan *plan, const float *x, const float *packed,
                      const lm_wino_around *around, float *y, void *workspace);
 /* dw[K,3,3,C] = sum over samples and positions of dy times the inputs, which are those of
- * the convolution after its normalisation (around->norm, silu). */
+ * the convolution after normalisation and activation (around->norm, before). */
 void lm_wino_gradient(const lm_wino_plan *plan, const float *x, const float *dy,
                       const lm_wino_around *around, float *dw, void *workspace);
 

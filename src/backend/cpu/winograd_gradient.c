@@ -135,8 +135,8 @@ void lm_wino_gradient(const lm_wino_plan *plan, const float *x, const float *dy,
     gradient g = {
         .plan = plan,
         .at = find_layout(plan),
-        .x = {x, &plan->x, LM_WINO_IN, 0, plan->x.channels, around->norm, around->silu},
-        .dy = {dy, &y, LM_WINO_OUT, 0, 0, NULL, false},
+        .x = {x, &plan->x, LM_WINO_IN, 0, plan->x.channels, around->norm, around->before},
+        .dy = {dy, &y, LM_WINO_OUT, 0, 0, NULL, {LM_ACT_NONE, 0}},
         .sums = workspace};
     g.areas = g.sums + plan->slices * g.at.shares * g.at.sums;
 #pragma omp parallel num_threads(plan->threads)

@@ -23,8 +23,8 @@ typedef struct lm_wino_source {
     const lm_wino_image *image;
     int edge;
     int64_t first, channels;
-    const float *norm; /* lm_wino_around's */
-    bool silu;
+    const float *norm; /* lm_wino_around's, as the activation */
+    lm_wino_act act;
 } lm_wino_source;
 
 /* Transformed tiles: channel c of the source's of tile t is at data[plane * p + c /
