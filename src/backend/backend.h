@@ -35,6 +35,7 @@ typedef struct lm_backend_options {
     bool no_winograd; /* no convolution by Winograd's algorithms */
     const char
         *conv; /* this candidate for every convolution that it fits; NULL, "auto" */
+    const char *matmul; /* the same for matrix products */
     bool tune; /* measure the candidates of each convolution, remember the winner */
     const char *tune_folder; /* where winners are kept; NULL: limn/ in the XDG caches */
 } lm_backend_options;

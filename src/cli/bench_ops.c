@@ -8,6 +8,7 @@
 #include "base/version.h"
 #include "train/settings.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -87,10 +88,33 @@ static lm_status add_candidate(bench_ops *b, problem *p, const char *choice,
     return status;
 }
 
-static const lm_option *conv_option(void) {
+/* The settings that choose kernels, and where a backend takes each from. */
+static const struct {
+    const char *name;
+    size_t offset;
+} choosers[] = {{"engine.conv", offsetof(lm_backend_options, conv)},
+                {"engine.matmul", offsetof(lm_backend_options, matmul)}};
+enum { N_CHOOSERS = sizeof choosers / sizeof *choosers };
+
+static const char *find_choices(const char *name) {
     const lm_option *option = lm_trainer_options;
-    while (strcmp(option->name, "engine.conv") != 0) option++;
-    return option;
+    while (strcmp(option->name, name) != 0) option++;
+    return option->choices;
+}
+
+/* A candidate for each choice that the setting has. */
+static lm_status add_choices(bench_ops *b, problem *p, int chooser) {
+    lm_backend_options kernels = lm_trainer_engine(&b->engine_settings);
+    const char **chosen = (const char **)((char *)&kernels + choosers[chooser].offset);
+    for (const char *rest = find_choices(choosers[chooser].name); rest;
+         rest = strchr(rest, '|')) {
+        char name[32];
+        rest += *rest == '|';
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(rest, "|"), rest);
+        *chosen = name;
+        LM_TRY(add_candidate(b, p, name, &kernels, NULL));
+    }
+    return LM_OK;
 }
 
 /* The default first, then each kernel that a setting can ask for, then what the operator
@@ -98,15 +122,9 @@ static const lm_option *conv_option(void) {
 static lm_status find_candidates(bench_ops *b, problem *p) {
     lm_backend_options kernels = lm_trainer_engine(&b->engine_settings);
     LM_TRY(add_candidate(b, p, "default", &kernels, NULL));
-    if (lm_setting(&b->engine_settings, "engine.conv")->is_set) return LM_OK;
-    for (const char *rest = conv_option()->choices; rest; rest = strchr(rest, '|')) {
-        char name[32];
-        rest += *rest == '|';
-        snprintf(name, sizeof name, "%.*s", (int)strcspn(rest, "|"), rest);
-        kernels.conv = name;
-        LM_TRY(add_candidate(b, p, name, &kernels, NULL));
-    }
-    kernels.conv = NULL;
+    for (int i = 0; i < N_CHOOSERS; i++)
+        if (lm_setting(&b->engine_settings, choosers[i].name)->is_set) return LM_OK;
+    for (int i = 0; i < N_CHOOSERS; i++) LM_TRY(add_choices(b, p, i));
     return add_candidate(b, p, "body", &kernels,
                          &(lm_compile_options){.inline_all = true});
 }

@@ -25,6 +25,8 @@ const lm_option lm_trainer_options[] = {
     {"engine.conv", LM_OPT_CHOICE, "auto", 0, 0,
      "auto|narrow|winograd|phases|flipped|onednn", NULL,
      "this kernel for every convolution that it fits, auto by rule"},
+    {"engine.matmul", LM_OPT_CHOICE, "auto", 0, 0, "auto|own|onednn", NULL,
+     "this kernel for every matrix product that it fits, auto by rule"},
     {"engine.tune", LM_OPT_FLAG, "off", 0, 0, NULL, "on|off",
      "measure kernels before the first step, remember the fastest"},
     {0}};
@@ -101,6 +103,7 @@ lm_backend_options lm_trainer_engine(const lm_settings *trainer) {
     return (lm_backend_options){.no_winograd =
                                     !lm_setting_flag(trainer, "engine.winograd"),
                                 .conv = lm_setting_text(trainer, "engine.conv"),
+                                .matmul = lm_setting_text(trainer, "engine.matmul"),
                                 .tune = lm_setting_flag(trainer, "engine.tune")};
 }
 
@@ -110,7 +113,7 @@ lm_status lm_assign_engine(lm_settings *trainer, const char *prefix,
     lm_settings none = {.table = (const lm_option[]){{0}}};
     LM_RETURN_IF(strncmp(assignment, engine, strlen(engine)) != 0, LM_ARG,
                  "%s%s: only settings of the engine can differ from the run's: "
-                 "engine.winograd, engine.conv, engine.tune",
+                 "engine.winograd, engine.conv, engine.matmul, engine.tune",
                  prefix, assignment);
     return lm_assign_setting(&none, trainer, prefix, assignment);
 }

@@ -7,7 +7,7 @@
 #include "nn/optim.h"
 
 /* batch, lr, lr-schedule, warmup, clip, decay, beta1, beta2, ema, ema-ramp,
- * engine.winograd, engine.conv, engine.tune. */
+ * engine.winograd, engine.conv, engine.matmul, engine.tune. */
 extern const lm_option lm_trainer_options[];
 
 /* Sets "key=value" in whichever of the two tables has the key; an unknown key names the

@@ -160,8 +160,9 @@ static void compare(rig *r, int o, const void *got, const double *truth) {
 
 /* Whether a kernel of its own computes this node, whatever is around it. */
 static bool is_alone(const lm_node *node) {
-    return node->kind == LM_KIND_CALL || node->kind == LM_KIND_CONV ||
-           node->kind == LM_KIND_CONV_DGRAD || node->kind == LM_KIND_CONV_WGRAD;
+    return node->kind == LM_KIND_CALL || node->kind == LM_KIND_MATMUL ||
+           node->kind == LM_KIND_CONV || node->kind == LM_KIND_CONV_DGRAD ||
+           node->kind == LM_KIND_CONV_WGRAD;
 }
 
 static void check_threads(rig *r, const lm_step *step, double *const *truth) {

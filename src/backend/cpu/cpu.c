@@ -11,6 +11,7 @@ typedef struct cpu_backend {
     lm_backend base; /* first: a pointer to it is a pointer to this */
     lm_dnnl dnnl;
     lm_conv_choice conv;
+    lm_matmul_choice matmul;
 } cpu_backend;
 
 /* Leaves and views have no row: they are never steps. */
@@ -101,6 +102,10 @@ lm_conv_choice *lm_cpu_conv_choice(lm_backend *backend) {
     return &((cpu_backend *)backend)->conv;
 }
 
+lm_matmul_choice lm_cpu_matmul_choice(const lm_backend *backend) {
+    return ((const cpu_backend *)backend)->matmul;
+}
+
 lm_span lm_span_make(lm_shape shape, int first, int last) {
     lm_span span = {1, 1, 1};
     for (int i = 0; i < shape.rank; i++)
@@ -142,7 +147,11 @@ static bool has_composite(lm_backend *backend, const lm_node *call) {
 }
 
 static lm_status configure(lm_backend *backend, const lm_backend_options *options) {
-    return lm_conv_choice_init(lm_cpu_conv_choice(backend), options);
+    lm_matmul_choice matmul;
+    LM_TRY(lm_matmul_choice_find(options->matmul, &matmul));
+    LM_TRY(lm_conv_choice_init(lm_cpu_conv_choice(backend), options));
+    ((cpu_backend *)backend)->matmul = matmul;
+    return LM_OK;
 }
 
 static void *allocate(lm_backend *backend, size_t bytes) {

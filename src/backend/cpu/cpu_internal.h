@@ -70,6 +70,16 @@ lm_cpu_lower_fn lm_cpu_lower_reduce_sum, lm_cpu_lower_reduce_max, lm_cpu_lower_a
 lm_cpu_lower_fn lm_cpu_lower_axismap, lm_cpu_lower_pool_argmax, lm_cpu_lower_pool_gather,
     lm_cpu_lower_pool_scatter, lm_cpu_lower_inv, lm_cpu_lower_logabsdet;
 
+/* Which kernel takes matrix products: by rule, or one wherever it fits. */
+typedef enum lm_matmul_choice {
+    LM_MATMUL_AUTO,
+    LM_MATMUL_OWN,
+    LM_MATMUL_ONEDNN
+} lm_matmul_choice;
+lm_status lm_matmul_choice_find(const char *name, lm_matmul_choice *choice);
+/* This backend's. */
+lm_matmul_choice lm_cpu_matmul_choice(const lm_backend *backend);
+
 /* oneDNN's engine and stream of this backend. */
 struct lm_dnnl *lm_cpu_dnnl(lm_backend *backend);
 

@@ -1,0 +1,311 @@
+/* Own matrix products: packing, and who computes which part. */
+#include "backend/cpu/gemm.h"
+
+#include "backend/cpu/gemm_ops.h"
+#include "base/mem.h"
+#include "base/threads.h"
+
+#include <omp.h>
+#include <string.h>
+
+enum {
+    BLOCK_FLOATS = 1 << 14, /* of A at a time, while the next so many are fetched */
+    BLOCKS_EACH = 4,        /* at least so many blocks for a thread, */
+    BLOCKS_RUN = 4,         /* and so many one after the other, which it fetches ahead */
+    TERMS_FLOATS = 1 << 16, /* of A and B at a time in a deep product */
+    LEAST_TERMS = 32,
+    MOST_TERMS = 128,
+    SUMS_FLOATS = 1 << 18, /* of all slices */
+    LEAST_SLICE = 512,     /* terms */
+    MOST_SLICES = 16,
+    LEAST_LONG = 4096, /* with fewer rows or terms, oneDNN is as fast, */
+    LEAST_SHORT = 16,  /* as it is with less than a vector or so on the other sides */
+    LEAST_SUMS = 3072, /* and with smaller or larger results of deep products */
+    MOST_SUMS = 4096
+};
+
+typedef struct gemm_state {
+    const lm_gemm_ops *ops;
+    int64_t m, n, k;
+    int64_t columns;            /* n in whole vectors */
+    ptrdiff_t a_row, a_term;    /* from one row, one term of a sum to the next */
+    ptrdiff_t b_term, b_column; /* one of them is 1 */
+    bool bias;
+    int threads;
+    int64_t block;          /* rows of a tall, terms of a deep product */
+    int64_t slices, shares; /* of a deep product: of its terms, of its rows */
+    int64_t padded, areas;  /* in the workspace, in floats: bias; what threads have */
+    int64_t area;           /* of one thread */
+    float *packed;          /* B of a tall product, once it is seen to last */
+    uint64_t version;       /* of the B seen last */
+} gemm_state;
+
+typedef struct gemm_run {
+    const gemm_state *s;
+    const float *a, *b, *bias; /* bias: whole vectors; NULL for none */
+    float *c;
+} gemm_run;
+
+static int64_t round_up(int64_t n, int64_t step) {
+    return (n + step - 1) / step * step;
+}
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* ---- B in panels ------------------------------------------------------------- */
+
+/* As wide as the products' widest while that many columns are left, then half and a
+ * quarter of it. */
+static int panel_width(const gemm_state *s, int64_t col) {
+    int width = s->ops->panel;
+    while (width > s->columns - col) width /= 2;
+    return width;
+}
+
+/* Some terms of one panel: [depth][width]; columns that do not exist are zero. */
+static void pack_panel(const gemm_state *s, const float *b, int64_t col, int width,
+                       int64_t depth, float *panel) {
+    int count = (int)least(width, s->n - col);
+    b += col * s->b_column;
+    for (int64_t k = 0; k < depth; k++) {
+        if (s->b_column == 1)
+            memcpy(panel + k * width, b + k * s->b_term, (size_t)count * sizeof *panel);
+        for (int j = count; j < width; j++) panel[k * width + j] = 0;
+    }
+    for (int j = 0; j < count && s->b_column != 1; j++)
+        for (int64_t k = 0; k < depth; k++) panel[k * width + j] = b[k + j * s->b_column];
+}
+
+/* ---- tall products ----------------------------------------------------------- */
+
+static const float *find_packed(gemm_state *s, const lm_kernel_args *args) {
+    uint64_t version = args->version[1];
+    bool same = version != 0 && version == s->version;
+    if (same && s->packed) return s->packed;
+    if (same) s->packed = lm_alloc_aligned((size_t)(s->columns * s->k) * sizeof(float));
+    float *to = s->packed ? s->packed : args->workspace;
+    int64_t panels = (s->columns + s->ops->panel - 1) / s->ops->panel;
+#pragma omp parallel for schedule(static) num_threads(s->threads)
+    for (int64_t p = 0; p < panels; p++) {
+        int64_t col = p * s->ops->panel, end = least(col + s->ops->panel, s->columns);
+        for (int width; col < end; col += width) {
+            width = panel_width(s, col);
+            pack_panel(s, args->in[1], col, width, s->k, to + col * s->k);
+        }
+    }
+    s->version = version;
+    return to;
+}
+
+/* Rows first..last of C. A panel that reaches over C's edge goes through `scratch`. */
+static void multiply_rows(const gemm_run *run, int64_t first, int64_t last,
+                          lm_wino_ahead *ahead, float *scratch) {
+    const gemm_state *s = run->s;
+    lm_gemm_product p = {.a = run->a + first * s->a_row,
+                         .row = s->a_row,
+                         .term = s->a_term,
+                         .rows = (int)(last - first),
+                         .depth = (int)s->k};
+    for (int64_t col = 0; col < s->columns; col += p.width) {
+        float *c = run->c + first * s->n + col;
+        p.width = panel_width(s, col);
+        p.b = run->b + col * s->k;
+        p.start = run->bias ? run->bias + col : NULL;
+        bool whole = col + p.width <= s->n;
+        p.c = whole ? c : scratch;
+        p.ldc = whole ? s->n : p.width;
+        s->ops->multiply(&p, ahead);
+        for (int64_t i = 0; i < p.rows && !whole; i++)
+            memcpy(c + i * s->n, scratch + i * p.width, (size_t)(s->n - col) * sizeof *c);
+    }
+}
+
+/* The next block's rows of A, a share with each register tile of this block. */
+static lm_wino_ahead look_ahead(const gemm_run *run, int64_t first) {
+    const gemm_state *s = run->s;
+    int64_t rows = least(s->block, s->m - first);
+    if (s->a_term != 1 || rows <= 0) return (lm_wino_ahead){0};
+    const float *from = run->a + first * s->k;
+    int64_t bytes = rows * s->k * (int64_t)sizeof *from;
+    int64_t tiles = s->block / s->ops->rows * ((s->columns - 1) / s->ops->panel + 1);
+    return (lm_wino_ahead){.at = {(const char *)from},
+                           .end = {(const char *)from + bytes},
+                           .step = {round_up(bytes / tiles + 1, LM_CACHE_LINE)}};
+}
+
+static const float *pad_bias(const gemm_state *s, const float *bias, float *padded) {
+    if (!bias || s->n == s->columns) return bias;
+    memcpy(padded, bias, (size_t)s->n * sizeof *padded);
+    for (int64_t j = s->n; j < s->columns; j++) padded[j] = 0;
+    return padded;
+}
+
+static lm_status run_tall(lm_kernel *kernel, const lm_kernel_args *args) {
+    gemm_state *s = kernel->state;
+    float *workspace = args->workspace;
+    const float *bias = s->bias ? args->in[2] : NULL;
+    gemm_run run = {s, args->in[0], find_packed(s, args),
+                    pad_bias(s, bias, workspace + s->padded), args->out[0]};
+    int64_t blocks = (s->m + s->block - 1) / s->block;
+#pragma omp parallel for schedule(dynamic, BLOCKS_RUN) num_threads(s->threads)
+    for (int64_t i = 0; i < blocks; i++) {
+        int64_t first = i * s->block, last = least(first + s->block, s->m);
+        lm_wino_ahead ahead = look_ahead(&run, last);
+        multiply_rows(&run, first, last, &ahead,
+                      workspace + s->areas + omp_get_thread_num() * s->area);
+    }
+    return LM_OK;
+}
+
+static void plan_tall(gemm_state *s) {
+    int64_t rows = least(BLOCK_FLOATS / s->k, s->m / (BLOCKS_EACH * s->threads));
+    s->block = round_up(rows > 1 ? rows : 1, s->ops->rows);
+    s->padded = s->columns * s->k;
+    s->areas = s->padded + s->columns;
+    s->area = s->n < s->columns ? round_up(s->block * s->ops->panel, 16) : 0;
+}
+
+/* ---- deep products ----------------------------------------------------------- */
+
+/* The next terms of both factors, where they lie in one piece. */
+static lm_wino_ahead look_deeper(const gemm_run *run, int64_t term, int64_t end,
+                                 int64_t rows) {
+    const gemm_state *s = run->s;
+    lm_wino_ahead ahead = {0};
+    int64_t tiles = (rows / s->ops->rows + 1) * ((s->columns - 1) / s->ops->panel + 1);
+    const float *from[] = {run->a + term * s->a_term, run->b + term * s->b_term};
+    ptrdiff_t step[] = {s->a_row == 1 ? s->a_term : 0, s->b_column == 1 ? s->b_term : 0};
+    for (int i = 0; i < 2; i++) {
+        int64_t bytes = least(s->block, end - term) * step[i] * (int64_t)sizeof(float);
+        if (bytes <= 0) continue;
+        ahead.at[i] = (const char *)from[i];
+        ahead.end[i] = ahead.at[i] + bytes;
+        ahead.step[i] = round_up(bytes / tiles + 1, LM_CACHE_LINE);
+    }
+    return ahead;
+}
+
+/* Sums of a slice of the terms for a share of the rows: [panel][m][width]. */
+static void sum_slice(const gemm_run *run, int64_t slice, int64_t share, float *sums,
+                      float *packed) {
+    const gemm_state *s = run->s;
+    int64_t begin = s->k * slice / s->slices, end = s->k * (slice + 1) / s->slices;
+    int64_t first = s->m * share / s->shares, last = s->m * (share + 1) / s->shares;
+    lm_gemm_product p = {.row = s->a_row, .term = s->a_term, .rows = (int)(last - first)};
+    for (int64_t term = begin; term < end; term += p.depth) {
+        p.depth = (int)least(s->block, end - term);
+        p.a = run->a + first * s->a_row + term * s->a_term;
+        p.b = packed;
+        lm_wino_ahead ahead = look_deeper(run, term + p.depth, end, p.rows);
+        for (int64_t col = 0; col < s->columns; col += p.width) {
+            p.width = panel_width(s, col);
+            p.ldc = p.ldstart = p.width;
+            p.c = sums + col * s->m + first * p.width;
+            p.start = term > begin ? p.c : NULL;
+            pack_panel(s, run->b + term * s->b_term, col, p.width, p.depth, packed);
+            s->ops->multiply(&p, &ahead);
+        }
+    }
+}
+
+/* One row of C from the sums of all slices. */
+static void add_slices(const gemm_run *run, const float *sums, int64_t row) {
+    const gemm_state *s = run->s;
+    for (int64_t col = 0, width; col < s->columns; col += width) {
+        width = panel_width(s, col);
+        const float *from = sums + col * s->m + row * width;
+        float *c = run->c + row * s->n + col;
+        int64_t count = least(width, s->n - col);
+        for (int64_t j = 0; j < count; j++) c[j] = run->bias ? run->bias[col + j] : 0;
+        for (int64_t slice = 0; slice < s->slices; slice++, from += s->m * s->columns)
+            for (int64_t j = 0; j < count; j++) c[j] += from[j];
+    }
+}
+
+static lm_status run_deep(lm_kernel *kernel, const lm_kernel_args *args) {
+    gemm_state *s = kernel->state;
+    float *sums = args->workspace;
+    gemm_run run = {s, args->in[0], args->in[1], s->bias ? args->in[2] : NULL,
+                    args->out[0]};
+#pragma omp parallel num_threads(s->threads)
+    {
+        float *area = sums + s->areas + omp_get_thread_num() * s->area;
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < s->slices * s->shares; i++) {
+            int64_t slice = i / s->shares;
+            sum_slice(&run, slice, i % s->shares, sums + slice * s->m * s->columns, area);
+        }
+#pragma omp for schedule(static)
+        for (int64_t row = 0; row < s->m; row++) add_slices(&run, sums, row);
+    }
+    return LM_OK;
+}
+
+/* Slices by shape alone, since they decide the order of the sums; a power of two, so that
+ * two, four or eight threads have equal shares. */
+static void plan_deep(gemm_state *s) {
+    int64_t floats = s->m * s->columns;
+    s->slices = 1;
+    while (s->slices < MOST_SLICES && 2 * s->slices * floats <= SUMS_FLOATS &&
+           2 * s->slices * LEAST_SLICE <= s->k)
+        s->slices *= 2;
+    s->shares = least((s->threads + s->slices - 1) / s->slices, s->m);
+    int64_t terms = TERMS_FLOATS / (s->m / s->shares + s->columns);
+    s->block = terms < LEAST_TERMS ? LEAST_TERMS : least(terms, MOST_TERMS);
+    s->areas = round_up(s->slices * floats, 16);
+    s->area = s->block * s->ops->panel;
+}
+
+/* ---- making ------------------------------------------------------------------ */
+
+static void release_gemm(lm_kernel *kernel) {
+    gemm_state *s = kernel->state;
+    lm_free_aligned(s->packed);
+    lm_cpu_kernel_release(kernel);
+}
+
+static bool is_deep(const lm_dnnl_matmul *mm) {
+    return mm->k > mm->m;
+}
+
+bool lm_gemm_fits(const lm_dnnl_matmul *mm) {
+    return mm->batch == 1;
+}
+
+bool lm_gemm_leads(const lm_dnnl_matmul *mm) {
+    bool deep = is_deep(mm);
+    int64_t length = deep ? mm->k : mm->m, other = deep ? mm->m : mm->k;
+    if (mm->ta != deep || length < LEAST_LONG) return false;
+    if (other < LEAST_SHORT || mm->n < LEAST_SHORT) return false;
+    int64_t sums = mm->m * mm->n;
+    return !deep || (sums >= LEAST_SUMS && sums <= MOST_SUMS);
+}
+
+lm_status lm_gemm_lower(const lm_step *step, const lm_dnnl_matmul *mm,
+                        lm_kernel *kernel) {
+    bool deep = is_deep(mm);
+    gemm_state *s =
+        lm_cpu_kernel_init(kernel, step, deep ? "deep product" : "tall product",
+                           deep ? run_deep : run_tall, sizeof *s);
+    if (!s) return LM_NOMEM;
+    kernel->release = release_gemm;
+    s->ops = LM_ISA_PICK(lm_gemm_ops);
+    s->m = mm->m;
+    s->n = mm->n;
+    s->k = mm->k;
+    s->bias = mm->bias;
+    s->threads = lm_threads();
+    s->columns = round_up(mm->n, s->ops->lanes);
+    s->a_row = mm->ta ? 1 : mm->k;
+    s->a_term = mm->ta ? mm->m : 1;
+    s->b_term = mm->tb ? 1 : mm->n;
+    s->b_column = mm->tb ? mm->k : 1;
+    if (deep)
+        plan_deep(s);
+    else
+        plan_tall(s);
+    kernel->workspace = (size_t)(s->areas + s->threads * s->area) * sizeof(float);
+    return LM_OK;
+}
