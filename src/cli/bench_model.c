@@ -112,6 +112,15 @@ static lm_status time_steps(bench *b) {
     return status;
 }
 
+/* Without training steps the profile is of sampling. */
+static lm_status profile_sampling(bench *b, lm_drawer *drawer) {
+    if (b->n_phases > 0) return LM_OK;
+    b->sample_peak = bench_peak_bytes();
+    b->profile.steps = b->sample_steps;
+    b->profile.step_seconds = b->sampling;
+    return lm_profile_add(&b->profile, lm_drawer_step(drawer));
+}
+
 static lm_status time_sampling(bench *b) {
     const lm_image_info *info = &b->subject.model->info;
     lm_sample_request request = {
@@ -121,12 +130,13 @@ static lm_status time_sampling(bench *b) {
         lm_drawer_new(b->subject.engine, b->subject.model, &request, SAMPLES, &drawer));
     size_t pixels = (size_t)info->height * info->width * info->channels;
     float *images = lm_alloc(sizeof *images * SAMPLES * pixels);
+    lm_program_profile(lm_drawer_step(drawer), b->n_phases == 0);
     double began = lm_now();
     lm_status status =
         images ? lm_drawer_draw(drawer, 0, 0, SAMPLES, NULL, images, NULL, NULL)
                : LM_NOMEM;
     b->sampling = lm_now() - began;
-    if (b->n_phases == 0) b->sample_peak = bench_peak_bytes();
+    if (status == LM_OK) status = profile_sampling(b, drawer);
     lm_free(images);
     lm_drawer_free(drawer);
     return status;

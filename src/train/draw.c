@@ -24,6 +24,10 @@ const lm_sampler *lm_drawer_sampler(const lm_drawer *drawer) {
     return &drawer->sampler;
 }
 
+lm_program *lm_drawer_step(const lm_drawer *drawer) {
+    return drawer->step;
+}
+
 void lm_drawer_free(lm_drawer *drawer) {
     if (!drawer) return;
     lm_program_free(drawer->init);

@@ -16,6 +16,8 @@ lm_status lm_drawer_new(lm_engine *engine, const lm_model *model,
                         const lm_sample_request *request, int batch, lm_drawer **drawer);
 void lm_drawer_free(lm_drawer *drawer);
 const lm_sampler *lm_drawer_sampler(const lm_drawer *drawer);
+/* What runs once a step of sampling. */
+lm_program *lm_drawer_step(const lm_drawer *drawer);
 
 /* Images first .. first + count - 1 of the seed, whatever the batch size: f32 in [-1, 1],
  * count * h * w * c values. labels: count classes, or NULL. */
