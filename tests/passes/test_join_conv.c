@@ -169,7 +169,7 @@ static lm_node *of_channels(parts *p) {
     X(leaky_wanted, conv_of(p, lm_relu(p->g, p->x), p->w), lm_relu(p->g, p->x),          \
       "leaky conv")                                                                      \
     X(leaky_after, lm_leaky_relu(p->g, p->biased, 0.2), NULL, "conv_block+bias+after")   \
-    X(silu_after, lm_silu(p->g, p->conv), NULL, "conv_block+after")              \
+    X(silu_after, lm_silu(p->g, p->conv), NULL, "conv_block+after")                      \
     X(silu_of_sum, lm_silu(p->g, lm_add(p->g, p->conv, p->y)), NULL,                     \
       "conv_block+residual+after")                                                       \
     X(silu_and_more, lm_silu(p->g, p->conv), p->conv, "conv sigmoid mul")                \

@@ -255,7 +255,7 @@ lm_status lm_comp_lower_norm_act(lm_backend *backend, const lm_step *step,
 static void sum_gradients(norm_work *w, double *sums) {
     const float *x = w->args->in[0], *g = w->args->in[4];
     w->s->ops->sums(x + w->at, g + w->at, &w->norm, w->s->silu, sums,
-                         sums + w->s->channels);
+                    sums + w->s->channels);
 }
 
 static void put_sums(norm_work *w, const double *sums) {
@@ -280,7 +280,7 @@ static void make_gradient(norm_work *w, double *sums) {
     const float *more = s->more ? w->args->in[s->more] : NULL;
     float *d = w->args->out[0];
     s->ops->gradient(d + w->at, x + w->at, g + w->at, more ? more + w->at : NULL,
-                      &w->norm, s->silu);
+                     &w->norm, s->silu);
 }
 
 lm_status lm_comp_lower_norm_grad(lm_backend *backend, const lm_step *step,

@@ -410,12 +410,16 @@ static lm_wino_ahead look_ahead(const forward *f, const float *x, int64_t first)
     return ahead;
 }
 
-/* Each thread takes whole blocks, some at a time, so that it knows the next. */
+/* A thread takes some at a time, so that it knows the next. */
+static int64_t blocks_at_once(const lm_wino_plan *plan) {
+    return clamp(lm_wino_blocks(plan) / (8 * (int64_t)plan->threads), 1, 8);
+}
+
+/* Each thread takes whole blocks. */
 static void run_blocks(const forward *f, const lm_wino_source *source, float *strip) {
     const lm_wino_plan *plan = f->plan;
     int64_t columns = packed_columns(plan), blocks = lm_wino_blocks(plan);
-    int64_t run = clamp(blocks / (8 * (int64_t)plan->threads), 1, 8);
-#pragma omp for schedule(dynamic, run)
+#pragma omp for schedule(dynamic, blocks_at_once(plan))
     for (int64_t b = 0; b < blocks; b++) {
         int64_t first = b * plan->block, units = lm_wino_block_units(plan, first);
         lm_wino_ahead ahead = look_ahead(f, source->data, first + units);
