@@ -1,6 +1,7 @@
 /* From a SPEC to a dataset. */
 #include "data/data.h"
 #include "data/data_internal.h"
+#include "data/transform.h"
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -105,8 +106,7 @@ static lm_status unknown_spec(const char *name) {
                    name);
 }
 
-lm_status lm_dataset_open(const char *spec, lm_split split, lm_dataset **set) {
-    *set = NULL;
+static lm_status open_plain(const char *spec, lm_split split, lm_dataset **set) {
     char *name;
     LM_TRY(split_spec(spec, &split, &name));
     lm_status status;
@@ -120,4 +120,19 @@ lm_status lm_dataset_open(const char *spec, lm_split split, lm_dataset **set) {
         status = unknown_spec(name);
     lm_free(name);
     return status;
+}
+
+lm_status lm_dataset_open(const char *spec, lm_split split, lm_dataset **set) {
+    *set = NULL;
+    const char *options = lm_file_exists(spec) ? NULL : strrchr(spec, '?');
+    if (!options) return open_plain(spec, split, set);
+    lm_transform transform;
+    LM_TRY(lm_transform_parse(options + 1, &transform));
+    char *plain = lm_strdup(spec);
+    if (!plain) return LM_NOMEM;
+    plain[options - spec] = '\0';
+    lm_status status = open_plain(plain, split, set);
+    lm_free(plain);
+    if (status != LM_OK) return status;
+    return lm_dataset_transform(&transform, options + 1, set);
 }

@@ -25,8 +25,8 @@ struct lm_dataset {
 /* SPEC: builtin:digits | mnist, fashion-mnist, kmnist (under $LIMN_DATA, else the XDG
  * data folder's limn/) | a path to an IDX image file (.gz or plain; the label file lies
  * beside it by the usual name) or to a folder that holds the four usual files. ":train"
- * or
- * ":test" after the name chooses the split; else `split` does. */
+ * or ":test" after the name chooses the split; else `split` does. Options may follow, as
+ * in "mnist:train?size=32&classes=3,5" (transform.h). */
 lm_status lm_dataset_open(const char *spec, lm_split split, lm_dataset **set);
 void lm_dataset_free(lm_dataset *set);
 

@@ -58,13 +58,23 @@ static lm_status make_folders(const lm_run *run) {
 }
 
 static lm_status check_size(const lm_train_request *request, const lm_dataset *set) {
-    LM_RETURN_IF(request->size &&
-                     (request->size != set->height || request->size != set->width),
-                 LM_ARG,
-                 "--size %d: %s has %d x %d pixels, and images are used as they "
-                 "are; leave --size out",
-                 request->size, set->name, set->height, set->width);
+    LM_RETURN_IF(
+        request->size && (request->size != set->height || request->size != set->width),
+        LM_ARG, "--size %d: the run has images of %d x %d pixels; leave --size out",
+        request->size, set->height, set->width);
     return LM_OK;
+}
+
+/* The SPEC with --size as one of its options; lm_free'd by the caller. */
+static char *join_size(const lm_train_request *request) {
+    lm_str spec = LM_STR_INIT;
+    lm_str_append(&spec, request->data);
+    if (request->size)
+        lm_str_printf(&spec, "%csize=%d", strchr(request->data, '?') ? '&' : '?',
+                      request->size);
+    char *text = spec.failed ? NULL : lm_strdup(spec.text);
+    lm_str_release(&spec);
+    return text;
 }
 
 static lm_status describe_data(lm_run *run, const lm_dataset *set) {
@@ -107,7 +117,7 @@ static lm_status start_run(const lm_train_request *request, lm_run *run,
     LM_TRY(as_usage(lm_family_find(request->family, &run->family)));
     const char *preset = request->preset ? request->preset : run->family->presets[0].name;
     run->preset = lm_strdup(preset);
-    run->data = lm_strdup(request->data);
+    run->data = join_size(request);
     if (!run->preset || !run->data) return LM_NOMEM;
     run->seed = request->seed;
     run->limits = request->limits;

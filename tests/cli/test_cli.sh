@@ -72,7 +72,8 @@ refuses 2 "did you mean --steps" "unknown option" train ddpm --stesp 3
 refuses 2 "did you mean ddpm" "unknown family" train ddmp --data builtin:digits
 refuses 2 "steps -3" "negative steps" train ddpm --data builtin:digits --steps -3
 refuses 2 "size 0" "zero size" train ddpm --data builtin:digits --size 0
-refuses 2 "size 64" "size that the data has not" train ddpm --data builtin:digits --size 64 --steps 1
+refuses 2 "size.*number" "size of a spec" train ddpm --data 'builtin:digits?size=big' --steps 1
+refuses 2 "given twice" "two sizes" train ddpm --data 'builtin:digits?size=16' --size 16 --steps 1
 refuses 2 "minutes" "minutes not a number" train ddpm --data builtin:digits --minutes soon
 refuses 2 "seed" "negative seed" train ddpm --data builtin:digits --seed -1
 refuses 2 "steps" "missing value" train ddpm --data builtin:digits --steps

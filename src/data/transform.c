@@ -1,0 +1,269 @@
+#include "data/transform.h"
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "data/data_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the text ---------------------------------------------------------------- */
+
+static lm_status parse_number(const char *name, const char *value, int64_t most,
+                              int64_t *number) {
+    if (value && lm_parse_int(value, number) && *number >= 1 && *number <= most)
+        return LM_OK;
+    return lm_fail(LM_ARG, "data option %s=%s: expected a number from 1 to %lld", name,
+                   value ? value : "", (long long)most);
+}
+
+static lm_status parse_size(lm_transform *t, const char *value) {
+    int64_t size;
+    LM_TRY(parse_number("size", value, 4096, &size));
+    t->size = (int)size;
+    return LM_OK;
+}
+
+static lm_status parse_filter(lm_transform *t, const char *value) {
+    return lm_filter_find(value ? value : "", &t->filter);
+}
+
+static lm_status parse_grey(lm_transform *t, const char *value) {
+    LM_RETURN_IF(value || t->channels, LM_ARG, "data option grey: once, without a value");
+    t->channels = 1;
+    return LM_OK;
+}
+
+static lm_status parse_rgb(lm_transform *t, const char *value) {
+    LM_RETURN_IF(value || t->channels, LM_ARG, "data option rgb: once, without a value");
+    t->channels = 3;
+    return LM_OK;
+}
+
+static bool is_chosen(const lm_transform *t, int64_t label) {
+    for (int i = 0; i < t->n_chosen; i++)
+        if (t->chosen[i] == label) return true;
+    return false;
+}
+
+static lm_status parse_classes(lm_transform *t, const char *value) {
+    char word[24];
+    for (const char *at = value ? value : ""; *at; at += *at == ',') {
+        size_t length = strcspn(at, ",");
+        int64_t label = -1;
+        snprintf(word, sizeof word, "%.*s", (int)(length < 23 ? length : 23), at);
+        LM_RETURN_IF(
+            !lm_parse_int(word, &label) || label < 0 || label > INT32_MAX ||
+                is_chosen(t, label) || t->n_chosen == LM_MAX_CHOSEN,
+            LM_ARG, "data option classes=%s: expected different labels as in 3,5", value);
+        t->chosen[t->n_chosen++] = (int)label;
+        at += length;
+    }
+    LM_RETURN_IF(t->n_chosen == 0, LM_ARG, "data option classes: expected labels as 3,5");
+    return LM_OK;
+}
+
+static lm_status parse_limit(lm_transform *t, const char *value) {
+    return parse_number("limit", value, INT32_MAX, &t->limit);
+}
+
+static const struct {
+    const char *name;
+    lm_status (*parse)(lm_transform *t, const char *value);
+} options[] = {{"size", parse_size}, {"filter", parse_filter},   {"grey", parse_grey},
+               {"rgb", parse_rgb},   {"classes", parse_classes}, {"limit", parse_limit}};
+enum { N_OPTIONS = sizeof options / sizeof *options };
+
+static lm_status parse_option(lm_transform *t, char *word, unsigned *seen) {
+    char *value = strchr(word, '=');
+    if (value) *value++ = '\0';
+    const char *names[N_OPTIONS + 1] = {0};
+    for (int i = 0; i < N_OPTIONS; i++) {
+        names[i] = options[i].name;
+        if (strcmp(word, options[i].name) != 0) continue;
+        LM_RETURN_IF(*seen >> i & 1, LM_ARG, "data option %s: given twice", word);
+        *seen |= 1u << i;
+        return options[i].parse(t, value);
+    }
+    const char *nearest = lm_nearest(word, names);
+    return lm_fail(LM_ARG,
+                   "data option '%s': expected size, filter, grey, rgb, classes or "
+                   "limit%s%s%s",
+                   word, nearest ? "; did you mean " : "", nearest ? nearest : "",
+                   nearest ? "?" : "");
+}
+
+lm_status lm_transform_parse(const char *text, lm_transform *transform) {
+    *transform = (lm_transform){.filter = LM_FILTER_LANCZOS};
+    char *copy = lm_strdup(text), *next = copy;
+    if (!copy) return LM_NOMEM;
+    unsigned seen = 0;
+    lm_status status = LM_OK;
+    while (next && status == LM_OK) {
+        char *word = next, *end = strchr(word, '&');
+        next = end ? end + 1 : NULL;
+        if (end) *end = '\0';
+        status = parse_option(transform, word, &seen);
+    }
+    lm_free(copy);
+    return status;
+}
+
+/* ---- the images -------------------------------------------------------------- */
+
+typedef struct transformed {
+    lm_dataset *inner;
+    lm_transform how;
+    int32_t *index; /* chosen images of the inner set, NULL: all */
+} transformed;
+
+static void crop_middle(const uint8_t *from, const lm_dataset *set, lm_image *to) {
+    size_t left = (size_t)(set->width - to->width) / 2, channels = to->channels;
+    size_t top = (size_t)(set->height - to->height) / 2, row = to->width * channels;
+    for (size_t y = 0; y < (size_t)to->height; y++)
+        memcpy(to->pixels + y * row, from + ((top + y) * set->width + left) * channels,
+               row);
+}
+
+static void convert_channels(const lm_image *from, int channels, uint8_t *to) {
+    size_t count = (size_t)from->width * from->height;
+    const uint8_t *p = from->pixels;
+    if (channels == from->channels) {
+        memcpy(to, p, count * channels);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (channels == 3)
+            to[3 * i] = to[3 * i + 1] = to[3 * i + 2] = p[i];
+        else /* 16 bits after the point, as Pillow has it */
+            to[i] = (uint8_t)((p[3 * i] * 19595u + p[3 * i + 1] * 38470u +
+                               p[3 * i + 2] * 7471u + 0x8000u) >>
+                              16);
+}
+
+/* From pixels of the inner set to those of this. */
+static lm_status transform_pixels(const lm_dataset *set, const uint8_t *from,
+                                  uint8_t *to) {
+    const transformed *t = set->state;
+    const lm_dataset *inner = t->inner;
+    bool resize = t->how.size > 0;
+    int edge = inner->height < inner->width ? inner->height : inner->width;
+    lm_image cut = {0}, sized = {0};
+    LM_TRY(lm_image_init(&cut, resize ? edge : inner->width,
+                         resize ? edge : inner->height, inner->channels));
+    crop_middle(from, inner, &cut);
+    lm_status status =
+        resize ? lm_image_resize(&cut, set->height, set->width, t->how.filter, &sized)
+               : LM_OK;
+    if (status == LM_OK) convert_channels(resize ? &sized : &cut, set->channels, to);
+    lm_image_release(&cut);
+    lm_image_release(&sized);
+    return status;
+}
+
+static int32_t new_label(const lm_transform *how, int32_t label) {
+    for (int i = 0; i < how->n_chosen; i++)
+        if (how->chosen[i] == label) return i;
+    return how->n_chosen ? -1 : label;
+}
+
+static size_t inner_bytes(const lm_dataset *inner) {
+    return (size_t)inner->height * inner->width * inner->channels;
+}
+
+static lm_status get(const lm_dataset *set, int64_t index, uint8_t *pixels,
+                     int32_t *label) {
+    const transformed *t = set->state;
+    uint8_t *raw = lm_alloc(inner_bytes(t->inner));
+    if (!raw) return LM_NOMEM;
+    int64_t at = t->index ? t->index[index] : index;
+    lm_status status = t->inner->get(t->inner, at, raw, label);
+    if (status == LM_OK) {
+        *label = new_label(&t->how, *label);
+        status = transform_pixels(set, raw, pixels);
+    }
+    lm_free(raw);
+    return status;
+}
+
+/* ---- making ------------------------------------------------------------------ */
+
+static void release(lm_dataset *set) {
+    transformed *t = set->state;
+    if (!t) return;
+    lm_dataset_free(t->inner);
+    lm_free(t->index);
+    lm_free(t);
+}
+
+/* Lists the images of the chosen classes. */
+static lm_status list_chosen(transformed *t, int64_t *count) {
+    const lm_dataset *inner = t->inner;
+    LM_RETURN_IF(inner->endless || inner->classes == 0, LM_ARG,
+                 "data option classes: %s %s", inner->name,
+                 inner->endless ? "is endless" : "has no labels");
+    for (int i = 0; i < t->how.n_chosen; i++)
+        LM_RETURN_IF(t->how.chosen[i] >= inner->classes, LM_ARG,
+                     "data option classes: %s has labels 0 to %d, not %d", inner->name,
+                     inner->classes - 1, t->how.chosen[i]);
+    t->index = lm_alloc((size_t)inner->count * sizeof *t->index);
+    uint8_t *raw = lm_alloc(inner_bytes(inner));
+    lm_status status = t->index && raw ? LM_OK : LM_NOMEM;
+    *count = 0;
+    for (int64_t i = 0; i < inner->count && status == LM_OK; i++) {
+        int32_t label;
+        status = inner->get(inner, i, raw, &label);
+        if (status == LM_OK && is_chosen(&t->how, label))
+            t->index[(*count)++] = (int32_t)i;
+    }
+    lm_free(raw);
+    LM_RETURN_IF(status == LM_OK && *count == 0, LM_ARG,
+                 "data option classes: %s has no such image", inner->name);
+    return status;
+}
+
+/* Fills in what is seen through the transformation. */
+static lm_status describe(lm_dataset *made, const char *text) {
+    transformed *t = made->state;
+    const lm_dataset *inner = t->inner;
+    made->height = t->how.size ? t->how.size : inner->height;
+    made->width = t->how.size ? t->how.size : inner->width;
+    made->channels = t->how.channels ? t->how.channels : inner->channels;
+    made->classes = t->how.n_chosen ? t->how.n_chosen : inner->classes;
+    made->count = inner->count;
+    made->endless = inner->endless;
+    if (t->how.n_chosen) LM_TRY(list_chosen(t, &made->count));
+    if (t->how.limit && t->how.limit < made->count) {
+        made->count = t->how.limit;
+        made->endless = false;
+    }
+    made->hash = lm_hash_bytes(inner->hash, text, strlen(text));
+    made->get = get;
+    return LM_OK;
+}
+
+lm_status lm_dataset_transform(const lm_transform *transform, const char *text,
+                               lm_dataset **set) {
+    lm_dataset *inner = *set, *made = NULL;
+    lm_str name = LM_STR_INIT;
+    *set = NULL;
+    lm_str_printf(&name, "%s?%s", inner->name, text);
+    transformed *t = lm_calloc(1, sizeof *t);
+    lm_status status =
+        t && !name.failed ? lm_dataset_new(name.text, inner->source, &made) : LM_NOMEM;
+    lm_str_release(&name);
+    if (status != LM_OK) {
+        lm_free(t);
+        lm_dataset_free(inner);
+        return status;
+    }
+    *t = (transformed){.inner = inner, .how = *transform};
+    made->state = t;
+    made->release = release;
+    status = describe(made, text);
+    if (status == LM_OK)
+        *set = made;
+    else
+        lm_dataset_free(made);
+    return status;
+}
