@@ -10,10 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sets that are found by name under the data folders; all in IDX files. */
-static const char *const named_sets[] = {"mnist", "fashion-mnist", "kmnist", NULL};
-static const char *const all_names[] = {"builtin:digits", "mnist", "fashion-mnist",
-                                        "kmnist", NULL};
+/* Sets that are found by name under the data folders: in IDX files, or CIFAR's. */
+static const char *const named_sets[] = {"mnist",   "fashion-mnist", "kmnist",
+                                         "cifar10", "cifar100",      NULL};
+static const char *const all_names[] = {
+    "builtin:digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "cifar100", NULL};
 
 lm_status lm_dataset_new(const char *name, const char *source, lm_dataset **set) {
     lm_dataset *made = lm_calloc(1, sizeof *made);
@@ -86,7 +87,9 @@ static bool is_named(const char *name) {
 static lm_status open_named(const char *name, lm_split split, lm_dataset **set) {
     char *path;
     LM_TRY(find_named(name, &path));
-    lm_status status = lm_idx_open(name, path, split, true, set);
+    lm_status status = lm_cifar_recognise(path)
+                           ? lm_cifar_open(name, path, split, set)
+                           : lm_idx_open(name, path, split, true, set);
     lm_free(path);
     return status;
 }
@@ -95,15 +98,17 @@ static lm_status unknown_spec(const char *name) {
     const char *nearest = lm_nearest(name, all_names);
     if (lm_file_exists(name))
         return lm_fail(LM_FORMAT,
-                       "data %s: neither an IDX image file nor a folder with IDX files",
+                       "data %s: neither IDX images nor CIFAR's, nor a folder of either",
                        name);
     if (nearest)
         return lm_fail(LM_NOT_FOUND, "data %s: no such set or path; did you mean %s?",
                        name, nearest);
-    return lm_fail(LM_NOT_FOUND,
-                   "data %s: no such set or path; expected builtin:digits, mnist, "
-                   "fashion-mnist, kmnist, an IDX file or a folder of IDX files",
-                   name);
+    return lm_fail(
+        LM_NOT_FOUND,
+        "data %s: no such set or path; expected builtin:digits, mnist, "
+        "fashion-mnist, kmnist, cifar10, cifar100, an IDX file, a folder of IDX "
+        "files, or CIFAR's archive or folder",
+        name);
 }
 
 static lm_status open_plain(const char *spec, lm_split split, lm_dataset **set) {
@@ -116,6 +121,8 @@ static lm_status open_plain(const char *spec, lm_split split, lm_dataset **set) 
         status = open_named(name, split, set);
     else if (lm_idx_recognise(name))
         status = lm_idx_open(name, name, split, false, set);
+    else if (lm_cifar_recognise(name))
+        status = lm_cifar_open(name, name, split, set);
     else
         status = unknown_spec(name);
     lm_free(name);

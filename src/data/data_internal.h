@@ -18,4 +18,9 @@ bool lm_idx_recognise(const char *path);
 lm_status lm_idx_open(const char *name, const char *path, lm_split split,
                       bool labels_required, lm_dataset **set);
 
+/* True when `path` is CIFAR's archive, or a folder that holds it or its binary files. */
+bool lm_cifar_recognise(const char *path);
+lm_status lm_cifar_open(const char *name, const char *path, lm_split split,
+                        lm_dataset **set);
+
 #endif

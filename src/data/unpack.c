@@ -1,0 +1,73 @@
+#include "data/unpack.h"
+
+#ifdef LM_HAVE_ARCHIVE
+
+#include "base/mem.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+
+static lm_status fail(const char *path, struct archive *archive) {
+    const char *reason = archive_error_string(archive);
+    return lm_fail(LM_FORMAT, "%s: broken archive: %s", path,
+                   reason ? reason : "unknown");
+}
+
+/* The size that the archive states is a promise only: what is missing is an error. */
+static lm_status read_bytes(struct archive *archive, const char *path, const char *name,
+                            size_t size, size_t limit, void **bytes) {
+    LM_RETURN_IF(size > limit, LM_FORMAT, "%s: %s: %zu bytes, expected at most %zu", path,
+                 name, size, limit);
+    *bytes = lm_alloc(size + 1);
+    if (!*bytes) return LM_NOMEM;
+    la_ssize_t got = archive_read_data(archive, *bytes, size);
+    if (got < 0) return fail(path, archive);
+    LM_RETURN_IF((size_t)got != size, LM_FORMAT, "%s: %s ends early", path, name);
+    return LM_OK;
+}
+
+static lm_status take_entry(struct archive *archive, struct archive_entry *entry,
+                            const char *path, size_t limit, lm_archive_take take,
+                            void *user) {
+    const char *name = archive_entry_pathname(entry);
+    int64_t stated = archive_entry_size(entry);
+    size_t size = stated > 0 ? (size_t)stated : 0;
+    void *bytes = NULL;
+    lm_status status = read_bytes(archive, path, name, size, limit, &bytes);
+    if (status == LM_OK) status = take(user, name, &bytes, size);
+    lm_free(bytes);
+    return status;
+}
+
+lm_status lm_archive_read(const char *path, size_t limit, lm_archive_wants wants,
+                          lm_archive_take take, void *user) {
+    struct archive *archive = archive_read_new();
+    if (!archive) return LM_NOMEM;
+    struct archive_entry *entry;
+    lm_status status = LM_OK;
+    archive_read_support_filter_all(archive);
+    archive_read_support_format_tar(archive);
+    archive_read_support_format_zip(archive);
+    int code = archive_read_open_filename(archive, path, 1 << 16);
+    while (code == ARCHIVE_OK && status == LM_OK) {
+        code = archive_read_next_header(archive, &entry);
+        const char *name = code == ARCHIVE_OK ? archive_entry_pathname(entry) : NULL;
+        if (name && archive_entry_filetype(entry) == AE_IFREG && wants(user, name))
+            status = take_entry(archive, entry, path, limit, take, user);
+    }
+    if (status == LM_OK && code != ARCHIVE_EOF) status = fail(path, archive);
+    archive_read_free(archive);
+    return status;
+}
+
+#else
+
+lm_status lm_archive_read(const char *path, size_t limit, lm_archive_wants wants,
+                          lm_archive_take take, void *user) {
+    return lm_fail(LM_UNSUPPORTED,
+                   "%s: this program was built without libarchive: unpack it, or install "
+                   "libarchive-dev and build again",
+                   path);
+}
+
+#endif
