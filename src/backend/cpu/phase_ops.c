@@ -1,25 +1,12 @@
 /* The arithmetic of stride-2 convolution by phases; a file of isa_files. */
 #include "backend/cpu/phase_ops.h"
 
+#include "backend/cpu/simd.h"
+
 #define INLINE static inline __attribute__((always_inline))
 
-#if defined(__AVX512F__)
-enum { LANES = 16 };
-#elif defined(__AVX2__)
-enum { LANES = 8 };
-#else
-enum { LANES = 4 };
-#endif
-typedef float vec __attribute__((vector_size(LANES * 4)));
-typedef float loose_vec __attribute__((vector_size(LANES * 4), aligned(4), may_alias));
-
-INLINE vec load_vec(const float *from) {
-    return *(const loose_vec *)from;
-}
-
-INLINE void store_vec(float *to, vec x) {
-    *(loose_vec *)to = x;
-}
+enum { LANES = LM_LANES };
+typedef lm_vec vec;
 
 /* ---- one-dimensional transforms ---------------------------------------------- */
 
@@ -99,13 +86,13 @@ INLINE void along_tile(float *to, ptrdiff_t to_row, ptrdiff_t to_col, const int 
     for (int y = 0; y < n_from; y++)
 #pragma GCC unroll 5
         for (int x = 0; x < n_from; x++)
-            in[y * n_from + x] = load_vec(from + y * from_row + x * from_col);
+            in[y * n_from + x] = lm_vec_load(from + y * from_row + x * from_col);
     along_both(in, n_from, out, n_to, transform);
 #pragma GCC unroll 5
     for (int y = 0; y < n_to; y++)
 #pragma GCC unroll 5
         for (int x = 0; x < n_to; x++)
-            store_vec(to + y * to_row + x * to_col, out[y * n_to + x]);
+            lm_vec_store(to + y * to_row + x * to_col, out[y * n_to + x]);
 }
 
 static void input(float *v, ptrdiff_t plane, const float *d, ptrdiff_t row,
