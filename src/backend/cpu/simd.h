@@ -84,8 +84,12 @@ LM_VM_MATH lm_vec lm_vec_sigmoid(lm_vec x) {
 }
 #else
 LM_VM_MATH lm_vec lm_vec_sigmoid(lm_vec x) {
-    LM_VM_LANES for (int i = 0; i < LM_LANES; i++) x[i] = lm_vm_sigmoid(x[i]);
-    return x;
+    float lane[LM_LANES];
+    lm_vec_store(lane, x);
+/* Unrolled before it is vectorised, this would stay scalar. */
+#pragma GCC unroll 1
+    for (int i = 0; i < LM_LANES; i++) lane[i] = lm_vm_sigmoid(lane[i]);
+    return lm_vec_load(lane);
 }
 #endif
 
