@@ -26,24 +26,6 @@ enum { ALL_PARTS = LM_BLOCK_BIAS | LM_BLOCK_NORM | LM_BLOCK_SHIFT | LM_BLOCK_RES
 
 /* ---- types ------------------------------------------------------------------- */
 
-/* Sources norm, norm + 1 and norm + 2 against x. */
-static lm_status check_norm(const lm_typing *t, int norm) {
-    lm_shape x = t->src[0]->shape, stats = t->src[norm]->shape;
-    int64_t channels = x.dim[3];
-    LM_RETURN_IF(stats.rank != 3 || stats.dim[0] != x.dim[0] || stats.dim[2] != 2 ||
-                     channels % stats.dim[1],
-                 LM_SHAPE, "stats must be [%lld,G,2], G dividing %lld channels",
-                 (long long)x.dim[0], (long long)channels);
-    for (int i = norm + 1; i < norm + 3; i++) {
-        lm_shape p = t->src[i]->shape;
-        LM_RETURN_IF(!lm_shape_equal(p, LM_SHAPE(channels)) &&
-                         !lm_shape_equal(p, LM_SHAPE(x.dim[0], channels)),
-                     LM_SHAPE, "gamma and beta must be [%lld] or [%lld,%lld]",
-                     (long long)channels, (long long)x.dim[0], (long long)channels);
-    }
-    return LM_OK;
-}
-
 static lm_status check_activation(int act) {
     LM_RETURN_IF(act < LM_ACT_NONE || act > LM_ACT_LEAKY, LM_ARG, "no activation %d",
                  act);
@@ -72,7 +54,7 @@ static lm_status infer_conv_block(lm_typing *t) {
     LM_TRY(expect(t, at.residual, t->shape, "residual"));
     LM_TRY(check_activation(t->attr->call.i[1]));
     LM_TRY(check_activation(t->attr->call.i[2]));
-    return at.norm ? check_norm(t, at.norm) : LM_OK;
+    return at.norm ? lm_check_norm(t, at.norm) : LM_OK;
 }
 
 static lm_status infer_conv_block_wgrad(lm_typing *t) {
@@ -82,7 +64,7 @@ static lm_status infer_conv_block_wgrad(lm_typing *t) {
     LM_RETURN_IF(x.rank != 4 || y.rank != 4, LM_SHAPE, "x and y must have rank 4");
     LM_TRY(expect(t, 1, LM_SHAPE(x.dim[0], x.dim[1], x.dim[2], y.dim[3]), "y"));
     LM_TRY(check_activation(t->attr->call.i[0]));
-    if (t->n_src == 5) LM_TRY(check_norm(t, 2));
+    if (t->n_src == 5) LM_TRY(lm_check_norm(t, 2));
     t->shape = LM_SHAPE(y.dim[3], 3, 3, x.dim[3]);
     return LM_OK;
 }

@@ -21,8 +21,8 @@ static lm_status infer_group_stats(lm_typing *t) {
     return LM_OK;
 }
 
-static lm_status check_stats(const lm_typing *t) {
-    lm_shape x = t->src[0]->shape, stats = t->src[1]->shape;
+static lm_status check_stats(const lm_typing *t, int at) {
+    lm_shape x = t->src[0]->shape, stats = t->src[at]->shape;
     LM_RETURN_IF(x.rank < 2, LM_SHAPE, "x needs a sample and a channel axis");
     int64_t batch = x.dim[0], channels = x.dim[x.rank - 1];
     LM_RETURN_IF(stats.rank != 3 || stats.dim[0] != batch || stats.dim[2] != 2 ||
@@ -32,18 +32,23 @@ static lm_status check_stats(const lm_typing *t) {
     return LM_OK;
 }
 
-static lm_status check_norm(const lm_typing *t) {
-    LM_TRY(check_stats(t));
+lm_status lm_check_norm(const lm_typing *t, int at) {
+    LM_TRY(check_stats(t, at));
     int64_t batch = t->src[0]->shape.dim[0];
     int64_t channels = t->src[0]->shape.dim[t->src[0]->shape.rank - 1];
-    for (int i = 2; i < 4; i++) {
+    for (int i = at + 1; i < at + 3; i++) {
         lm_shape p = t->src[i]->shape;
         LM_RETURN_IF(!lm_shape_equal(p, LM_SHAPE(channels)) &&
                          !lm_shape_equal(p, LM_SHAPE(batch, channels)),
                      LM_SHAPE, "%s must be [%lld] or [%lld,%lld]",
-                     i == 2 ? "gamma" : "beta", (long long)channels, (long long)batch,
-                     (long long)channels);
+                     i == at + 1 ? "gamma" : "beta", (long long)channels,
+                     (long long)batch, (long long)channels);
     }
+    return LM_OK;
+}
+
+static lm_status check_norm(const lm_typing *t) {
+    LM_TRY(lm_check_norm(t, 1));
     LM_RETURN_IF(t->attr->call.i[0] & ~1, LM_ARG, "no activation %d",
                  (int)t->attr->call.i[0]);
     return LM_OK;
@@ -97,7 +102,7 @@ static lm_status infer_norm_dstats(lm_typing *t) {
 }
 
 static lm_status infer_stats_grad(lm_typing *t) {
-    LM_TRY(check_stats(t));
+    LM_TRY(check_stats(t, 1));
     LM_TRY(check_alike(t, 2, 1, "d", "stats"));
     t->shape = t->src[0]->shape;
     return LM_OK;

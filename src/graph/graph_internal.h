@@ -116,6 +116,9 @@ extern const lm_composite_rule lm_rule_softmax, lm_rule_softmax_grad, lm_rule_lo
 extern const lm_composite_rule lm_rule_xent, lm_rule_xent_grad;
 extern const lm_composite_rule lm_rule_attention, lm_rule_attention_grad;
 
+/* Sources `at` to `at` + 2 (stats, gamma, beta) against source 0. */
+lm_status lm_check_norm(const lm_typing *t, int at);
+
 /* "x stats gamma": the names of a call's sources. */
 const char *lm_composite_sources(lm_composite composite);
 

@@ -31,12 +31,8 @@ static int64_t count_rows(const narrow_state *s) {
     return round_up(s->source[0] * s->source[1], s->products->rows);
 }
 
-/* Panels of columns are as wide as the products' widest while that many are left, then
- * half and a quarter of it. */
 static int panel_width(const narrow_state *s, int col) {
-    int width = s->products->panel;
-    while (width > s->columns - col) width /= 2;
-    return width;
+    return lm_panel_width(s->products->panel, s->columns - col);
 }
 
 /* ---- products ---------------------------------------------------------------- */

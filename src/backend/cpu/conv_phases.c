@@ -137,12 +137,8 @@ static void transform_gradient(const phases_state *s, const float *image, int64_
 
 /* ---- weights ----------------------------------------------------------------- */
 
-/* Panels of columns are as wide as the products' widest while that many are left, then
- * half and a quarter of it. */
 static int panel_width(const phases_state *s, int64_t col) {
-    int width = s->products->panel;
-    while (width > s->columns - col) width /= 2;
-    return width;
+    return lm_panel_width(s->products->panel, s->columns - col);
 }
 
 static bool starts_panel(const phases_state *s, int64_t col) {

@@ -56,12 +56,8 @@ static int64_t least(int64_t a, int64_t b) {
 
 /* ---- B in panels ------------------------------------------------------------- */
 
-/* As wide as the products' widest while that many columns are left, then half and a
- * quarter of it. */
 static int panel_width(const gemm_state *s, int64_t col) {
-    int width = s->ops->panel;
-    while (width > s->columns - col) width /= 2;
-    return width;
+    return lm_panel_width(s->ops->panel, s->columns - col);
 }
 
 /* Some terms of one panel: [depth][width]; columns that do not exist are zero. */

@@ -89,4 +89,11 @@ typedef struct lm_wino_ops {
 
 LM_ISA_DECLARE(lm_wino_ops, lm_wino_ops);
 
+/* Products run over panels of columns: as wide as the widest while that many are left,
+ * then half and a quarter of it. The width of the panel that has `left` columns ahead. */
+static inline int lm_panel_width(int widest, int64_t left) {
+    while (widest > left) widest /= 2;
+    return widest;
+}
+
 #endif

@@ -232,9 +232,7 @@ size_t lm_wino_packed_bytes(const lm_wino_plan *plan) {
 }
 
 int lm_wino_panel(const lm_wino_plan *plan, int64_t columns, int64_t start) {
-    int width = plan->ops->panel;
-    while (width > columns - start) width /= 2;
-    return width;
+    return lm_panel_width(plan->ops->panel, columns - start);
 }
 
 /* The first column of the panel that holds `col`. */

@@ -48,8 +48,7 @@ void lm_wino_look_ahead(const lm_wino_plan *plan, const lm_wino_image *image,
                         const float *data, int64_t first, int64_t count, int64_t tiles,
                         lm_wino_ahead *ahead, int i);
 
-/* Products run over panels of columns: as wide as ops->panel while that many are left,
- * then half and a quarter of it. The width of the panel that starts at `start`. */
+/* The width of the panel that starts at `start`. */
 int lm_wino_panel(const lm_wino_plan *plan, int64_t columns, int64_t start);
 
 static inline int64_t lm_wino_round_up(int64_t n, int64_t step) {
