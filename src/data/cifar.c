@@ -87,7 +87,7 @@ static const char *base_name(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-bool lm_cifar_recognise(const char *path) {
+static bool recognise(const char *path) {
     if (!lm_is_folder(path))
         return lm_file_exists(path) && strncmp(base_name(path), "cifar-10", 8) == 0 &&
                strstr(base_name(path), ".tar");
@@ -181,14 +181,23 @@ static lm_status read_archive(cifar_state *s, const char *path, lm_split split) 
 
 /* ---- the dataset ------------------------------------------------------------- */
 
+static const uint8_t *find_record(const cifar_state *s, int64_t index) {
+    int file = 0;
+    for (; index >= s->count[file]; file++) index -= s->count[file];
+    return s->bytes[file] + index * (s->layout->labels + PIXELS);
+}
+
+static lm_status get_label(const lm_dataset *set, int64_t index, int32_t *label) {
+    const cifar_state *s = set->state;
+    *label = find_record(s, index)[s->layout->labels - 1];
+    return LM_OK;
+}
+
 static lm_status get_image(const lm_dataset *set, int64_t index, uint8_t *pixels,
                            int32_t *label) {
     const cifar_state *s = set->state;
-    int file = 0;
-    for (; index >= s->count[file]; file++) index -= s->count[file];
-    const uint8_t *record = s->bytes[file] + index * (s->layout->labels + PIXELS);
-    *label = record[s->layout->labels - 1];
-    record += s->layout->labels;
+    const uint8_t *record = find_record(s, index) + s->layout->labels;
+    *label = record[-1];
     for (int i = 0; i < PLANE; i++)
         for (int c = 0; c < 3; c++) *pixels++ = record[c * PLANE + i];
     return LM_OK;
@@ -207,6 +216,7 @@ static void describe(lm_dataset *set) {
     set->classes = s->layout->classes;
     set->hash = LM_HASH_SEED;
     set->get = get_image;
+    set->label = get_label;
     for (int f = 0; f < MOST_FILES; f++) {
         size_t size = (size_t)s->count[f] * (size_t)(s->layout->labels + PIXELS);
         if (s->bytes[f]) set->hash = lm_hash_bytes(set->hash, s->bytes[f], size);
@@ -214,8 +224,9 @@ static void describe(lm_dataset *set) {
     }
 }
 
-lm_status lm_cifar_open(const char *name, const char *path, lm_split split,
-                        lm_dataset **set) {
+static lm_status open_cifar(const lm_data_place *place, lm_dataset **set) {
+    const char *path = place->path;
+    if (place->split > LM_SPLIT_TEST) return lm_data_no_split(place, "CIFAR");
     char *folder = lm_is_folder(path) ? find_folder(path) : NULL;
     char *archive = folder               ? NULL
                     : lm_is_folder(path) ? find_archive(path)
@@ -223,12 +234,12 @@ lm_status lm_cifar_open(const char *name, const char *path, lm_split split,
     lm_dataset *made = NULL;
     lm_status status = LM_NOMEM;
     if (!folder && !archive) goto end;
-    LM_TRY_GOTO(end, lm_dataset_new(name, folder ? folder : archive, &made));
+    LM_TRY_GOTO(end, lm_dataset_new(place->name, folder ? folder : archive, &made));
     cifar_state *s = made->state = lm_calloc(1, sizeof *s);
     made->release = release_state;
     status = !s       ? LM_NOMEM
-             : folder ? read_folder(s, folder, split)
-                      : read_archive(s, archive, split);
+             : folder ? read_folder(s, folder, place->split)
+                      : read_archive(s, archive, place->split);
     if (status == LM_OK) {
         describe(made);
         *set = made;
@@ -240,3 +251,6 @@ end:
     lm_free(archive);
     return status;
 }
+
+const lm_data_format lm_cifar_format = {"CIFAR's archive or binary files", recognise,
+                                        open_cifar};

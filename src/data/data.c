@@ -10,11 +10,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Sets that are found by name under the data folders: in IDX files, or CIFAR's. */
+/* In the order in which they are asked; the last takes nearly everything. */
+static const lm_data_format *const formats[] = {&lm_cifar_format, &lm_idx_format};
+
+static const struct {
+    const char *name;
+    lm_status (*open)(lm_split split, lm_dataset **set);
+} builtin_sets[] = {{"builtin:digits", lm_digits_open}};
+
+/* Sets that are looked for by name under the data folders. */
 static const char *const named_sets[] = {"mnist",   "fashion-mnist", "kmnist",
                                          "cifar10", "cifar100",      NULL};
-static const char *const all_names[] = {
-    "builtin:digits", "mnist", "fashion-mnist", "kmnist", "cifar10", "cifar100", NULL};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static const char *const split_names[LM_N_SPLITS] = {
+    [LM_SPLIT_TRAIN] = "train",         [LM_SPLIT_TEST] = "test",
+    [LM_SPLIT_VALID] = "valid",         [LM_SPLIT_EXTRA] = "extra",
+    [LM_SPLIT_UNLABELED] = "unlabeled",
+};
+
+const char *lm_split_name(lm_split split) {
+    return split_names[split];
+}
 
 lm_status lm_dataset_new(const char *name, const char *source, lm_dataset **set) {
     lm_dataset *made = lm_calloc(1, sizeof *made);
@@ -37,19 +55,49 @@ void lm_dataset_free(lm_dataset *set) {
     lm_free(set);
 }
 
-/* Splits a trailing ":train" or ":test" off; the name is lm_free'd by the caller. */
-static lm_status split_spec(const char *spec, lm_split *split, char **name) {
-    *name = lm_strdup(spec);
-    if (!*name) return LM_NOMEM;
-    char *colon = strrchr(*name, ':');
-    if (colon && strcmp(colon, ":train") == 0)
-        *split = LM_SPLIT_TRAIN;
-    else if (colon && strcmp(colon, ":test") == 0)
-        *split = LM_SPLIT_TEST;
-    else
-        colon = NULL;
-    if (colon) *colon = '\0';
+/* ---- images ------------------------------------------------------------------ */
+
+lm_status lm_dataset_read(const lm_dataset *set, int64_t index, lm_image *image,
+                          int32_t *label) {
+    if (set->read) return set->read(set, index, image, label);
+    LM_TRY(lm_image_init(image, set->width, set->height, set->channels));
+    lm_status status = set->get(set, index, image->pixels, label);
+    if (status != LM_OK) lm_image_release(image);
+    return status;
+}
+
+lm_status lm_dataset_label(const lm_dataset *set, int64_t index, int32_t *label) {
+    if (set->label) return set->label(set, index, label);
+    lm_image image = {0};
+    LM_TRY(lm_dataset_read(set, index, &image, label));
+    lm_image_release(&image);
     return LM_OK;
+}
+
+void lm_dataset_item(const lm_dataset *set, int64_t index, lm_str *name) {
+    lm_str_printf(name, "%s: ", set->name);
+    if (set->item)
+        set->item(set, index, name);
+    else
+        lm_str_printf(name, "image %lld", (long long)index);
+}
+
+/* ---- finding ----------------------------------------------------------------- */
+
+lm_status lm_data_no_split(const lm_data_place *place, const char *what) {
+    return lm_fail(LM_NOT_FOUND, "%s: no %s images of %s there", place->path,
+                   split_names[place->split], what);
+}
+
+/* Takes ":train" or another split off the name's end. */
+static void split_spec(char *name, lm_split *split) {
+    char *colon = strrchr(name, ':');
+    for (int i = 0; colon && i < LM_N_SPLITS; i++)
+        if (strcmp(colon + 1, split_names[i]) == 0) {
+            *split = (lm_split)i;
+            *colon = '\0';
+            return;
+        }
 }
 
 /* Looks for folder/name in $LIMN_DATA, else in the XDG data folder's limn/. */
@@ -84,62 +132,84 @@ static bool is_named(const char *name) {
     return false;
 }
 
+static const lm_data_format *find_format(const char *path) {
+    for (size_t i = 0; i < COUNT(formats); i++)
+        if (formats[i]->recognise(path)) return formats[i];
+    return NULL;
+}
+
+static lm_status open_place(const lm_data_place *place, lm_dataset **set) {
+    const lm_data_format *format = find_format(place->path);
+    if (format) return format->open(place, set);
+    lm_str known = LM_STR_INIT;
+    for (size_t i = 0; i < COUNT(formats); i++)
+        lm_str_printf(&known, "%s%s", i ? ", " : "", formats[i]->what);
+    lm_status status = lm_fail(LM_FORMAT, "data %s: none of what limn reads: %s",
+                               place->path, lm_str_text(&known) ? known.text : "");
+    lm_str_release(&known);
+    return status;
+}
+
 static lm_status open_named(const char *name, lm_split split, lm_dataset **set) {
     char *path;
     LM_TRY(find_named(name, &path));
-    lm_status status = lm_cifar_recognise(path)
-                           ? lm_cifar_open(name, path, split, set)
-                           : lm_idx_open(name, path, split, true, set);
+    lm_status status = open_place(&(lm_data_place){name, path, split, true}, set);
     lm_free(path);
     return status;
 }
 
 static lm_status unknown_spec(const char *name) {
-    const char *nearest = lm_nearest(name, all_names);
-    if (lm_file_exists(name))
-        return lm_fail(LM_FORMAT,
-                       "data %s: neither IDX images nor CIFAR's, nor a folder of either",
-                       name);
-    if (nearest)
-        return lm_fail(LM_NOT_FOUND, "data %s: no such set or path; did you mean %s?",
-                       name, nearest);
-    return lm_fail(
-        LM_NOT_FOUND,
-        "data %s: no such set or path; expected builtin:digits, mnist, "
-        "fashion-mnist, kmnist, cifar10, cifar100, an IDX file, a folder of IDX "
-        "files, or CIFAR's archive or folder",
-        name);
-}
-
-static lm_status open_plain(const char *spec, lm_split split, lm_dataset **set) {
-    char *name;
-    LM_TRY(split_spec(spec, &split, &name));
-    lm_status status;
-    if (strcmp(name, "builtin:digits") == 0)
-        status = lm_digits_open(split, set);
-    else if (is_named(name))
-        status = open_named(name, split, set);
-    else if (lm_idx_recognise(name))
-        status = lm_idx_open(name, name, split, false, set);
-    else if (lm_cifar_recognise(name))
-        status = lm_cifar_open(name, name, split, set);
-    else
-        status = unknown_spec(name);
-    lm_free(name);
+    enum { NAMED = COUNT(named_sets), BUILTIN = COUNT(builtin_sets) };
+    const char *names[NAMED + BUILTIN];
+    lm_str list = LM_STR_INIT;
+    for (size_t i = 0; i < BUILTIN; i++) names[i] = builtin_sets[i].name;
+    for (size_t i = 0; i < NAMED; i++) names[BUILTIN + i] = named_sets[i];
+    for (int i = 0; names[i]; i++) lm_str_printf(&list, "%s, ", names[i]);
+    const char *nearest = lm_nearest(name, names);
+    lm_status status =
+        nearest
+            ? lm_fail(LM_NOT_FOUND, "data %s: no such set or path; did you mean %s?",
+                      name, nearest)
+            : lm_fail(LM_NOT_FOUND,
+                      "data %s: no such set or path; expected %sor the path of a file or "
+                      "folder",
+                      name, lm_str_text(&list) ? list.text : "");
+    lm_str_release(&list);
     return status;
 }
 
-lm_status lm_dataset_open(const char *spec, lm_split split, lm_dataset **set) {
+/* A SPEC without options. */
+static lm_status open_plain(char *name, lm_split split, lm_dataset **set) {
+    split_spec(name, &split);
+    for (size_t i = 0; i < COUNT(builtin_sets); i++)
+        if (strcmp(name, builtin_sets[i].name) == 0)
+            return builtin_sets[i].open(split, set);
+    if (is_named(name)) return open_named(name, split, set);
+    if (lm_file_exists(name))
+        return open_place(&(lm_data_place){name, name, split, false}, set);
+    return unknown_spec(name);
+}
+
+lm_status lm_dataset_open_any(const char *spec, lm_split split, lm_dataset **set) {
     *set = NULL;
-    const char *options = lm_file_exists(spec) ? NULL : strrchr(spec, '?');
-    if (!options) return open_plain(spec, split, set);
     lm_transform transform;
-    LM_TRY(lm_transform_parse(options + 1, &transform));
+    const char *options = lm_file_exists(spec) ? NULL : strrchr(spec, '?');
+    if (options) LM_TRY(lm_transform_parse(options + 1, &transform));
     char *plain = lm_strdup(spec);
     if (!plain) return LM_NOMEM;
-    plain[options - spec] = '\0';
+    if (options) plain[options - spec] = '\0';
     lm_status status = open_plain(plain, split, set);
     lm_free(plain);
-    if (status != LM_OK) return status;
+    if (status != LM_OK || !options) return status;
     return lm_dataset_transform(&transform, options + 1, set);
+}
+
+lm_status lm_dataset_open(const char *spec, lm_split split, lm_dataset **set) {
+    LM_TRY(lm_dataset_open_any(spec, split, set));
+    if ((*set)->get) return LM_OK;
+    lm_dataset_free(*set);
+    *set = NULL;
+    return lm_fail(LM_FORMAT,
+                   "data %s: images differ in size; say one, as in '%s%csize=64'", spec,
+                   spec, strchr(spec, '?') ? '&' : '?');
 }

@@ -2,32 +2,68 @@
 #ifndef LIMN_DATA_DATA_H
 #define LIMN_DATA_DATA_H
 
-#include "tensor/tensor.h"
+#include "base/str.h"
+#include "image/image.h"
 
-typedef enum lm_split { LM_SPLIT_TRAIN, LM_SPLIT_TEST } lm_split;
+typedef enum lm_split {
+    LM_SPLIT_TRAIN,
+    LM_SPLIT_TEST,
+    LM_SPLIT_VALID,     /* CelebA */
+    LM_SPLIT_EXTRA,     /* SVHN */
+    LM_SPLIT_UNLABELED, /* STL-10 */
+    LM_N_SPLITS
+} lm_split;
+/* "train", "test", "valid", "extra", "unlabeled". */
+const char *lm_split_name(lm_split split);
 
+/* The functions are thread safe. A set whose images all have one shape has `get`, one
+ * with images to decode has `read`, and both where both apply; what is NULL otherwise is
+ * said beside it. Call lm_dataset_read, lm_dataset_label and lm_dataset_item rather than
+ * `read`, `label` and `item`. */
 typedef struct lm_dataset lm_dataset;
 struct lm_dataset {
-    char *name;   /* "mnist", "builtin:digits", a path */
-    char *source; /* where it was found, for run.json */
-    int height, width, channels;
-    int classes;   /* 0: no labels */
-    int64_t count; /* images in the split; endless sets say 2^31 - 1 */
+    char *name;        /* "mnist", "builtin:digits", a path */
+    char *source;      /* where it was found, for run.json */
+    int height, width; /* 0: images differ in size, there is no `get` */
+    int channels;      /* 1 or 3 */
+    int classes;       /* 0: no labels */
+    int64_t count;     /* images in the split; endless sets say 2^31 - 1 */
     bool endless;
     uint64_t hash; /* of content (files) or recipe (built-in): run.json, resume check */
-    /* Image `index` (0 .. count-1) as u8 HWC and its label (-1: none). Thread safe. */
+    const char *const *class_names; /* [classes], the state's; NULL: numbers */
+    int n_attributes;               /* numbers known of each image, 0: none */
+    const char *const *attribute_names;
+
+    /* Image `index` (0 .. count-1) as u8 HWC and its label (-1: none). */
     lm_status (*get)(const lm_dataset *set, int64_t index, uint8_t *pixels,
                      int32_t *label);
+    /* The same in the size it has; *image, of the set's channels, is the caller's. */
+    lm_status (*read)(const lm_dataset *set, int64_t index, lm_image *image,
+                      int32_t *label);
+    /* The label alone; NULL: it takes reading the image. */
+    lm_status (*label)(const lm_dataset *set, int64_t index, int32_t *label);
+    /* n_attributes numbers; NULL where there are none. */
+    lm_status (*attributes)(const lm_dataset *set, int64_t index, float *values);
+    /* Appends the name of an image's file; NULL: it has none but its number. */
+    void (*item)(const lm_dataset *set, int64_t index, lm_str *name);
     void (*release)(lm_dataset *set);
     void *state;
 };
 
+lm_status lm_dataset_read(const lm_dataset *set, int64_t index, lm_image *image,
+                          int32_t *label);
+lm_status lm_dataset_label(const lm_dataset *set, int64_t index, int32_t *label);
+/* Appends "NAME: image INDEX" or "NAME: FILE", for messages. */
+void lm_dataset_item(const lm_dataset *set, int64_t index, lm_str *name);
+
 /* SPEC: builtin:digits | mnist, fashion-mnist, kmnist (under $LIMN_DATA, else the XDG
  * data folder's limn/) | a path to an IDX image file (.gz or plain; the label file lies
  * beside it by the usual name) or to a folder that holds the four usual files. ":train"
- * or ":test" after the name chooses the split; else `split` does. Options may follow, as
- * in "mnist:train?size=32&classes=3,5" (transform.h). */
+ * or another split after the name chooses it; else `split` does. Options may follow, as
+ * in "mnist:train?size=32&classes=3,5" (transform.h). LM_FORMAT where images differ in
+ * size, as most of what is trained needs them alike; lm_dataset_open_any takes them. */
 lm_status lm_dataset_open(const char *spec, lm_split split, lm_dataset **set);
+lm_status lm_dataset_open_any(const char *spec, lm_split split, lm_dataset **set);
 void lm_dataset_free(lm_dataset *set);
 
 /* Batches by position: position p (images seen since the start) is image p of an endless

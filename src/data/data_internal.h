@@ -11,16 +11,25 @@ lm_status lm_dataset_new(const char *name, const char *source, lm_dataset **set)
 /* Built-in digits; see digits.c. */
 lm_status lm_digits_open(lm_split split, lm_dataset **set);
 
-/* True when `path` is an IDX image file or a folder that holds the usual four files. */
-bool lm_idx_recognise(const char *path);
-/* A folder (then `split` chooses the files) or one image file. `name` goes into the
- * dataset; labels_required: fail when there is no label file. */
-lm_status lm_idx_open(const char *name, const char *path, lm_split split,
-                      bool labels_required, lm_dataset **set);
+/* Where a set is opened from. */
+typedef struct lm_data_place {
+    const char *name; /* goes into the dataset */
+    const char *path; /* a file or a folder that exists */
+    lm_split split;
+    bool known; /* found by the name of a known set, of which labels are part */
+} lm_data_place;
 
-/* True when `path` is CIFAR's archive, or a folder that holds it or its binary files. */
-bool lm_cifar_recognise(const char *path);
-lm_status lm_cifar_open(const char *name, const char *path, lm_split split,
-                        lm_dataset **set);
+/* One way in which sets are distributed. Each is in a file of its own and in the table of
+ * data.c, which asks them in turn. */
+typedef struct lm_data_format {
+    const char *what;                    /* in the plural, for messages: "IDX images" */
+    bool (*recognise)(const char *path); /* by names and first bytes, in no time */
+    lm_status (*open)(const lm_data_place *place, lm_dataset **set);
+} lm_data_format;
+
+extern const lm_data_format lm_idx_format, lm_cifar_format;
+
+/* LM_NOT_FOUND: "PATH: no SPLIT images of WHAT there". */
+lm_status lm_data_no_split(const lm_data_place *place, const char *what);
 
 #endif

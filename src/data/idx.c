@@ -143,7 +143,7 @@ static lm_status label_path(const char *images, char **path) {
     return LM_OK;
 }
 
-bool lm_idx_recognise(const char *path) {
+static bool recognise(const char *path) {
     if (lm_is_folder(path)) {
         char *file = NULL;
         bool found = find_file(path, LM_SPLIT_TRAIN, true, &file) == LM_OK;
@@ -172,6 +172,12 @@ static lm_status get_image(const lm_dataset *set, int64_t index, uint8_t *pixels
     LM_RETURN_IF(index < 0 || index >= set->count, LM_ARG, "%s: no image %lld of %lld",
                  set->name, (long long)index, (long long)set->count);
     memcpy(pixels, state->images.data + index * size, size);
+    *label = state->labels.data ? state->labels.data[index] : -1;
+    return LM_OK;
+}
+
+static lm_status get_label(const lm_dataset *set, int64_t index, int32_t *label) {
+    const idx_state *state = set->state;
     *label = state->labels.data ? state->labels.data[index] : -1;
     return LM_OK;
 }
@@ -205,26 +211,26 @@ static lm_status load(lm_dataset *set, const char *images, const char *labels) {
 }
 
 /* Both paths are lm_free'd by the caller; *labels stays NULL where there is none. */
-static lm_status find_pair(const char *path, lm_split split, bool labels_required,
-                           char **images, char **labels) {
-    if (!lm_is_folder(path)) {
-        *images = lm_strdup(path);
+static lm_status find_pair(const lm_data_place *place, char **images, char **labels) {
+    if (!lm_is_folder(place->path)) {
+        *images = lm_strdup(place->path);
         if (!*images) return LM_NOMEM;
-        return label_path(path, labels);
+        return label_path(place->path, labels);
     }
-    LM_TRY(find_file(path, split, true, images));
-    lm_status status = find_file(path, split, false, labels);
-    return status == LM_NOT_FOUND && !labels_required ? LM_OK : status;
+    if (place->split > LM_SPLIT_TEST) return lm_data_no_split(place, "IDX");
+    LM_TRY(find_file(place->path, place->split, true, images));
+    lm_status status = find_file(place->path, place->split, false, labels);
+    return status == LM_NOT_FOUND && !place->known ? LM_OK : status;
 }
 
-lm_status lm_idx_open(const char *name, const char *path, lm_split split,
-                      bool labels_required, lm_dataset **set) {
+static lm_status open_idx(const lm_data_place *place, lm_dataset **set) {
     char *images = NULL, *labels = NULL;
     lm_dataset *made = NULL;
     lm_status status;
-    LM_TRY_GOTO(end, find_pair(path, split, labels_required, &images, &labels));
-    LM_TRY_GOTO(end, lm_dataset_new(name, images, &made));
+    LM_TRY_GOTO(end, find_pair(place, &images, &labels));
+    LM_TRY_GOTO(end, lm_dataset_new(place->name, images, &made));
     made->get = get_image;
+    made->label = get_label;
     made->release = release_state;
     made->state = lm_calloc(1, sizeof(idx_state));
     status = made->state ? load(made, images, labels) : LM_NOMEM;
@@ -237,3 +243,5 @@ end:
     lm_free(labels);
     return status;
 }
+
+const lm_data_format lm_idx_format = {"IDX images", recognise, open_idx};

@@ -114,15 +114,16 @@ lm_status lm_transform_parse(const char *text, lm_transform *transform) {
 typedef struct transformed {
     lm_dataset *inner;
     lm_transform how;
-    int32_t *index; /* chosen images of the inner set, NULL: all */
+    int32_t *index;     /* chosen images of the inner set, NULL: all */
+    const char **names; /* of the chosen classes, NULL: as they were */
 } transformed;
 
-static void crop_middle(const uint8_t *from, const lm_dataset *set, lm_image *to) {
-    size_t left = (size_t)(set->width - to->width) / 2, channels = to->channels;
-    size_t top = (size_t)(set->height - to->height) / 2, row = to->width * channels;
+static void crop_middle(const lm_image *from, lm_image *to) {
+    size_t left = (size_t)(from->width - to->width) / 2, channels = to->channels;
+    size_t top = (size_t)(from->height - to->height) / 2, row = to->width * channels;
     for (size_t y = 0; y < (size_t)to->height; y++)
-        memcpy(to->pixels + y * row, from + ((top + y) * set->width + left) * channels,
-               row);
+        memcpy(to->pixels + y * row,
+               from->pixels + ((top + y) * from->width + left) * channels, row);
 }
 
 static void convert_channels(const lm_image *from, int channels, uint8_t *to) {
@@ -141,23 +142,15 @@ static void convert_channels(const lm_image *from, int channels, uint8_t *to) {
                               16);
 }
 
-/* From pixels of the inner set to those of this. */
-static lm_status transform_pixels(const lm_dataset *set, const uint8_t *from,
-                                  uint8_t *to) {
+/* The square in the middle, in the set's size. */
+static lm_status fit(const lm_dataset *set, const lm_image *from, lm_image *to) {
     const transformed *t = set->state;
-    const lm_dataset *inner = t->inner;
-    bool resize = t->how.size > 0;
-    int edge = inner->height < inner->width ? inner->height : inner->width;
-    lm_image cut = {0}, sized = {0};
-    LM_TRY(lm_image_init(&cut, resize ? edge : inner->width,
-                         resize ? edge : inner->height, inner->channels));
-    crop_middle(from, inner, &cut);
-    lm_status status =
-        resize ? lm_image_resize(&cut, set->height, set->width, t->how.filter, &sized)
-               : LM_OK;
-    if (status == LM_OK) convert_channels(resize ? &sized : &cut, set->channels, to);
+    int edge = from->height < from->width ? from->height : from->width;
+    lm_image cut = {0};
+    LM_TRY(lm_image_init(&cut, edge, edge, from->channels));
+    crop_middle(from, &cut);
+    lm_status status = lm_image_resize(&cut, set->height, set->width, t->how.filter, to);
     lm_image_release(&cut);
-    lm_image_release(&sized);
     return status;
 }
 
@@ -167,23 +160,50 @@ static int32_t new_label(const lm_transform *how, int32_t label) {
     return how->n_chosen ? -1 : label;
 }
 
-static size_t inner_bytes(const lm_dataset *inner) {
-    return (size_t)inner->height * inner->width * inner->channels;
+static int64_t inner_index(const transformed *t, int64_t index) {
+    return t->index ? t->index[index] : index;
+}
+
+static lm_status read(const lm_dataset *set, int64_t index, lm_image *image,
+                      int32_t *label) {
+    const transformed *t = set->state;
+    lm_image raw = {0}, sized = {0};
+    LM_TRY(lm_dataset_read(t->inner, inner_index(t, index), &raw, label));
+    *label = new_label(&t->how, *label);
+    lm_status status = t->how.size ? fit(set, &raw, &sized) : LM_OK;
+    const lm_image *from = t->how.size ? &sized : &raw;
+    if (status == LM_OK)
+        status = lm_image_init(image, from->width, from->height, set->channels);
+    if (status == LM_OK) convert_channels(from, set->channels, image->pixels);
+    lm_image_release(&raw);
+    lm_image_release(&sized);
+    return status;
 }
 
 static lm_status get(const lm_dataset *set, int64_t index, uint8_t *pixels,
                      int32_t *label) {
+    lm_image image = {0};
+    LM_TRY(read(set, index, &image, label));
+    memcpy(pixels, image.pixels, (size_t)set->height * set->width * set->channels);
+    lm_image_release(&image);
+    return LM_OK;
+}
+
+static lm_status get_label(const lm_dataset *set, int64_t index, int32_t *label) {
     const transformed *t = set->state;
-    uint8_t *raw = lm_alloc(inner_bytes(t->inner));
-    if (!raw) return LM_NOMEM;
-    int64_t at = t->index ? t->index[index] : index;
-    lm_status status = t->inner->get(t->inner, at, raw, label);
-    if (status == LM_OK) {
-        *label = new_label(&t->how, *label);
-        status = transform_pixels(set, raw, pixels);
-    }
-    lm_free(raw);
-    return status;
+    LM_TRY(lm_dataset_label(t->inner, inner_index(t, index), label));
+    *label = new_label(&t->how, *label);
+    return LM_OK;
+}
+
+static lm_status get_attributes(const lm_dataset *set, int64_t index, float *values) {
+    const transformed *t = set->state;
+    return t->inner->attributes(t->inner, inner_index(t, index), values);
+}
+
+static void name_item(const lm_dataset *set, int64_t index, lm_str *name) {
+    const transformed *t = set->state;
+    t->inner->item(t->inner, inner_index(t, index), name);
 }
 
 /* ---- making ------------------------------------------------------------------ */
@@ -193,6 +213,7 @@ static void release(lm_dataset *set) {
     if (!t) return;
     lm_dataset_free(t->inner);
     lm_free(t->index);
+    lm_free(t->names);
     lm_free(t);
 }
 
@@ -207,19 +228,38 @@ static lm_status list_chosen(transformed *t, int64_t *count) {
                      "data option classes: %s has labels 0 to %d, not %d", inner->name,
                      inner->classes - 1, t->how.chosen[i]);
     t->index = lm_alloc((size_t)inner->count * sizeof *t->index);
-    uint8_t *raw = lm_alloc(inner_bytes(inner));
-    lm_status status = t->index && raw ? LM_OK : LM_NOMEM;
+    lm_status status = t->index ? LM_OK : LM_NOMEM;
     *count = 0;
     for (int64_t i = 0; i < inner->count && status == LM_OK; i++) {
         int32_t label;
-        status = inner->get(inner, i, raw, &label);
+        status = lm_dataset_label(inner, i, &label);
         if (status == LM_OK && is_chosen(&t->how, label))
             t->index[(*count)++] = (int32_t)i;
     }
-    lm_free(raw);
     LM_RETURN_IF(status == LM_OK && *count == 0, LM_ARG,
                  "data option classes: %s has no such image", inner->name);
     return status;
+}
+
+static void set_functions(lm_dataset *made, const lm_dataset *inner) {
+    made->get = made->height ? get : NULL;
+    made->read = read;
+    made->label = get_label;
+    made->n_attributes = inner->n_attributes;
+    made->attribute_names = inner->attribute_names;
+    made->attributes = inner->attributes ? get_attributes : NULL;
+    made->item = inner->item ? name_item : NULL;
+}
+
+static lm_status name_classes(transformed *t, lm_dataset *made) {
+    const char *const *names = t->inner->class_names;
+    made->class_names = names;
+    if (!names || !t->how.n_chosen) return LM_OK;
+    t->names = lm_alloc((size_t)t->how.n_chosen * sizeof *t->names);
+    if (!t->names) return LM_NOMEM;
+    for (int i = 0; i < t->how.n_chosen; i++) t->names[i] = names[t->how.chosen[i]];
+    made->class_names = t->names;
+    return LM_OK;
 }
 
 /* Fills in what is seen through the transformation. */
@@ -238,8 +278,8 @@ static lm_status describe(lm_dataset *made, const char *text) {
         made->endless = false;
     }
     made->hash = lm_hash_bytes(inner->hash, text, strlen(text));
-    made->get = get;
-    return LM_OK;
+    set_functions(made, inner);
+    return name_classes(t, made);
 }
 
 lm_status lm_dataset_transform(const lm_transform *transform, const char *text,
