@@ -2,7 +2,6 @@
 #include "tensor/npy.h"
 
 #include "base/file.h"
-#include "base/str.h"
 #include <inttypes.h>
 #include <string.h>
 
@@ -108,30 +107,30 @@ static lm_status read_order(cursor *c, bool *is_fortran) {
 
 enum { SEEN_DESCR = 1, SEEN_ORDER = 2, SEEN_SHAPE = 4, SEEN_ALL = 7 };
 
-static lm_status read_item(cursor *c, lm_tensor *tensor, bool *is_fortran, int *seen) {
+static lm_status read_item(cursor *c, lm_npy_view *view, bool *is_fortran, int *seen) {
     char key[16];
     int before = *seen;
     LM_TRY(read_quoted(c, key, sizeof key));
     if (!take(c, ":")) return fail_header(c, "a colon after a key");
     if (strcmp(key, "descr") == 0) {
         *seen |= SEEN_DESCR;
-        LM_TRY(read_dtype(c, &tensor->dtype));
+        LM_TRY(read_dtype(c, &view->dtype));
     } else if (strcmp(key, "fortran_order") == 0) {
         *seen |= SEEN_ORDER;
         LM_TRY(read_order(c, is_fortran));
     } else if (strcmp(key, "shape") == 0) {
         *seen |= SEEN_SHAPE;
-        LM_TRY(read_shape(c, &tensor->shape));
+        LM_TRY(read_shape(c, &view->shape));
     }
     return *seen != before ? LM_OK : fail_header(c, "descr, fortran_order, shape once");
 }
 
-static lm_status read_dictionary(cursor *c, lm_tensor *tensor) {
+static lm_status read_dictionary(cursor *c, lm_npy_view *view) {
     bool is_fortran = false;
     int seen = 0;
     if (!take(c, "{")) return fail_header(c, "a dictionary");
     while (!take(c, "}")) {
-        LM_TRY(read_item(c, tensor, &is_fortran, &seen));
+        LM_TRY(read_item(c, view, &is_fortran, &seen));
         if (take(c, ",")) continue;
         if (!take(c, "}")) return fail_header(c, "a comma or } after a value");
         break;
@@ -139,7 +138,7 @@ static lm_status read_dictionary(cursor *c, lm_tensor *tensor) {
     skip_space(c);
     if (seen != SEEN_ALL || c->at != c->end)
         return fail_header(c, "descr, fortran_order and shape, then nothing");
-    LM_RETURN_IF(is_fortran && tensor->shape.rank > 1, LM_UNSUPPORTED,
+    LM_RETURN_IF(is_fortran && view->shape.rank > 1, LM_UNSUPPORTED,
                  "%s: Fortran order cannot be read: save a C-order copy", c->file);
     return LM_OK;
 }
@@ -165,23 +164,40 @@ static lm_status find_header(const unsigned char *bytes, size_t size, cursor *c)
     return LM_OK;
 }
 
+lm_status lm_npy_peek(const void *bytes, size_t size, const char *name,
+                      lm_npy_view *view) {
+    cursor c = {.file = name};
+    lm_npy_view found = {0};
+    LM_TRY(find_header(bytes, size, &c));
+    LM_TRY(read_dictionary(&c, &found));
+    found.data = c.end;
+    *view = found;
+    return LM_OK;
+}
+
+lm_status lm_npy_look(const void *bytes, size_t size, const char *name,
+                      lm_npy_view *view) {
+    lm_npy_view found = {0};
+    LM_TRY(lm_npy_peek(bytes, size, name, &found));
+    char shape[LM_SHAPE_TEXT];
+    size_t rest = size - (size_t)((const char *)found.data - (const char *)bytes), wanted;
+    LM_RETURN_IF(!lm_shape_bytes(found.shape, found.dtype, &wanted), LM_FORMAT,
+                 "%s: shape %s: too large", name, lm_shape_text(found.shape, shape));
+    LM_RETURN_IF(wanted != rest, LM_FORMAT, "%s: %s %s takes %zu bytes, the file has %zu",
+                 name, lm_dtype_name(found.dtype), lm_shape_text(found.shape, shape),
+                 wanted, rest);
+    *view = found;
+    return LM_OK;
+}
+
 lm_status lm_npy_parse(const void *data, size_t size, const char *name,
                        lm_tensor *tensor) {
     *tensor = (lm_tensor)LM_TENSOR_INIT;
-    cursor c = {.file = name};
-    lm_tensor found = LM_TENSOR_INIT;
-    LM_TRY(find_header(data, size, &c));
-    LM_TRY(read_dictionary(&c, &found));
-    char shape[LM_SHAPE_TEXT];
-    size_t rest = size - (size_t)(c.end - (const char *)data), bytes;
-    LM_RETURN_IF(!lm_shape_bytes(found.shape, found.dtype, &bytes), LM_FORMAT,
-                 "%s: shape %s: too large", name, lm_shape_text(found.shape, shape));
-    LM_RETURN_IF(bytes != rest, LM_FORMAT, "%s: %s %s takes %zu bytes, the file has %zu",
-                 name, lm_dtype_name(found.dtype), lm_shape_text(found.shape, shape),
-                 bytes, rest);
-    lm_status status = lm_tensor_init(tensor, found.dtype, found.shape);
+    lm_npy_view view = {0};
+    LM_TRY(lm_npy_look(data, size, name, &view));
+    lm_status status = lm_tensor_init(tensor, view.dtype, view.shape);
     if (status != LM_OK) return lm_fail_context(status, "%s", name);
-    memcpy(tensor->data, c.end, bytes);
+    memcpy(tensor->data, view.data, lm_tensor_bytes(tensor));
     return LM_OK;
 }
 
@@ -203,42 +219,39 @@ static const char *describe(lm_dtype dtype) {
     return NULL;
 }
 
-/* The dictionary, padded so that the data is aligned. */
-static void build_dictionary(lm_str *out, const char *description, lm_shape shape) {
-    lm_str_printf(out, "{'descr': '%s', 'fortran_order': False, 'shape': (", description);
+/* NumPy's own text, a newline at its end, is padded so that the data is aligned. */
+size_t lm_npy_header(lm_dtype dtype, lm_shape shape, size_t least,
+                     char header[LM_NPY_HEADER]) {
+    const char *description = describe(dtype);
+    if (!description) return 0;
+    char *at = header + V1_PREFIX, *end = header + LM_NPY_HEADER;
+    at += snprintf(at, (size_t)(end - at),
+                   "{'descr': '%s', 'fortran_order': False, 'shape': (", description);
     for (int i = 0; i < shape.rank; i++)
-        lm_str_printf(out, "%s%" PRId64, i ? ", " : "", shape.dim[i]);
-    lm_str_append(out, shape.rank == 1 ? ",), }" : "), }");
-    int used = V1_PREFIX + (int)out->length + 1;
-    lm_str_printf(out, "%*s\n", (DATA_ALIGN - used % DATA_ALIGN) % DATA_ALIGN, "");
-}
-
-static lm_status write_parts(const char *path, const lm_str *dictionary, const void *data,
-                             size_t bytes) {
-    lm_writer writer;
-    unsigned char prefix[V1_PREFIX + 1] = MAGIC "\x01"; /* version 1.0, then the length */
-    prefix[8] = (unsigned char)dictionary->length;
-    prefix[9] = (unsigned char)(dictionary->length >> 8);
-    LM_TRY(lm_writer_open(&writer, path));
-    lm_writer_put(&writer, prefix, V1_PREFIX);
-    lm_writer_put(&writer, dictionary->text, dictionary->length);
-    lm_writer_put(&writer, data, bytes);
-    return lm_writer_commit(&writer);
+        at += snprintf(at, (size_t)(end - at), "%s%" PRId64, i ? ", " : "", shape.dim[i]);
+    at += snprintf(at, (size_t)(end - at), shape.rank == 1 ? ",), }" : "), }");
+    size_t used = (size_t)(at - header), size = least;
+    while (size < used + 1) size += DATA_ALIGN;
+    size = (size + DATA_ALIGN - 1) / DATA_ALIGN * DATA_ALIGN;
+    memset(at, ' ', size - used - 1);
+    header[size - 1] = '\n';
+    memcpy(header, MAGIC "\x01", V1_PREFIX - 2); /* version 1.0, then the length */
+    header[8] = (char)(size - V1_PREFIX);
+    header[9] = (char)((size - V1_PREFIX) >> 8);
+    return size;
 }
 
 lm_status lm_npy_write(const char *path, lm_dtype dtype, lm_shape shape,
                        const void *data) {
-    char text[LM_SHAPE_TEXT];
-    size_t bytes;
-    const char *description = describe(dtype);
-    LM_RETURN_IF(!description, LM_UNSUPPORTED, "%s: an npy file cannot hold %s", path,
+    char text[LM_SHAPE_TEXT], header[LM_NPY_HEADER];
+    size_t bytes, start = lm_npy_header(dtype, shape, 0, header);
+    LM_RETURN_IF(!start, LM_UNSUPPORTED, "%s: an npy file cannot hold %s", path,
                  lm_dtype_name(dtype));
     LM_RETURN_IF(!lm_shape_bytes(shape, dtype, &bytes), LM_ARG,
                  "%s: shape %s cannot be written", path, lm_shape_text(shape, text));
-    lm_str dictionary = LM_STR_INIT;
-    build_dictionary(&dictionary, description, shape);
-    lm_status status =
-        dictionary.failed ? LM_NOMEM : write_parts(path, &dictionary, data, bytes);
-    lm_str_release(&dictionary);
-    return status;
+    lm_writer writer;
+    LM_TRY(lm_writer_open(&writer, path));
+    lm_writer_put(&writer, header, start);
+    lm_writer_put(&writer, data, bytes);
+    return lm_writer_commit(&writer);
 }
