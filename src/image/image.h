@@ -15,7 +15,7 @@ void lm_image_release(lm_image *image);
 /* Grey or RGB, 8 bit, written atomically; `text` (may be NULL) goes into a tEXt chunk
  * "Comment". */
 lm_status lm_png_write(const char *path, const lm_image *image, const char *text);
-/* 8-bit grey or RGB(A); alpha is composited on black, palettes and 16 bit are reduced. */
+/* lm_image_read (decode.h) on black. */
 lm_status lm_png_read(const char *path, lm_image *image);
 
 /* A sheet of n images of h x w x c bytes each, `columns` a row (0: a near square), each

@@ -1,106 +1,185 @@
-/* PNG through libpng. */
-#include "image/image.h"
+/* Reads PNG: our own walk over the chunks for what stands before the pixels, libpng for
+ * the pixels. */
+#include "image/codec_internal.h"
 
-#include "base/file.h"
 #include "base/mem.h"
+#include "image/orient.h"
 
-#include <errno.h>
 #include <png.h>
 #include <setjmp.h>
 #include <string.h>
 
-lm_status lm_image_init(lm_image *image, int width, int height, int channels) {
-    LM_RETURN_IF(width <= 0 || height <= 0 || (channels != 1 && channels != 3), LM_ARG,
-                 "image: %d x %d pixels with %d channels: expected a positive size and 1 "
-                 "or 3 channels",
-                 width, height, channels);
-    *image = (lm_image){.width = width, .height = height, .channels = channels};
-    image->pixels = lm_calloc((size_t)width * height, channels);
-    return image->pixels ? LM_OK : LM_NOMEM;
+static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+
+static bool recognise(const uint8_t *bytes, size_t size) {
+    return size >= 8 && memcmp(bytes, signature, 8) == 0;
 }
 
-void lm_image_release(lm_image *image) {
-    lm_free(image->pixels);
-    *image = (lm_image){0};
+/* ---- header ------------------------------------------------------------------ */
+
+typedef struct chunk {
+    size_t length; /* of the data, as far as it is there */
+    const uint8_t *type, *data;
+    bool whole;
+} chunk;
+
+static uint32_t big_endian(const uint8_t *b) {
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
-/* libpng reports through this and jumps; the text is kept for the caller's message. */
-typedef struct png_failure {
-    char text[128];
-} png_failure;
+/* The chunk at *at, which moves behind it. A chunk is length, type, data, CRC. */
+static bool next_chunk(const uint8_t *bytes, size_t size, size_t *at, chunk *c) {
+    if (size - *at < 8) return false;
+    size_t left = size - *at - 8, length = big_endian(bytes + *at);
+    c->type = bytes + *at + 4;
+    c->data = bytes + *at + 8;
+    c->whole = length <= left && left - length >= 4;
+    c->length = length < left ? length : left;
+    *at = c->whole ? *at + 8 + length + 4 : size;
+    return true;
+}
+
+static bool is_type(const chunk *c, const char *type) {
+    return memcmp(c->type, type, 4) == 0;
+}
+
+static lm_status read_header(const chunk *c, lm_picture *picture) {
+    /* Samples a pixel, by colour type. */
+    static const int samples[] = {[0] = 1, [2] = 3, [3] = 1, [4] = 2, [6] = 4};
+    LM_RETURN_IF(!is_type(c, "IHDR"), LM_FORMAT, "begins without IHDR");
+    LM_RETURN_IF(c->length < 13, LM_FORMAT, "ends early");
+    int depth = c->data[8], type = c->data[9];
+    LM_RETURN_IF(type > 6 || samples[type] == 0, LM_FORMAT, "colour type %d", type);
+    picture->width = big_endian(c->data);
+    picture->height = big_endian(c->data + 4);
+    picture->channels = type == 0 || type == 4 ? 1 : 3;
+    /* Deflate packs 258 bytes into two bits at best. */
+    uint64_t bits = (uint64_t)samples[type] * depth;
+    if (picture->width <= LM_IMAGE_MOST_SIDE && picture->height <= LM_IMAGE_MOST_SIDE)
+        picture->least_size = picture->width * picture->height * bits / 8 / 1032;
+    return LM_OK;
+}
+
+static lm_status probe(const uint8_t *bytes, size_t size, lm_picture *picture) {
+    size_t at = sizeof signature;
+    chunk c;
+    LM_RETURN_IF(!next_chunk(bytes, size, &at, &c), LM_FORMAT, "ends early");
+    LM_TRY(read_header(&c, picture));
+    /* To the end, since EXIF may follow the pixels. */
+    while (next_chunk(bytes, size, &at, &c) && c.whole) {
+        if (is_type(&c, "iCCP")) picture->icc = true;
+        if (is_type(&c, "eXIf"))
+            picture->orientation = lm_exif_orientation(c.data, c.length);
+    }
+    return LM_OK;
+}
+
+/* ---- pixels ------------------------------------------------------------------ */
+
+/* All that outlives a jump out of libpng. */
+typedef struct reader {
+    png_structp png;
+    png_infop info;
+    const uint8_t *bytes;
+    size_t left;
+    uint8_t *rows; /* owned: rows with alpha; all of them when interlaced */
+    lm_status status;
+} reader;
 
 static void keep_error(png_structp png, png_const_charp text) {
-    png_failure *failure = png_get_error_ptr(png);
-    snprintf(failure->text, sizeof failure->text, "%s", text);
-    longjmp(png_jmpbuf(png), 1);
+    reader *r = png_get_error_ptr(png);
+    r->status = lm_fail(LM_FORMAT, "%s", text);
+    png_longjmp(png, 1);
 }
 
 static void drop_warning(png_structp png, png_const_charp text) {}
 
-static void write_bytes(png_structp png, png_bytep data, png_size_t size) {
-    lm_writer_put(png_get_io_ptr(png), data, size);
+static void read_bytes(png_structp png, png_bytep to, png_size_t size) {
+    reader *r = png_get_io_ptr(png);
+    if (size > r->left) png_error(png, "ends early");
+    memcpy(to, r->bytes, size);
+    r->bytes += size;
+    r->left -= size;
 }
 
-static void flush_nothing(png_structp png) {}
+/* Palettes and few bits become 8 bits; transparent colours become alpha. Without alpha,
+ * 16 bits are rounded to 8 at once. */
+static void set_conversions(reader *r, const lm_image *image) {
+    png_read_info(r->png, r->info);
+    if (png_get_image_width(r->png, r->info) != (png_uint_32)image->width ||
+        png_get_image_height(r->png, r->info) != (png_uint_32)image->height)
+        png_error(r->png, "two headers");
+    png_set_expand(r->png);
+    bool alpha = (png_get_color_type(r->png, r->info) & PNG_COLOR_MASK_ALPHA) ||
+                 png_get_valid(r->png, r->info, PNG_INFO_tRNS);
+    if (!alpha) png_set_scale_16(r->png);
+    if (alpha && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) png_set_swap(r->png);
+}
 
-/* Everything between setjmp and the end; longjmp leaves only libpng's own state behind,
- * which the caller destroys. */
-static bool encode(png_structp png, png_infop info, const lm_image *image,
-                   const char *text) {
-    if (setjmp(png_jmpbuf(png))) return false;
-    png_set_IHDR(png, info, image->width, image->height, 8,
-                 image->channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB,
-                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                 PNG_FILTER_TYPE_DEFAULT);
-    if (text) {
-        png_text comment = {.compression = PNG_TEXT_COMPRESSION_NONE,
-                            .key = (png_charp) "Comment",
-                            .text = (png_charp)text};
-        png_set_text(png, info, &comment, 1);
+static void flatten_row(const reader *r, const uint8_t *row, const uint8_t *background,
+                        int y, lm_image *image) {
+    size_t width = (size_t)image->width;
+    uint8_t *to = image->pixels + y * width * image->channels;
+    if (png_get_bit_depth(r->png, r->info) == 16)
+        lm_flatten_u16((const uint16_t *)(const void *)row, width, image->channels, 65535,
+                       background, to);
+    else
+        lm_flatten_u8(row, width, image->channels, background, to);
+}
+
+/* Where the rows go: the image itself, or memory of the reader's when they have alpha;
+ * all of them when interlaced, since each of the seven passes fills in what it has. */
+static size_t prepare_rows(reader *r, int passes, const lm_image *image) {
+    png_read_update_info(r->png, r->info);
+    size_t row = png_get_rowbytes(r->png, r->info);
+    if (png_get_channels(r->png, r->info) == image->channels) {
+        if (row != (size_t)image->width * image->channels)
+            png_error(r->png, "rows of unexpected size");
+        return row;
     }
-    png_write_info(png, info);
-    size_t stride = (size_t)image->width * image->channels;
-    for (int y = 0; y < image->height; y++)
-        png_write_row(png, image->pixels + (size_t)y * stride);
-    png_write_end(png, info);
-    return true;
+    r->rows = lm_calloc(passes > 1 ? image->height : 1, row);
+    if (r->rows) return row;
+    r->status = LM_NOMEM;
+    png_longjmp(r->png, 1);
 }
 
-lm_status lm_png_write(const char *path, const lm_image *image, const char *text) {
-    lm_writer writer;
-    LM_TRY(lm_writer_open(&writer, path));
-    png_failure failure = {""};
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &failure, keep_error,
-                                              drop_warning);
-    png_infop info = png ? png_create_info_struct(png) : NULL;
-    bool done = false;
-    if (info) {
-        png_set_write_fn(png, &writer, write_bytes, flush_nothing);
-        done = encode(png, info, image, text);
-    }
-    png_destroy_write_struct(&png, &info);
-    if (done) return lm_writer_commit(&writer);
-    lm_writer_cancel(&writer);
-    return lm_fail(info ? LM_IO : LM_NOMEM, "%s: cannot encode PNG: %s", path,
-                   failure.text);
+static void read_rows(reader *r, const uint8_t *background, lm_image *image) {
+    int passes = png_set_interlace_handling(r->png);
+    size_t row = prepare_rows(r, passes, image);
+    uint8_t *rows = r->rows ? r->rows : image->pixels;
+    size_t step = r->rows && passes == 1 ? 0 : row;
+    for (int pass = 0; pass < passes; pass++)
+        for (int y = 0; y < image->height; y++) {
+            png_read_row(r->png, rows + y * step, NULL);
+            if (r->rows && pass == passes - 1)
+                flatten_row(r, rows + y * step, background, y, image);
+        }
+    png_read_end(r->png, NULL);
 }
 
-lm_status lm_png_read(const char *path, lm_image *image) {
-    *image = (lm_image){0};
-    png_image png = {.version = PNG_IMAGE_VERSION};
-    if (!png_image_begin_read_from_file(&png, path))
-        return lm_fail(LM_IO, "%s: cannot read PNG: %s", path, png.message);
-    bool color = png.format & PNG_FORMAT_FLAG_COLOR;
-    png.format = color ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
-    lm_status status =
-        png.width > 65535 || png.height > 65535
-            ? lm_fail(LM_FORMAT, "%s: %u x %u pixels is too large", path, png.width,
-                      png.height)
-            : lm_image_init(image, (int)png.width, (int)png.height, color ? 3 : 1);
-    const png_color black = {0, 0, 0};
-    if (status == LM_OK && !png_image_finish_read(&png, &black, image->pixels, 0, NULL))
-        status = lm_fail(LM_FORMAT, "%s: broken PNG: %s", path, png.message);
-    if (status != LM_OK) lm_image_release(image);
-    png_image_free(&png);
-    return status;
+/* Everything that may jump. */
+static void read_image(reader *r, const uint8_t *background, lm_image *image) {
+    if (setjmp(png_jmpbuf(r->png))) return;
+    png_set_read_fn(r->png, r, read_bytes);
+    png_set_user_limits(r->png, LM_IMAGE_MOST_SIDE, LM_IMAGE_MOST_SIDE);
+    /* No text, no profiles: what may unpack to more than the picture. */
+    png_set_keep_unknown_chunks(r->png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
+    set_conversions(r, image);
+    read_rows(r, background, image);
 }
+
+static lm_status decode(const uint8_t *bytes, size_t size, const uint8_t *background,
+                        lm_image *image) {
+    reader r = {.bytes = bytes, .left = size};
+    r.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &r, keep_error, drop_warning);
+    r.info = r.png ? png_create_info_struct(r.png) : NULL;
+    if (r.info)
+        read_image(&r, background, image);
+    else
+        r.status = lm_fail(LM_NOMEM, "out of memory");
+    png_destroy_read_struct(&r.png, &r.info, NULL);
+    lm_free(r.rows);
+    return r.status;
+}
+
+const lm_codec lm_png_codec = {"PNG", recognise, probe, decode};

@@ -35,7 +35,7 @@ static void test_png_round_trip(void **state) {
 
 static void test_png_errors(void **state) {
     lm_image image;
-    CHECK_FAILS(lm_png_read("/nonexistent/x.png", &image), LM_IO);
+    CHECK_FAILS(lm_png_read("/nonexistent/x.png", &image), LM_NOT_FOUND);
     CHECK_FAILS(lm_image_init(&image, 0, 5, 1), LM_ARG);
     CHECK_FAILS(lm_image_init(&image, 5, 5, 2), LM_ARG);
     CHECK_OK(lm_image_init(&image, 2, 2, 1));
@@ -48,7 +48,7 @@ static void test_png_errors(void **state) {
     FILE *file = fopen(path, "wb");
     fputs("\x89PNG\r\n\x1a\n and then nothing of use", file);
     fclose(file);
-    CHECK_FAILS(lm_png_read(path, &image), LM_IO);
+    CHECK_FAILS(lm_png_read(path, &image), LM_FORMAT);
     unlink(path);
 }
 
