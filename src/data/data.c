@@ -150,10 +150,12 @@ static lm_status open_place(const lm_data_place *place, lm_dataset **set) {
     return status;
 }
 
-static lm_status open_named(const char *name, lm_split split, lm_dataset **set) {
+static lm_status open_named(lm_data_place place, lm_dataset **set) {
     char *path;
-    LM_TRY(find_named(name, &path));
-    lm_status status = open_place(&(lm_data_place){name, path, split, true}, set);
+    LM_TRY(find_named(place.name, &path));
+    place.path = path;
+    place.known = true;
+    lm_status status = open_place(&place, set);
     lm_free(path);
     return status;
 }
@@ -179,26 +181,28 @@ static lm_status unknown_spec(const char *name) {
 }
 
 /* A SPEC without options. */
-static lm_status open_plain(char *name, lm_split split, lm_dataset **set) {
+static lm_status open_plain(char *name, lm_split split, const uint8_t *background,
+                            lm_dataset **set) {
     split_spec(name, &split);
     for (size_t i = 0; i < COUNT(builtin_sets); i++)
         if (strcmp(name, builtin_sets[i].name) == 0)
             return builtin_sets[i].open(split, set);
-    if (is_named(name)) return open_named(name, split, set);
-    if (lm_file_exists(name))
-        return open_place(&(lm_data_place){name, name, split, false}, set);
+    lm_data_place place = {
+        .name = name, .path = name, .split = split, .background = background};
+    if (is_named(name)) return open_named(place, set);
+    if (lm_file_exists(name)) return open_place(&place, set);
     return unknown_spec(name);
 }
 
 lm_status lm_dataset_open_any(const char *spec, lm_split split, lm_dataset **set) {
     *set = NULL;
-    lm_transform transform;
+    lm_transform transform = lm_transform_default();
     const char *options = lm_file_exists(spec) ? NULL : strrchr(spec, '?');
     if (options) LM_TRY(lm_transform_parse(options + 1, &transform));
     char *plain = lm_strdup(spec);
     if (!plain) return LM_NOMEM;
     if (options) plain[options - spec] = '\0';
-    lm_status status = open_plain(plain, split, set);
+    lm_status status = open_plain(plain, split, transform.background, set);
     lm_free(plain);
     if (status != LM_OK || !options) return status;
     return lm_dataset_transform(&transform, options + 1, set);

@@ -17,6 +17,7 @@ typedef struct lm_data_place {
     const char *path; /* a file or a folder that exists */
     lm_split split;
     bool known; /* found by the name of a known set, of which labels are part */
+    const uint8_t *background; /* RGB, for lm_image_decode */
 } lm_data_place;
 
 /* One way in which sets are distributed. Each is in a file of its own and in the table of

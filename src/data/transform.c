@@ -3,9 +3,13 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "data/data_internal.h"
+#include "image/frame.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+enum { MOST_SIDE = 4096 };
 
 /* ---- the text ---------------------------------------------------------------- */
 
@@ -19,13 +23,61 @@ static lm_status parse_number(const char *name, const char *value, int64_t most,
 
 static lm_status parse_size(lm_transform *t, const char *value) {
     int64_t size;
-    LM_TRY(parse_number("size", value, 4096, &size));
+    LM_TRY(parse_number("size", value, MOST_SIDE, &size));
     t->size = (int)size;
     return LM_OK;
 }
 
 static lm_status parse_filter(lm_transform *t, const char *value) {
     return lm_filter_find(value ? value : "", &t->filter);
+}
+
+static lm_status parse_fit(lm_transform *t, const char *value) {
+    static const char *const names[] = {[LM_FIT_CROP] = "crop", [LM_FIT_PAD] = "pad"};
+    for (int i = 0; value && i < 2; i++)
+        if (strcmp(value, names[i]) == 0) {
+            t->fit = (lm_fit)i;
+            return LM_OK;
+        }
+    return lm_fail(LM_ARG, "data option fit=%s: expected crop or pad",
+                   value ? value : "");
+}
+
+/* Six hexadecimal digits, upper or lower case. */
+static bool parse_hex_color(const char *text, uint8_t *rgb) {
+    if (strlen(text) != 6 || strspn(text, "0123456789abcdefABCDEF") != 6) return false;
+    unsigned long bits = strtoul(text, NULL, 16);
+    for (int i = 0; i < 3; i++) rgb[i] = (uint8_t)(bits >> (16 - 8 * i));
+    return true;
+}
+
+static lm_status parse_background(lm_transform *t, const char *value) {
+    const char *hex = value ? value : "";
+    if (strcmp(hex, "white") == 0) hex = "ffffff";
+    if (strcmp(hex, "black") == 0) hex = "000000";
+    if (parse_hex_color(hex, t->background)) return LM_OK;
+    return lm_fail(LM_ARG,
+                   "data option background=%s: expected white, black or a colour as "
+                   "8040ff",
+                   value ? value : "");
+}
+
+static lm_status parse_crop(lm_transform *t, const char *value) {
+    const char *cross = value ? strchr(value, 'x') : NULL;
+    char rows[24];
+    int64_t height = 0, width = 0;
+    snprintf(rows, sizeof rows, "%.*s", cross ? (int)(cross - value) : 23,
+             value ? value : "");
+    bool good = lm_parse_int(rows, &height) &&
+                lm_parse_int(cross ? cross + 1 : rows, &width) && height >= 1 &&
+                height <= MOST_SIDE && width >= 1 && width <= MOST_SIDE;
+    LM_RETURN_IF(!good, LM_ARG,
+                 "data option crop=%s: expected rows x columns as 148 or 178x128, each 1 "
+                 "to %d",
+                 value ? value : "", MOST_SIDE);
+    t->crop_height = (int)height;
+    t->crop_width = (int)width;
+    return LM_OK;
 }
 
 static lm_status parse_grey(lm_transform *t, const char *value) {
@@ -70,31 +122,51 @@ static lm_status parse_limit(lm_transform *t, const char *value) {
 static const struct {
     const char *name;
     lm_status (*parse)(lm_transform *t, const char *value);
-} options[] = {{"size", parse_size}, {"filter", parse_filter},   {"grey", parse_grey},
-               {"rgb", parse_rgb},   {"classes", parse_classes}, {"limit", parse_limit}};
+} options[] = {{"crop", parse_crop},     {"size", parse_size},
+               {"fit", parse_fit},       {"background", parse_background},
+               {"filter", parse_filter}, {"grey", parse_grey},
+               {"rgb", parse_rgb},       {"classes", parse_classes},
+               {"limit", parse_limit}};
 enum { N_OPTIONS = sizeof options / sizeof *options };
+
+static lm_status unknown_option(const char *word) {
+    const char *names[N_OPTIONS + 1] = {0};
+    lm_str list = LM_STR_INIT;
+    for (int i = 0; i < N_OPTIONS; i++) {
+        names[i] = options[i].name;
+        lm_str_printf(&list, "%s%s",
+                      i == 0              ? ""
+                      : i < N_OPTIONS - 1 ? ", "
+                                          : " or ",
+                      names[i]);
+    }
+    const char *nearest = lm_nearest(word, names);
+    lm_status status =
+        lm_fail(LM_ARG, "data option '%s': expected %s%s%s%s", word,
+                lm_str_text(&list) ? list.text : "", nearest ? "; did you mean " : "",
+                nearest ? nearest : "", nearest ? "?" : "");
+    lm_str_release(&list);
+    return status;
+}
 
 static lm_status parse_option(lm_transform *t, char *word, unsigned *seen) {
     char *value = strchr(word, '=');
     if (value) *value++ = '\0';
-    const char *names[N_OPTIONS + 1] = {0};
     for (int i = 0; i < N_OPTIONS; i++) {
-        names[i] = options[i].name;
         if (strcmp(word, options[i].name) != 0) continue;
         LM_RETURN_IF(*seen >> i & 1, LM_ARG, "data option %s: given twice", word);
         *seen |= 1u << i;
         return options[i].parse(t, value);
     }
-    const char *nearest = lm_nearest(word, names);
-    return lm_fail(LM_ARG,
-                   "data option '%s': expected size, filter, grey, rgb, classes or "
-                   "limit%s%s%s",
-                   word, nearest ? "; did you mean " : "", nearest ? nearest : "",
-                   nearest ? "?" : "");
+    return unknown_option(word);
+}
+
+lm_transform lm_transform_default(void) {
+    return (lm_transform){.filter = LM_FILTER_LANCZOS, .background = {255, 255, 255}};
 }
 
 lm_status lm_transform_parse(const char *text, lm_transform *transform) {
-    *transform = (lm_transform){.filter = LM_FILTER_LANCZOS};
+    *transform = lm_transform_default();
     char *copy = lm_strdup(text), *next = copy;
     if (!copy) return LM_NOMEM;
     unsigned seen = 0;
@@ -106,6 +178,8 @@ lm_status lm_transform_parse(const char *text, lm_transform *transform) {
         status = parse_option(transform, word, &seen);
     }
     lm_free(copy);
+    LM_RETURN_IF(status == LM_OK && transform->fit != LM_FIT_CROP && !transform->size,
+                 LM_ARG, "data option fit: says how to reach a size; expected size, too");
     return status;
 }
 
@@ -118,40 +192,58 @@ typedef struct transformed {
     const char **names; /* of the chosen classes, NULL: as they were */
 } transformed;
 
-static void crop_middle(const lm_image *from, lm_image *to) {
-    size_t left = (size_t)(from->width - to->width) / 2, channels = to->channels;
-    size_t top = (size_t)(from->height - to->height) / 2, row = to->width * channels;
-    for (size_t y = 0; y < (size_t)to->height; y++)
-        memcpy(to->pixels + y * row,
-               from->pixels + ((top + y) * from->width + left) * channels, row);
+/* The size that a picture has when it is as large as fits into a square of `edge`, the
+ * shorter side rounded. */
+static void shrink_sides(const lm_image *image, int edge, int *height, int *width) {
+    int64_t h = image->height, w = image->width, longer = h > w ? h : w;
+    *height = (int)((2 * h * edge + longer) / (2 * longer));
+    *width = (int)((2 * w * edge + longer) / (2 * longer));
+    if (*height == 0) *height = 1;
+    if (*width == 0) *width = 1;
 }
 
-static void convert_channels(const lm_image *from, int channels, uint8_t *to) {
-    size_t count = (size_t)from->width * from->height;
-    const uint8_t *p = from->pixels;
-    if (channels == from->channels) {
-        memcpy(to, p, count * channels);
-        return;
-    }
-    for (size_t i = 0; i < count; i++)
-        if (channels == 3)
-            to[3 * i] = to[3 * i + 1] = to[3 * i + 2] = p[i];
-        else /* 16 bits after the point, as Pillow has it */
-            to[i] = (uint8_t)((p[3 * i] * 19595u + p[3 * i + 1] * 38470u +
-                               p[3 * i + 2] * 7471u + 0x8000u) >>
-                              16);
-}
-
-/* The square in the middle, in the set's size. */
-static lm_status fit(const lm_dataset *set, const lm_image *from, lm_image *to) {
-    const transformed *t = set->state;
+static lm_status fit_cropped(const lm_transform *how, const lm_image *from,
+                             lm_image *to) {
     int edge = from->height < from->width ? from->height : from->width;
-    lm_image cut = {0};
-    LM_TRY(lm_image_init(&cut, edge, edge, from->channels));
-    crop_middle(from, &cut);
-    lm_status status = lm_image_resize(&cut, set->height, set->width, t->how.filter, to);
-    lm_image_release(&cut);
+    lm_image square;
+    LM_TRY(lm_image_crop(from, edge, edge, &square));
+    lm_status status = lm_image_resize(&square, how->size, how->size, how->filter, to);
+    lm_image_release(&square);
     return status;
+}
+
+static lm_status fit_padded(const lm_transform *how, const lm_image *from, lm_image *to) {
+    int height, width;
+    lm_image small = {0};
+    shrink_sides(from, how->size, &height, &width);
+    LM_TRY(lm_image_resize(from, height, width, how->filter, &small));
+    lm_status status = lm_image_pad(&small, how->size, how->size, how->background, to);
+    lm_image_release(&small);
+    return status;
+}
+
+typedef lm_status (*fit_function)(const lm_transform *how, const lm_image *from,
+                                  lm_image *to);
+static const fit_function fit_functions[] = {
+    [LM_FIT_CROP] = fit_cropped, [LM_FIT_PAD] = fit_padded};
+
+/* Replaces the image by what a step makes of it. */
+static void replace(lm_image *image, lm_image *made) {
+    lm_image_release(image);
+    *image = *made;
+}
+
+static lm_status apply(const lm_transform *how, int channels, lm_image *image) {
+    lm_image made = {0};
+    if (how->crop_height) {
+        LM_TRY(lm_image_crop(image, how->crop_height, how->crop_width, &made));
+        replace(image, &made);
+    }
+    if (how->size) {
+        LM_TRY(fit_functions[how->fit](how, image, &made));
+        replace(image, &made);
+    }
+    return lm_image_set_channels(image, channels);
 }
 
 static int32_t new_label(const lm_transform *how, int32_t label) {
@@ -167,16 +259,15 @@ static int64_t inner_index(const transformed *t, int64_t index) {
 static lm_status read(const lm_dataset *set, int64_t index, lm_image *image,
                       int32_t *label) {
     const transformed *t = set->state;
-    lm_image raw = {0}, sized = {0};
-    LM_TRY(lm_dataset_read(t->inner, inner_index(t, index), &raw, label));
+    LM_TRY(lm_dataset_read(t->inner, inner_index(t, index), image, label));
     *label = new_label(&t->how, *label);
-    lm_status status = t->how.size ? fit(set, &raw, &sized) : LM_OK;
-    const lm_image *from = t->how.size ? &sized : &raw;
-    if (status == LM_OK)
-        status = lm_image_init(image, from->width, from->height, set->channels);
-    if (status == LM_OK) convert_channels(from, set->channels, image->pixels);
-    lm_image_release(&raw);
-    lm_image_release(&sized);
+    lm_status status = apply(&t->how, set->channels, image);
+    if (status == LM_OK) return LM_OK;
+    lm_image_release(image);
+    lm_str item = LM_STR_INIT;
+    lm_dataset_item(t->inner, inner_index(t, index), &item);
+    status = lm_fail_context(status, "%s", lm_str_text(&item) ? item.text : "");
+    lm_str_release(&item);
     return status;
 }
 
@@ -262,12 +353,24 @@ static lm_status name_classes(transformed *t, lm_dataset *made) {
     return LM_OK;
 }
 
+/* The size of what is seen, where it is known before an image is. */
+static lm_status find_size(const transformed *t, int *height, int *width) {
+    const lm_dataset *inner = t->inner;
+    const lm_transform *how = &t->how;
+    LM_RETURN_IF(inner->height &&
+                     (how->crop_height > inner->height || how->crop_width > inner->width),
+                 LM_ARG, "data option crop: %s has images of %d rows of %d pixels",
+                 inner->name, inner->height, inner->width);
+    *height = how->size ? how->size : how->crop_height ? how->crop_height : inner->height;
+    *width = how->size ? how->size : how->crop_width ? how->crop_width : inner->width;
+    return LM_OK;
+}
+
 /* Fills in what is seen through the transformation. */
 static lm_status describe(lm_dataset *made, const char *text) {
     transformed *t = made->state;
     const lm_dataset *inner = t->inner;
-    made->height = t->how.size ? t->how.size : inner->height;
-    made->width = t->how.size ? t->how.size : inner->width;
+    LM_TRY(find_size(t, &made->height, &made->width));
     made->channels = t->how.channels ? t->how.channels : inner->channels;
     made->classes = t->how.n_chosen ? t->how.n_chosen : inner->classes;
     made->count = inner->count;

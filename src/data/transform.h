@@ -7,21 +7,41 @@
 
 enum { LM_MAX_CHOSEN = 64 };
 
+/* How an image becomes a square. */
+typedef enum lm_fit {
+    LM_FIT_CROP, /* the square in its middle is resized */
+    LM_FIT_PAD   /* all of it is resized, and background makes up the square */
+} lm_fit;
+
 typedef struct lm_transform {
-    int size; /* edge of the square, 0: as it is */
+    int crop_height, crop_width; /* of the middle, taken first; 0: all */
+    int size;                    /* edge of the square, 0: as it is */
+    lm_fit fit;
+    uint8_t background[3]; /* RGB: around what is padded, behind what is transparent */
     lm_filter filter;
     int channels; /* 1, 3, or 0: as it is */
     int chosen[LM_MAX_CHOSEN], n_chosen;
     int64_t limit; /* images at most, 0: all */
 } lm_transform;
 
-/* "size=PX&filter=NAME&grey&rgb&classes=A,B&limit=N", each at most once. */
+/* What no option changes: Lanczos, white, all images. */
+lm_transform lm_transform_default(void);
+
+/* Options with "&" between, each at most once:
+ *   crop=H, crop=HxW         the middle H (1 to 4096) rows and W columns
+ *   size=PX                  a square of 1 to 4096
+ *   fit=crop|pad             how, with size; crop
+ *   background=white|black|RRGGBB   of fit=pad and of transparent images; white
+ *   filter=NAME              of resizing; lanczos
+ *   grey, rgb                channels
+ *   classes=A,B              images of these labels, numbered anew in this order
+ *   limit=N                  images at most */
 lm_status lm_transform_parse(const char *text, lm_transform *transform);
 
-/* Wraps *set, which it owns from then on; on failure *set is freed and NULL. Only the
- * labels chosen stay, numbered anew in the order given. An image is cropped to the square
- * in its middle and resized; grey is 0.299 R + 0.587 G + 0.114 B (ITU-R 601), rounded as
- * Pillow does; colour from grey repeats it. `text` enters the hash. */
+/* Wraps *set, which it owns from then on; on failure *set is freed and NULL. Images are
+ * cropped, made a square, resized (image/resize.h), and made grey or colour
+ * (image/frame.h), in this order. An image too small to be cropped is LM_FORMAT when it
+ * is read. `text` enters the hash. */
 lm_status lm_dataset_transform(const lm_transform *transform, const char *text,
                                lm_dataset **set);
 
