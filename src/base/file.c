@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -126,6 +127,23 @@ char *lm_path_join(const char *folder, const char *name) {
     return path;
 }
 
+const char *lm_path_base(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+bool lm_path_ends(const char *path, const char *end) {
+    size_t length = strlen(path), tail = strlen(end);
+    return length > tail && strcmp(path + length - tail, end) == 0;
+}
+
+bool lm_folder_has(const char *folder, const char *name) {
+    char *path = lm_path_join(folder, name);
+    bool there = path && lm_file_exists(path);
+    lm_free(path);
+    return there;
+}
+
 static int compare_names(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
@@ -171,6 +189,23 @@ lm_status lm_list_folder(const char *path, bool (*accept)(const char *name),
 void lm_names_free(char **names, size_t count) {
     for (size_t i = 0; i < count; i++) lm_free(names[i]);
     lm_free(names);
+}
+
+char *lm_folder_find(const char *path, const char *pattern) {
+    DIR *folder = opendir(path);
+    char *first = NULL;
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        const char *name = entry->d_name;
+        if (fnmatch(pattern, name, FNM_PERIOD) != 0) continue;
+        if (first && strcmp(name, first) > 0) continue;
+        lm_free(first);
+        first = lm_strdup(name);
+        if (!first) break;
+    }
+    if (folder) closedir(folder);
+    char *found = first ? lm_path_join(path, first) : NULL;
+    lm_free(first);
+    return found;
 }
 
 /* ---- writing ----------------------------------------------------------------- */

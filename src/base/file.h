@@ -23,6 +23,15 @@ bool lm_is_folder(const char *path);
 lm_status lm_make_folders(const char *path);
 /* Appends "name" to "folder" with one slash; lm_free'd by the caller; NULL: no memory. */
 char *lm_path_join(const char *folder, const char *name);
+/* What follows the last slash; within `path`. */
+const char *lm_path_base(const char *path);
+/* Whether the path is something that ends in `end`, as ".npy". */
+bool lm_path_ends(const char *path, const char *end);
+/* Whether FOLDER/NAME exists. */
+bool lm_folder_has(const char *folder, const char *name);
+/* The first path, by name, that matches FOLDER/PATTERN (fnmatch); lm_free'd by the
+ * caller; NULL: none, or no memory. */
+char *lm_folder_find(const char *folder, const char *pattern);
 
 /* Sorted names (without "." and "..") in a folder, for which `accept` (if any) is true.
  * Freed with lm_names_free. */

@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "base/str.h"
 
-#include <glob.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,17 +41,11 @@ typedef struct cifar_state {
 
 /* ---- finding ----------------------------------------------------------------- */
 
-static bool holds(const char *folder, const char *file) {
-    char *path = lm_path_join(folder, file);
-    bool there = path && lm_file_exists(path);
-    lm_free(path);
-    return there;
-}
-
 static const layout *find_layout(const char *folder, lm_split split) {
     for (int i = 0; i < 2; i++)
         for (int f = 0; layouts[i][split].files[f]; f++)
-            if (holds(folder, layouts[i][split].files[f])) return &layouts[i][split];
+            if (lm_folder_has(folder, layouts[i][split].files[f]))
+                return &layouts[i][split];
     return NULL;
 }
 
@@ -69,28 +62,16 @@ static char *find_folder(const char *path) {
 }
 
 static char *find_archive(const char *path) {
-    for (size_t i = 0; i < sizeof archives / sizeof *archives; i++) {
-        char *pattern = lm_path_join(path, archives[i]), *found = NULL;
-        glob_t names;
-        if (pattern && glob(pattern, 0, NULL, &names) == 0) {
-            found = lm_strdup(names.gl_pathv[0]);
-            globfree(&names);
-        }
-        lm_free(pattern);
-        if (found) return found;
-    }
-    return NULL;
-}
-
-static const char *base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
+    char *found = NULL;
+    for (size_t i = 0; i < sizeof archives / sizeof *archives && !found; i++)
+        found = lm_folder_find(path, archives[i]);
+    return found;
 }
 
 static bool recognise(const char *path) {
     if (!lm_is_folder(path))
-        return lm_file_exists(path) && strncmp(base_name(path), "cifar-10", 8) == 0 &&
-               strstr(base_name(path), ".tar");
+        return lm_file_exists(path) && strncmp(lm_path_base(path), "cifar-10", 8) == 0 &&
+               strstr(lm_path_base(path), ".tar");
     char *found = find_folder(path);
     if (!found) found = find_archive(path);
     lm_free(found);
@@ -152,7 +133,7 @@ static int find_file(const unpacking *u, const char *path, const layout **found)
         if (u->state->layout && u->state->layout != l) continue;
         for (int f = 0; l->files[f]; f++) {
             *found = l;
-            if (strcmp(base_name(path), l->files[f]) == 0) return f;
+            if (strcmp(lm_path_base(path), l->files[f]) == 0) return f;
         }
     }
     return -1;

@@ -90,11 +90,6 @@ void lm_samples_release(lm_samples *samples) {
 
 /* ---- writing ----------------------------------------------------------------- */
 
-static bool ends_with(const char *text, const char *end) {
-    size_t n = strlen(text), m = strlen(end);
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
 static lm_status write_sheet(const lm_samples *samples, uint64_t seed, const char *path) {
     const lm_image_info *info = &samples->run.info;
     char text[320];
@@ -131,8 +126,8 @@ static lm_status write_folder(const lm_samples *samples, const char *folder) {
 
 lm_status lm_samples_write(const lm_samples *samples, uint64_t seed, const char *path) {
     const lm_image_info *info = &samples->run.info;
-    if (ends_with(path, ".png")) return write_sheet(samples, seed, path);
-    if (!ends_with(path, ".npy")) return write_folder(samples, path);
+    if (lm_path_ends(path, ".png")) return write_sheet(samples, seed, path);
+    if (!lm_path_ends(path, ".npy")) return write_folder(samples, path);
     return lm_npy_write(
         path, LM_U8, LM_SHAPE(samples->count, info->height, info->width, info->channels),
         samples->pixels);

@@ -218,6 +218,31 @@ static void test_relative_paths(void **state) {
     assert_int_equal(chdir(before), 0);
 }
 
+static void test_names_in_paths(void **state) {
+    assert_string_equal(lm_path_base("a/b.c/d.e"), "d.e");
+    assert_string_equal(lm_path_base("d.e"), "d.e");
+    assert_true(lm_path_ends("a/b.npy", ".npy"));
+    assert_false(lm_path_ends(".npy", ".npy"));
+    assert_false(lm_path_ends("npy", ".npy"));
+    assert_false(lm_path_ends("a.npy.gz", ".npy"));
+}
+
+static void test_finding_in_a_folder(void **state) {
+    CHECK_OK(lm_make_folders(scratch("find[1]")));
+    const char *folder = scratch("find[1]"); /* no pattern, whatever it looks like */
+    assert_false(lm_folder_has(folder, "b.tar"));
+    assert_null(lm_folder_find(folder, "*.tar"));
+    CHECK_OK(lm_file_append_line(scratch("find[1]/b.tar"), ""));
+    CHECK_OK(lm_file_append_line(scratch("find[1]/a.tar"), ""));
+    CHECK_OK(lm_file_append_line(scratch("find[1]/.hidden.tar"), ""));
+    assert_true(lm_folder_has(folder, "b.tar"));
+    char *found = lm_folder_find(folder, "*.tar");
+    assert_string_equal(found, scratch("find[1]/a.tar"));
+    lm_free(found);
+    assert_null(lm_folder_find(folder, "*.zip"));
+    assert_null(lm_folder_find(scratch("absent"), "*"));
+}
+
 static void test_append_line(void **state) {
     CHECK_OK(lm_file_append_line(scratch("log"), "one"));
     CHECK_OK(lm_file_append_line(scratch("log"), ""));
@@ -244,6 +269,8 @@ int main(void) {
         cmocka_unit_test(test_no_space_has_a_clear_message),
         cmocka_unit_test(test_unwritable_places),
         cmocka_unit_test(test_relative_paths),
+        cmocka_unit_test(test_names_in_paths),
+        cmocka_unit_test(test_finding_in_a_folder),
         cmocka_unit_test(test_append_line),
     };
     return cmocka_run_group_tests_name("file", tests, scratch_begin, scratch_end);
