@@ -27,13 +27,14 @@ typedef struct cli_command {
     const lm_option *options; /* ended by name NULL */
     int min_args, max_args;
     bool takes_sets;
-    lm_status (*run)(cli_context *cli);
+    lm_status (*run)(cli_context *cli); /* NULL: the word that verbs follow, as "data" */
     /* More for `limn COMMAND [ARG] --help`, or NULL. */
     lm_status (*more_help)(const cli_context *cli, lm_str *out);
 } cli_command;
 
 extern const cli_command train_command, sample_command, demo_command, info_command,
-    doctor_command, bench_model_command, bench_ops_command;
+    doctor_command, bench_model_command, bench_ops_command, data_command,
+    data_info_command;
 
 /* True once SIGINT or SIGTERM arrived; a second one ends the program at once. */
 bool cli_interrupted(void);
@@ -58,5 +59,19 @@ typedef struct cli_live {
 } cli_live;
 cli_live cli_live_start(const cli_context *cli);
 void cli_live_end(cli_live *live);
+
+/* The live line of other work (meter.c): "VERB  DONE of TOTAL UNIT", with speed and time
+ * left; a total of 0 is not known. What is done at the start (after a resume) does not
+ * count for the speed. */
+typedef struct cli_meter {
+    const cli_context *cli;
+    const char *verb, *unit;
+    double total, first, began, last;
+    bool terminal, open;
+} cli_meter;
+cli_meter cli_meter_start(const cli_context *cli, const char *verb, const char *unit,
+                          double total, double done);
+void cli_meter_show(cli_meter *meter, double done);
+void cli_meter_end(cli_meter *meter); /* takes the line off the terminal */
 
 #endif

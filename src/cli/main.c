@@ -13,9 +13,11 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-static const cli_command *const commands[] = {
-    &demo_command,   &train_command,       &sample_command,    &info_command,
-    &doctor_command, &bench_model_command, &bench_ops_command, NULL};
+static const cli_command *const commands[] = {&demo_command,      &train_command,
+                                              &sample_command,    &info_command,
+                                              &data_info_command, &data_command,
+                                              &doctor_command,    &bench_model_command,
+                                              &bench_ops_command, NULL};
 
 /* Every command takes these. */
 static const lm_option common_options[] = {
@@ -75,7 +77,8 @@ static void print_usage(FILE *to) {
             "usage: limn COMMAND [ARGS]\n\n",
             lm_version);
     for (int i = 0; commands[i]; i++)
-        fprintf(to, "  %-12s %s\n", commands[i]->name, commands[i]->help);
+        if (commands[i]->run)
+            fprintf(to, "  %-12s %s\n", commands[i]->name, commands[i]->help);
     fprintf(to, "\n'limn COMMAND --help' explains one. Start with 'limn demo'.\n");
 }
 
@@ -207,9 +210,9 @@ static int dispatch(const char *program, const cli_command *command, int argc,
     return exit_code(status);
 }
 
-/* The command that argv names. Where names have two words, the first alone means the
- * first of them: `limn bench ddpm` is `limn bench model ddpm`. *words: how many were
- * given. */
+/* The command that argv names. Where names have two words, the first alone means the row
+ * with that name, or else the first of them: `limn bench ddpm` is `limn bench model
+ * ddpm`. *words: how many were given. */
 static const cli_command *find_command(int argc, char **argv, int *words) {
     const cli_command *found = NULL;
     for (int i = 0; commands[i]; i++) {
@@ -222,6 +225,31 @@ static const cli_command *find_command(int argc, char **argv, int *words) {
     }
     *words = 1;
     return found;
+}
+
+/* `limn data` alone, with --help, or with a verb that there is not. */
+static int explain_group(const cli_command *group, const char *verb) {
+    const char *verbs[sizeof commands / sizeof *commands] = {0};
+    size_t length = strlen(group->name);
+    bool help = verb && strcmp(verb, "--help") == 0;
+    lm_str text = LM_STR_INIT;
+    lm_str_printf(&text, "usage: limn %s VERB [ARGS]\n%s\n\n", group->name, group->help);
+    for (int i = 0, n = 0; commands[i]; i++) {
+        const cli_command *command = commands[i];
+        if (strncmp(command->name, group->name, length) || command->name[length] != ' ')
+            continue;
+        verbs[n++] = command->name + length + 1;
+        lm_str_printf(&text, "  %-8s %s\n", command->name + length + 1, command->help);
+    }
+    const char *nearest = verb && !help ? lm_nearest(verb, verbs) : NULL;
+    if (!verb || help)
+        fputs(lm_str_text(&text) ? text.text : "", help ? stdout : stderr);
+    else
+        fprintf(stderr, "limn %s: %s: unknown verb%s%s%s\n", group->name, verb,
+                nearest ? ", did you mean " : "; see --help", nearest ? nearest : "",
+                nearest ? "?" : "");
+    lm_str_release(&text);
+    return help ? EXIT_DONE : EXIT_USAGE;
 }
 
 static int unknown_command(const char *name) {
@@ -270,5 +298,6 @@ int main(int argc, char **argv) {
     int words;
     const cli_command *command = find_command(argc, argv, &words);
     if (!command) return unknown_command(argv[1]);
+    if (!command->run) return explain_group(command, argv[2]);
     return dispatch(argv[0], command, argc - 1 - words, argv + 1 + words);
 }

@@ -1,0 +1,25 @@
+/* limn data: the word before its verbs, and what they share. */
+#include "cli/data.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const cli_command data_command = {.name = "data",
+                                  .help = "datasets: what there is, what is in them"};
+
+static lm_split chosen_split(const cli_context *cli) {
+    const char *name = lm_setting_text(&cli->options, "split");
+    int split = 0;
+    while (strcmp(lm_split_name((lm_split)split), name) != 0) split++;
+    return (lm_split)split;
+}
+
+lm_status cli_data_open(const cli_context *cli, lm_dataset **set) {
+    return lm_dataset_open_any(cli->args[0], chosen_split(cli), set);
+}
+
+const char *cli_class_name(const lm_dataset *set, int label, char buffer[16]) {
+    if (set->class_names) return set->class_names[label];
+    snprintf(buffer, 16, "%d", label);
+    return buffer;
+}

@@ -1,0 +1,21 @@
+/* What the verbs of `limn data` share. */
+#ifndef LIMN_CLI_DATA_H
+#define LIMN_CLI_DATA_H
+
+#include "cli/cli.h"
+#include "data/data.h"
+
+/* The rows of their option tables that choose what is seen of the set. */
+#define CLI_DATA_SPLIT                                                                   \
+    {                                                                                    \
+        "split", LM_OPT_CHOICE, "train", 0, 0, "train|test|valid|extra|unlabeled", NULL, \
+            "which part; a SPEC that says one, as cifar10:test, decides"                 \
+    }
+
+/* Opens the SPEC in the command's first argument, with images of any size. */
+lm_status cli_data_open(const cli_context *cli, lm_dataset **set);
+
+/* A class's name, or its number in `buffer`. */
+const char *cli_class_name(const lm_dataset *set, int label, char buffer[16]);
+
+#endif
