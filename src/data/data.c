@@ -1,6 +1,7 @@
 /* From a SPEC to a dataset. */
 #include "data/data.h"
 #include "data/data_internal.h"
+#include "data/known.h"
 #include "data/transform.h"
 
 #include "base/file.h"
@@ -17,10 +18,6 @@ static const struct {
     const char *name;
     lm_status (*open)(lm_split split, lm_dataset **set);
 } builtin_sets[] = {{"builtin:digits", lm_digits_open}};
-
-/* Sets that are looked for by name under the data folders. */
-static const char *const named_sets[] = {"mnist",   "fashion-mnist", "kmnist",
-                                         "cifar10", "cifar100",      NULL};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -100,36 +97,22 @@ static void split_spec(char *name, lm_split *split) {
         }
 }
 
-/* Looks for folder/name in $LIMN_DATA, else in the XDG data folder's limn/. */
-static lm_status find_named(const char *name, char **path) {
-    const char *data = getenv("LIMN_DATA"), *xdg = getenv("XDG_DATA_HOME");
-    const char *home = getenv("HOME");
-    lm_str folder = LM_STR_INIT;
-    if (data && *data)
-        lm_str_append(&folder, data);
-    else if (xdg && *xdg)
-        lm_str_printf(&folder, "%s/limn", xdg);
-    else
-        lm_str_printf(&folder, "%s/.local/share/limn", home ? home : "");
-    if (folder.failed) return LM_NOMEM;
-    *path = lm_path_join(folder.text, name);
-    lm_str_release(&folder);
+/* lm_free'd by the caller. */
+static lm_status find_named(const lm_known_set *known, char **path) {
+    char *folder;
+    LM_TRY(lm_data_folder(&folder));
+    *path = lm_path_join(folder, known->name);
+    lm_free(folder);
     if (!*path) return LM_NOMEM;
     if (lm_is_folder(*path)) return LM_OK;
     lm_status status =
         lm_fail(LM_NOT_FOUND,
-                "data set %s: no folder %s; put its original files there, or set "
-                "LIMN_DATA to the folder that holds %s/",
-                name, *path, name);
+                "data set %s: no folder %s; 'limn data fetch %s' makes it, or put the "
+                "original files there, or set LIMN_DATA to the folder that holds %s/",
+                known->name, *path, known->name, known->name);
     lm_free(*path);
     *path = NULL;
     return status;
-}
-
-static bool is_named(const char *name) {
-    for (int i = 0; named_sets[i]; i++)
-        if (strcmp(name, named_sets[i]) == 0) return true;
-    return false;
 }
 
 static const lm_data_format *find_format(const char *path) {
@@ -150,9 +133,10 @@ static lm_status open_place(const lm_data_place *place, lm_dataset **set) {
     return status;
 }
 
-static lm_status open_named(lm_data_place place, lm_dataset **set) {
+static lm_status open_named(const lm_known_set *known, lm_data_place place,
+                            lm_dataset **set) {
     char *path;
-    LM_TRY(find_named(place.name, &path));
+    LM_TRY(find_named(known, &path));
     place.path = path;
     place.known = true;
     lm_status status = open_place(&place, set);
@@ -161,11 +145,14 @@ static lm_status open_named(lm_data_place place, lm_dataset **set) {
 }
 
 static lm_status unknown_spec(const char *name) {
-    enum { NAMED = COUNT(named_sets), BUILTIN = COUNT(builtin_sets) };
-    const char *names[NAMED + BUILTIN];
+    enum { MOST = 64 };
+    const char *names[MOST + 1] = {0};
+    int count = 0;
     lm_str list = LM_STR_INIT;
-    for (size_t i = 0; i < BUILTIN; i++) names[i] = builtin_sets[i].name;
-    for (size_t i = 0; i < NAMED; i++) names[BUILTIN + i] = named_sets[i];
+    for (size_t i = 0; i < COUNT(builtin_sets); i++)
+        names[count++] = builtin_sets[i].name;
+    for (const lm_known_set *known = lm_known_sets; known->name && count < MOST; known++)
+        names[count++] = known->name;
     for (int i = 0; names[i]; i++) lm_str_printf(&list, "%s, ", names[i]);
     const char *nearest = lm_nearest(name, names);
     lm_status status =
@@ -189,7 +176,8 @@ static lm_status open_plain(char *name, lm_split split, const uint8_t *backgroun
             return builtin_sets[i].open(split, set);
     lm_data_place place = {
         .name = name, .path = name, .split = split, .background = background};
-    if (is_named(name)) return open_named(place, set);
+    const lm_known_set *known = lm_known_find(name);
+    if (known) return open_named(known, place, set);
     if (lm_file_exists(name)) return open_place(&place, set);
     return unknown_spec(name);
 }
