@@ -12,7 +12,11 @@
 #include <string.h>
 
 /* In the order in which they are asked; the last takes nearly everything. */
-static const lm_data_format *const formats[] = {&lm_cifar_format, &lm_idx_format};
+static const lm_data_format *const formats[] = {
+    &lm_cifar_format,
+    &lm_idx_format,
+    &lm_arrays_format,
+};
 
 static const struct {
     const char *name;
