@@ -23,3 +23,11 @@ const char *cli_class_name(const lm_dataset *set, int label, char buffer[16]) {
     snprintf(buffer, 16, "%d", label);
     return buffer;
 }
+
+void cli_bytes_text(int64_t bytes, char text[16]) {
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    double value = (double)bytes;
+    int unit = 0;
+    for (; value >= 999.5 && unit < 4; unit++) value /= 1000;
+    snprintf(text, 16, "%.*f %s", unit && value < 99.95 ? 1 : 0, value, units[unit]);
+}

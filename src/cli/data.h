@@ -18,4 +18,7 @@ lm_status cli_data_open(const cli_context *cli, lm_dataset **set);
 /* A class's name, or its number in `buffer`. */
 const char *cli_class_name(const lm_dataset *set, int label, char buffer[16]);
 
+/* "11.6 MB" (10^6 bytes). */
+void cli_bytes_text(int64_t bytes, char text[16]);
+
 #endif

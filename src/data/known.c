@@ -280,7 +280,7 @@ const lm_known_set lm_known_sets[] = {
      FILES(cifar100_files)},
     {.name = "stl10",
      .title = "STL-10",
-     .about = "animals and vehicles, from ImageNet",
+     .about = "animals and vehicles",
      .images =
          {[LM_SPLIT_TRAIN] = 5000, [LM_SPLIT_TEST] = 8000, [LM_SPLIT_UNLABELED] = 100000},
      SIZE(96, 96, 3),
