@@ -26,10 +26,21 @@ static lm_status read_bytes(struct archive *archive, const char *path, const cha
     return LM_OK;
 }
 
+/* A warning is about a name, and the entry is there. */
+static bool is_entry(int code) {
+    return code >= ARCHIVE_WARN && code != ARCHIVE_EOF;
+}
+
+/* What the locale cannot spell has a name in UTF-8; NULL: none at all. */
+static const char *entry_name(struct archive_entry *entry) {
+    const char *name = archive_entry_pathname(entry);
+    return name ? name : archive_entry_pathname_utf8(entry);
+}
+
 static lm_status take_entry(struct archive *archive, struct archive_entry *entry,
                             const char *path, size_t limit, lm_archive_take take,
                             void *user) {
-    const char *name = archive_entry_pathname(entry);
+    const char *name = entry_name(entry);
     int64_t stated = archive_entry_size(entry);
     size_t size = stated > 0 ? (size_t)stated : 0;
     void *bytes = NULL;
@@ -49,9 +60,9 @@ lm_status lm_archive_read(const char *path, size_t limit, lm_archive_wants wants
     archive_read_support_format_tar(archive);
     archive_read_support_format_zip(archive);
     int code = archive_read_open_filename(archive, path, 1 << 16);
-    while (code == ARCHIVE_OK && status == LM_OK) {
+    while (is_entry(code) && status == LM_OK) {
         code = archive_read_next_header(archive, &entry);
-        const char *name = code == ARCHIVE_OK ? archive_entry_pathname(entry) : NULL;
+        const char *name = is_entry(code) ? entry_name(entry) : NULL;
         if (name && archive_entry_filetype(entry) == AE_IFREG && wants(user, name))
             status = take_entry(archive, entry, path, limit, take, user);
     }
