@@ -1,0 +1,218 @@
+/* Convolution by phases: the forward pass and the adjoint in x. With more tiles than
+ * columns of weights, all threads transform the weights and each takes chunks of tiles;
+ * else each takes panels of columns and all tiles, so that the weights, then the larger
+ * part of the work's memory, never leave a core. */
+#include "backend/cpu/conv_phases.h"
+
+#include <omp.h>
+#include <string.h>
+
+enum {
+    CHUNK_BYTES = 8 << 20, /* of transformed inputs, about */
+    BLOCK = 48 /* tiles of one product; a multiple of the register tile's rows */
+};
+
+/* ---- weights ----------------------------------------------------------------- */
+
+/* One tap of a vector of columns and `count` rows of the product, whose rows are `pitch`
+ * apart in `to`. Runs along whichever of them is contiguous in memory. */
+static void gather_tap(const lm_phases *s, const float *from, int64_t row, int count,
+                       int64_t col, float *to, int pitch) {
+    bool back = s->conv.pass == LM_DNNL_BACK_DATA;
+    int64_t filter = s->conv.kernel[0] * s->conv.kernel[1] * s->conv.in_channels;
+    int64_t rows = back ? s->conv.out_channels : s->conv.in_channels;
+    int64_t cols = back ? s->conv.in_channels : s->conv.out_channels;
+    int high = (int)lm_phase_min(count, rows - row);
+    int wide = (int)lm_phase_min(s->products->lanes, cols - col);
+    if (back)
+        for (int r = 0; r < high; r++)
+            memcpy(to + r * pitch, from + (row + r) * filter + col,
+                   (size_t)(wide > 0 ? wide : 0) * sizeof *to);
+    else
+        for (int l = 0; l < wide; l++)
+            for (int r = 0; r < high; r++)
+                to[r * pitch + l] = from[(col + l) * filter + row + r];
+}
+
+enum { GATHERED = 16 }; /* rows at once: a cache line of channels */
+
+/* The rows of one phase of a panel; transformed it lies as [plane][row][column]. */
+static void pack_phase(const lm_phases *s, const float *w, int phase, int64_t col,
+                       float *panel) {
+    int width = lm_phase_panel(s, col), lanes = s->products->lanes;
+    float *to = panel + (s->parts > 1 ? 0 : phase) * s->in.width * width;
+    int64_t offset;
+    for (int64_t row = 0; row < s->in.width; row += GATHERED)
+        for (int l = 0; l < width; l += lanes) {
+            float taps[GATHERED * LM_PHASE_TAPS * LM_PHASE_MOST_LANES] = {0};
+            int count = (int)lm_phase_min(GATHERED, s->in.width - row);
+            for (int tap = 0; tap < LM_PHASE_TAPS; tap++)
+                if (lm_phase_find_tap(s, phase, tap, &offset))
+                    gather_tap(s, w + offset, row, count, col + l, taps + tap * lanes,
+                               LM_PHASE_TAPS * lanes);
+            for (int r = 0; r < count; r++)
+                s->ops->filter(to + (row + r) * width + l, s->depth * width,
+                               taps + r * LM_PHASE_TAPS * lanes, lanes);
+        }
+}
+
+/* Where a panel of a part lies among all of them. */
+static float *find_panel(const lm_phases *s, float *packed, int64_t part, int64_t col) {
+    return packed + LM_PHASE_PLANES * s->depth * (part * s->columns + col);
+}
+
+/* By all threads of the region. */
+static void pack_all(const lm_phases *s, const float *w, float *packed) {
+    int64_t panels = lm_phase_panels(s);
+#pragma omp for schedule(dynamic)
+    for (int64_t i = 0; i < LM_PHASES * panels; i++) {
+        int phase = (int)(i / panels), part = s->parts > 1 ? phase : 0;
+        int64_t col = lm_phase_nth_panel(s, i % panels);
+        pack_phase(s, w, phase, col, find_panel(s, packed, part, col));
+    }
+}
+
+/* ---- products ---------------------------------------------------------------- */
+
+typedef struct run {
+    const lm_phases *s;
+    const float *from, *bias; /* bias or NULL */
+    float *to;
+    float *planes, *area; /* of this thread */
+    int part;             /* the first that the planes hold */
+    int64_t first, tiles; /* and of which tiles; tiles 0: of none yet */
+} run;
+
+/* A 4x4 tile of results into the image: phase `part` of it for the adjoint. */
+static void put_tile(const run *r, int64_t number, int part, int64_t col, int width,
+                     const float *tile) {
+    const lm_phases *s = r->s;
+    bool back = s->conv.pass == LM_DNNL_BACK_DATA;
+    const int64_t *size = back ? s->conv.in : s->conv.out;
+    int64_t channels = back ? s->conv.in_channels : s->conv.out_channels;
+    int64_t step = back ? 2 : 1, count = lm_phase_min(width, channels - col);
+    lm_phase_place p = lm_phase_find(s, number);
+    for (int i = 0; i < LM_PHASE_OUT; i++) {
+        int64_t y = (p.tile[0] * LM_PHASE_OUT + i) * step + part / 2;
+        for (int j = 0; j < LM_PHASE_OUT && y < size[0]; j++, tile += width) {
+            int64_t x = (p.tile[1] * LM_PHASE_OUT + j) * step + part % 2;
+            if (x >= size[1]) continue;
+            float *to = r->to + ((p.sample * size[0] + y) * size[1] + x) * channels + col;
+            if (r->bias)
+                for (int64_t c = 0; c < count; c++) to[c] = tile[c] + r->bias[col + c];
+            else
+                memcpy(to, tile, (size_t)count * sizeof *to);
+        }
+    }
+}
+
+/* Fills the planes with a chunk of a part, or of all, unless they have it. */
+static void transform_chunk(run *r, int part, int64_t first) {
+    const lm_phases *s = r->s;
+    if (r->tiles > 0 && r->part == part && r->first == first) return;
+    int64_t line = s->held * s->depth, plane = lm_phase_plane(s, s->chunk, line);
+    lm_phase_cut cut = {part, (int)(LM_PHASES * s->held / s->parts), 0, s->in.width};
+    r->part = part;
+    r->first = first;
+    r->tiles = lm_phase_min(s->chunk, s->tiles - first);
+    for (int64_t t = 0; t < r->tiles; t++)
+        lm_phase_transform(s, r->from, first + t, &cut, r->planes + t * line, plane,
+                           r->area);
+}
+
+/* The chunk times one panel of weights, and back to pixels. */
+static void put_panel(const run *r, const float *packed, int part, int64_t col) {
+    const lm_phases *s = r->s;
+    int width = lm_phase_panel(s, col);
+    int64_t line = s->held * s->depth, from_plane = lm_phase_plane(s, s->chunk, line);
+    int64_t plane = BLOCK * width + LM_PHASE_SKEW;
+    const float *planes = r->planes + (part - r->part) * s->depth;
+    float *tile = r->area + LM_PHASE_PLANES * plane;
+    for (int64_t first = 0; first < r->tiles; first += BLOCK) {
+        int rows = (int)lm_phase_min(BLOCK, r->tiles - first);
+        for (int p = 0; p < LM_PHASE_PLANES; p++)
+            s->products->multiply(
+                r->area + p * plane, width, planes + first * line + p * from_plane, line,
+                packed + p * s->depth * width, rows, (int)s->depth, NULL);
+        for (int i = 0; i < rows; i++) {
+            s->ops->output(tile, r->area + (int64_t)i * width, plane, width);
+            put_tile(r, r->first + first + i, part, col, width, tile);
+        }
+    }
+}
+
+/* ---- running ----------------------------------------------------------------- */
+
+/* By all threads of the region, as the next. */
+static void run_by_tiles(run *r, const float *w, float *packed) {
+    const lm_phases *s = r->s;
+    pack_all(s, w, packed);
+#pragma omp for schedule(dynamic)
+    for (int64_t first = 0; first < s->tiles; first += s->chunk) {
+        transform_chunk(r, 0, first);
+        for (int part = 0; part < (int)s->parts; part++)
+            for (int64_t col = 0; col < s->columns; col += lm_phase_panel(s, col))
+                put_panel(r, find_panel(s, packed, part, col), part, col);
+    }
+}
+
+/* Consecutive panels are of one part, for which the planes can stay. */
+static void run_by_columns(run *r, const float *w, float *panel) {
+    const lm_phases *s = r->s;
+    int64_t panels = lm_phase_panels(s);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < s->parts * panels; i++) {
+        int part = (int)(i / panels);
+        int64_t col = lm_phase_nth_panel(s, i % panels);
+        if (s->parts > 1)
+            pack_phase(s, w, part, col, panel);
+        else
+            for (int phase = 0; phase < LM_PHASES; phase++)
+                pack_phase(s, w, phase, col, panel);
+        for (int64_t first = 0; first < s->tiles; first += s->chunk) {
+            transform_chunk(r, part, first);
+            put_panel(r, panel, part, col);
+        }
+    }
+}
+
+lm_status lm_conv_phases_run(lm_kernel *kernel, const lm_kernel_args *args) {
+    const lm_phases *s = kernel->state;
+    float *memory = args->workspace;
+#pragma omp parallel num_threads(s->threads)
+    {
+        float *own = memory + s->at.packed + omp_get_thread_num() * s->at.area;
+        run r = {.s = s,
+                 .from = args->in[0],
+                 .bias = s->conv.bias ? args->in[2] : NULL,
+                 .to = args->out[0],
+                 .planes = own + s->at.planes,
+                 .area = own + s->at.window};
+        if (s->alone)
+            run_by_columns(&r, args->in[1], own);
+        else
+            run_by_tiles(&r, args->in[1], memory);
+    }
+    return LM_OK;
+}
+
+void lm_phase_plan_forward(lm_phases *s) {
+    s->alone = s->columns >= s->tiles && s->parts * lm_phase_panels(s) >= s->threads;
+    int64_t threads = s->alone ? 1 : s->threads, panel = s->products->panel;
+    s->held = s->alone ? 1 : s->parts;
+    int64_t line = s->held * s->depth;
+    int64_t tile = LM_PHASE_PLANES * line * (int64_t)sizeof(float);
+    int64_t most = lm_phase_min(LM_PHASE_MOST_TILES, CHUNK_BYTES / tile / threads);
+    if (most < LM_PHASE_LEAST_TILES) most = LM_PHASE_LEAST_TILES;
+    int64_t chunks = (s->tiles + most - 1) / most;
+    if (chunks < threads) chunks = threads;
+    s->chunk = lm_phase_round_up((s->tiles + chunks - 1) / chunks, s->products->rows);
+    int64_t weights = LM_PHASE_PLANES * s->depth;
+    int64_t window = s->in.edge * s->in.edge * s->in.width;
+    int64_t products = LM_PHASE_PLANES * (BLOCK * panel + LM_PHASE_SKEW) + 16 * panel;
+    s->at.packed = s->alone ? 0 : weights * s->parts * s->columns;
+    s->at.planes = s->alone ? weights * panel : 0;
+    s->at.window = s->at.planes + LM_PHASE_PLANES * lm_phase_plane(s, s->chunk, line);
+    s->at.area = lm_phase_round_up(s->at.window + (window > products ? window : products),
+                                   LM_PHASE_SKEW);
+}
