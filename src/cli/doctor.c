@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "base/version.h"
+#include "data/builtin.h"
 #include "data/data.h"
 
 #include <png.h>
@@ -64,13 +65,16 @@ static lm_status run(cli_context *cli) {
         printf("libraries  libpng %s, zlib %s, jansson %s\n", png_libpng_ver,
                zlibVersion(), JANSSON_VERSION);
         printf("LIMN_DATA  %s\n", data ? data : "not set");
-        printf("data sets\n  %-14s always there\n", "builtin:digits");
+        printf("data sets\n");
+        for (int i = 0; lm_builtin_sets[i]; i++)
+            printf("  %-16s %s, always there\n", lm_builtin_sets[i]->name,
+                   lm_builtin_sets[i]->what);
     }
     for (int i = 0; i < N_SETS; i++) {
         bool found;
         describe_set(known_sets[i], &found, text, sizeof text);
         json_object_set_new(sets, known_sets[i], json_boolean(found));
-        if (!cli->json) printf("  %-14s %s\n", known_sets[i], text);
+        if (!cli->json) printf("  %-16s %s\n", known_sets[i], text);
     }
     if (cli->json)
         cli_print_json(json_pack("{s:s, s:s, s:i, s:f, s:s, s:O}", "limn", lm_version,

@@ -1,5 +1,6 @@
 /* From a SPEC to a dataset. */
 #include "data/data.h"
+#include "data/builtin.h"
 #include "data/data_internal.h"
 #include "data/known.h"
 #include "data/transform.h"
@@ -17,11 +18,6 @@ static const lm_data_format *const formats[] = {
     &lm_idx_format,
     &lm_arrays_format,
 };
-
-static const struct {
-    const char *name;
-    lm_status (*open)(lm_split split, lm_dataset **set);
-} builtin_sets[] = {{"builtin:digits", lm_digits_open}};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -153,8 +149,8 @@ static lm_status unknown_spec(const char *name) {
     const char *names[MOST + 1] = {0};
     int count = 0;
     lm_str list = LM_STR_INIT;
-    for (size_t i = 0; i < COUNT(builtin_sets); i++)
-        names[count++] = builtin_sets[i].name;
+    for (int i = 0; lm_builtin_sets[i] && count < MOST; i++)
+        names[count++] = lm_builtin_sets[i]->name;
     for (const lm_known_set *known = lm_known_sets; known->name && count < MOST; known++)
         names[count++] = known->name;
     for (int i = 0; names[i]; i++) lm_str_printf(&list, "%s, ", names[i]);
@@ -171,15 +167,19 @@ static lm_status unknown_spec(const char *name) {
     return status;
 }
 
-/* A SPEC without options. */
-static lm_status open_plain(char *name, lm_split split, const uint8_t *background,
+/* The edge at which a built-in set had best be drawn, 0: its own. */
+static int wanted_side(const lm_transform *transform) {
+    return transform->crop_height ? 0 : transform->size;
+}
+
+/* A SPEC without options, which are asked for what is needed to open. */
+static lm_status open_plain(char *name, lm_split split, const lm_transform *transform,
                             lm_dataset **set) {
     split_spec(name, &split);
-    for (size_t i = 0; i < COUNT(builtin_sets); i++)
-        if (strcmp(name, builtin_sets[i].name) == 0)
-            return builtin_sets[i].open(split, set);
+    const lm_builtin *builtin = lm_builtin_find(name);
+    if (builtin) return lm_builtin_open(builtin, split, wanted_side(transform), set);
     lm_data_place place = {
-        .name = name, .path = name, .split = split, .background = background};
+        .name = name, .path = name, .split = split, .background = transform->background};
     const lm_known_set *known = lm_known_find(name);
     if (known) return open_named(known, place, set);
     if (lm_file_exists(name)) return open_place(&place, set);
@@ -194,7 +194,7 @@ lm_status lm_dataset_open_any(const char *spec, lm_split split, lm_dataset **set
     char *plain = lm_strdup(spec);
     if (!plain) return LM_NOMEM;
     if (options) plain[options - spec] = '\0';
-    lm_status status = open_plain(plain, split, transform.background, set);
+    lm_status status = open_plain(plain, split, &transform, set);
     lm_free(plain);
     if (status != LM_OK || !options) return status;
     return lm_dataset_transform(&transform, options + 1, set);

@@ -16,6 +16,12 @@ typedef enum lm_split {
 /* "train", "test", "valid", "extra", "unlabeled". */
 const char *lm_split_name(lm_split split);
 
+/* What the numbers of an attribute are. */
+typedef struct lm_attribute_kind {
+    int levels; /* 0: continuous over [0, 1]; n: one of k / (n - 1) with k = 0 .. n - 1 */
+    const char *const *names; /* [levels]; NULL: they have none */
+} lm_attribute_kind;
+
 /* The functions are thread safe. A set whose images all have one shape has `get`, one
  * with images to decode has `read`, and both where both apply; what is NULL otherwise is
  * said beside it. Call lm_dataset_read, lm_dataset_label and lm_dataset_item rather than
@@ -33,6 +39,7 @@ struct lm_dataset {
     const char *const *class_names; /* [classes], the state's; NULL: numbers */
     int n_attributes;               /* numbers known of each image, 0: none */
     const char *const *attribute_names;
+    const lm_attribute_kind *attribute_kinds; /* [n_attributes]; NULL: each is 0 or 1 */
 
     /* Image `index` (0 .. count-1) as u8 HWC and its label (-1: none). */
     lm_status (*get)(const lm_dataset *set, int64_t index, uint8_t *pixels,

@@ -8,9 +8,6 @@
 /* An empty dataset with its name and source set; freed with lm_dataset_free. */
 lm_status lm_dataset_new(const char *name, const char *source, lm_dataset **set);
 
-/* Built-in digits; see digits.c. */
-lm_status lm_digits_open(lm_split split, lm_dataset **set);
-
 /* Where a set is opened from. */
 typedef struct lm_data_place {
     const char *name; /* goes into the dataset */

@@ -1,23 +1,16 @@
-/* builtin:digits: labelled 28x28 grey digits drawn with a pen.
+/* builtin:digits: labelled grey digits drawn with a pen, 28x28 as MNIST has them.
  *
- * A digit is a few strokes through control points. Image `index` of a split is a pure
- * function of the index: its class, the form of the digit, jitter of the control points,
- * slant, size, turn, shift, an elastic field and the pen's width all come from one Philox
- * sample. Train and test draw from different streams, so they never meet. */
-#include "data/data_internal.h"
-
-#include "base/mem.h"
-#include "tensor/philox.h"
+ * A digit is a few strokes through control points. Random are the form of the digit,
+ * jitter of the control points, slant, size, turn, shift, an elastic field and the pen's
+ * width. */
+#include "data/builtin.h"
 
 #include <math.h>
-#include <string.h>
 
-#define SIDE       28
+#define SIDE       28  /* of the page on which it is laid out */
 #define MAX_POINTS 12  /* control points of a stroke */
 #define MAX_PATH   400 /* points of all flattened strokes */
 #define PIECES     8   /* segments between two control points of a curve */
-
-enum { STREAM_TRAIN = 20, STREAM_TEST = 21 };
 
 typedef struct pen_point {
     float x, y; /* unit square, y down */
@@ -180,10 +173,6 @@ static const pen_form *choose_form(int digit, lm_rng *rng) {
     return found[lm_rng_below(rng, count)];
 }
 
-static float uniform(lm_rng *rng, float lo, float hi) {
-    return lo + (hi - lo) * (float)lm_rng_uniform(rng);
-}
-
 /* ---- from strokes to a path -------------------------------------------------- */
 
 /* Points of all strokes; starts[i] marks the first point of a stroke. */
@@ -227,15 +216,14 @@ static void write_form(const pen_form *form, lm_rng *rng, pen_path *path) {
     for (int s = 0; s < form->n_strokes; s++) {
         pen_stroke stroke = form->strokes[s];
         for (int i = 0; i < stroke.count; i++) {
-            stroke.at[i].x += 0.035f * (float)lm_rng_normal(rng);
-            stroke.at[i].y += 0.035f * (float)lm_rng_normal(rng);
+            stroke.at[i].x += 0.035f * lm_exact_normal(rng);
+            stroke.at[i].y += 0.035f * lm_exact_normal(rng);
         }
         flatten_stroke(&stroke, path);
     }
 }
 
-/* ---- the hand
- * ---------------------------------------------------------------------------- */
+/* ---- the hand ---------------------------------------------------------------- */
 
 /* Elastic noise: a few long waves that bend the plane (the idea of Simard, Steinkraus,
  * Platt 2003, with sines in place of a smoothed random field). */
@@ -243,17 +231,17 @@ static void bend(pen_path *path, lm_rng *rng) {
     enum { WAVES = 3 };
     float ax[WAVES], ay[WAVES], fx[WAVES], fy[WAVES], phase[WAVES];
     for (int w = 0; w < WAVES; w++) {
-        ax[w] = uniform(rng, -0.03f, 0.03f);
-        ay[w] = uniform(rng, -0.03f, 0.03f);
-        fx[w] = uniform(rng, -7, 7);
-        fy[w] = uniform(rng, -7, 7);
-        phase[w] = uniform(rng, 0, 6.2831853f);
+        ax[w] = lm_exact_uniform(rng, -0.03f, 0.03f);
+        ay[w] = lm_exact_uniform(rng, -0.03f, 0.03f);
+        fx[w] = lm_exact_uniform(rng, -7, 7);
+        fy[w] = lm_exact_uniform(rng, -7, 7);
+        phase[w] = lm_exact_uniform(rng, 0, 6.2831853f);
     }
     for (int i = 0; i < path->count; i++) {
         pen_point *p = &path->at[i];
         float dx = 0, dy = 0;
         for (int w = 0; w < WAVES; w++) {
-            float wave = sinf(fx[w] * p->x + fy[w] * p->y + phase[w]);
+            float wave = (float)lm_exact_sin(fx[w] * p->x + fy[w] * p->y + phase[w]);
             dx += ax[w] * wave;
             dy += ay[w] * wave;
         }
@@ -264,11 +252,13 @@ static void bend(pen_path *path, lm_rng *rng) {
 
 /* Slant, size, turn and shift into pixels; the digit fills about 20 of 28 pixels. */
 static void place(pen_path *path, lm_rng *rng) {
-    float slant = uniform(rng, -0.25f, 0.4f), turn = 0.09f * (float)lm_rng_normal(rng);
-    float height = uniform(rng, 17.5f, 21), width = height * uniform(rng, 0.55f, 0.85f);
-    float left = SIDE / 2.0f + uniform(rng, -1, 1),
-          top = SIDE / 2.0f + uniform(rng, -1, 1);
-    float c = cosf(turn), s = sinf(turn);
+    float slant = lm_exact_uniform(rng, -0.25f, 0.4f),
+          turn = 0.09f * lm_exact_normal(rng);
+    float height = lm_exact_uniform(rng, 17.5f, 21),
+          width = height * lm_exact_uniform(rng, 0.55f, 0.85f);
+    float left = SIDE / 2.0f + lm_exact_uniform(rng, -1, 1),
+          top = SIDE / 2.0f + lm_exact_uniform(rng, -1, 1);
+    float c = (float)lm_exact_cos(turn), s = (float)lm_exact_sin(turn);
     for (int i = 0; i < path->count; i++) {
         pen_point *p = &path->at[i];
         float y = (p->y - 0.5f) * height, x = (p->x - 0.5f) * width - slant * y;
@@ -285,66 +275,78 @@ static float segment_distance(pen_point p, pen_point a, pen_point b) {
     return dx * dx + dy * dy;
 }
 
+/* ---- ink --------------------------------------------------------------------- */
+
+/* Squared distances of the pixels' centres to the path, where they are below `far`. */
+typedef struct pen_page {
+    int side;
+    float reach;
+    float nearest[LM_MAX_DIGIT * LM_MAX_DIGIT];
+} pen_page;
+
 /* The pixels of one axis whose centres are within `reach` of [a, b]. */
-static void pixels_near(float a, float b, float reach, int *first, int *last) {
-    *first = (int)fmaxf(0, ceilf(fminf(a, b) - reach - 0.5f));
-    *last = (int)fminf(SIDE - 1, floorf(fmaxf(a, b) + reach - 0.5f));
+static void pixels_near(const pen_page *page, float a, float b, int *first, int *last) {
+    *first = (int)fmaxf(0, ceilf(fminf(a, b) - page->reach - 0.5f));
+    *last = (int)fminf((float)page->side - 1, floorf(fmaxf(a, b) + page->reach - 0.5f));
 }
 
-/* Lowers the squared distances to the path where this segment is near. */
-static void approach(pen_point a, pen_point b, float reach, float nearest[SIDE][SIDE]) {
+/* Lowers the distances where this segment is near. */
+static void approach(pen_page *page, pen_point a, pen_point b) {
     int top, bottom, left, right;
-    pixels_near(a.y, b.y, reach, &top, &bottom);
-    pixels_near(a.x, b.x, reach, &left, &right);
+    pixels_near(page, a.y, b.y, &top, &bottom);
+    pixels_near(page, a.x, b.x, &left, &right);
     for (int y = top; y <= bottom; y++)
         for (int x = left; x <= right; x++) {
             float d = segment_distance((pen_point){x + 0.5f, y + 0.5f}, a, b);
-            if (d < nearest[y][x]) nearest[y][x] = d;
+            float *nearest = &page->nearest[y * page->side + x];
+            if (d < *nearest) *nearest = d;
         }
 }
 
-/* Ink falls off linearly over one pixel around the pen's edge. */
-static void ink(const pen_path *path, float radius, uint8_t *pixels) {
-    float reach = radius + 0.6f, nearest[SIDE][SIDE];
-    for (int y = 0; y < SIDE; y++)
-        for (int x = 0; x < SIDE; x++) nearest[y][x] = reach * reach;
+/* Ink falls off linearly over 1.2 pixels around the pen's edge. */
+static void ink(const pen_path *path, float radius, int side, uint8_t *pixels) {
+    pen_page page;
+    int count = side * side;
+    page.side = side;
+    page.reach = radius + 0.6f;
+    for (int i = 0; i < count; i++) page.nearest[i] = page.reach * page.reach;
     for (int i = 1; i < path->count; i++)
-        if (!path->starts[i]) approach(path->at[i - 1], path->at[i], reach, nearest);
-    for (int y = 0; y < SIDE; y++)
-        for (int x = 0; x < SIDE; x++) {
-            float cover = (reach - sqrtf(nearest[y][x])) / 1.2f;
-            pixels[y * SIDE + x] = cover <= 0   ? 0
-                                   : cover >= 1 ? 255
-                                                : (uint8_t)lrintf(255 * cover);
-        }
+        if (!path->starts[i]) approach(&page, path->at[i - 1], path->at[i]);
+    for (int i = 0; i < count; i++) {
+        float cover = (page.reach - sqrtf(page.nearest[i])) / 1.2f;
+        pixels[i] = cover <= 0 ? 0 : cover >= 1 ? 255 : (uint8_t)(255 * cover + 0.5f);
+    }
 }
 
-static lm_status get_digit(const lm_dataset *set, int64_t index, uint8_t *pixels,
-                           int32_t *label) {
-    LM_RETURN_IF(index < 0 || index >= set->count, LM_ARG, "%s: no image %lld", set->name,
-                 (long long)index);
-    uint32_t stream = set->hash & 1 ? STREAM_TEST : STREAM_TRAIN;
-    lm_rng rng = {.stream = stream, .sample = (uint32_t)index};
-    *label = (int32_t)lm_rng_below(&rng, 10);
+void lm_draw_digit(lm_rng *rng, int32_t digit, int side, uint8_t *pixels) {
     pen_path path = {0};
-    write_form(choose_form(*label, &rng), &rng, &path);
-    bend(&path, &rng);
-    place(&path, &rng);
-    ink(&path, uniform(&rng, 0.75f, 1.7f), pixels);
-    return LM_OK;
+    write_form(choose_form(digit, rng), rng, &path);
+    bend(&path, rng);
+    place(&path, rng);
+    float radius = lm_exact_uniform(rng, 0.75f, 1.7f), scale = (float)side / SIDE;
+    for (int i = 0; i < path.count; i++) {
+        path.at[i].x *= scale;
+        path.at[i].y *= scale;
+    }
+    ink(&path, radius * scale, side, pixels);
 }
 
-lm_status lm_digits_open(lm_split split, lm_dataset **set) {
-    LM_TRY(lm_dataset_new("builtin:digits", "drawn by limn, recipe 1", set));
-    lm_dataset *digits = *set;
-    digits->height = digits->width = SIDE;
-    digits->channels = 1;
-    digits->classes = 10;
-    digits->count = INT32_MAX;
-    digits->endless = true;
-    /* The recipe's hash; its lowest bit tells the split. */
-    uint64_t recipe = lm_hash_bytes(LM_HASH_SEED, "digits recipe 1", 15);
-    digits->hash = (recipe & ~(uint64_t)1) | (split == LM_SPLIT_TEST);
-    digits->get = get_digit;
-    return LM_OK;
+/* ---- the set ----------------------------------------------------------------- */
+
+static void draw(lm_sketch *sketch, uint8_t *pixels) {
+    lm_draw_digit(&sketch->rng, sketch->label, sketch->side, pixels);
 }
+
+static const char *const class_names[] = {"0", "1", "2", "3", "4",
+                                          "5", "6", "7", "8", "9"};
+
+const lm_builtin lm_digits = {.name = "builtin:digits",
+                              .what = "digits drawn with a pen",
+                              .recipe = 2,
+                              .smallest = SIDE,
+                              .usual = SIDE,
+                              .largest = LM_MAX_DIGIT,
+                              .channels = 1,
+                              .classes = 10,
+                              .class_names = class_names,
+                              .draw = draw};

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "data/data_internal.h"
+#include "data/relabel.h"
 #include "image/frame.h"
 
 #include <stdio.h>
@@ -92,6 +93,23 @@ static lm_status parse_rgb(lm_transform *t, const char *value) {
     return LM_OK;
 }
 
+/* NAME or NAME:K. */
+static lm_status parse_label(lm_transform *t, const char *value) {
+    const char *colon = value ? strrchr(value, ':') : NULL;
+    size_t length = colon ? (size_t)(colon - value) : value ? strlen(value) : 0;
+    int64_t parts = 0;
+    LM_RETURN_IF(length == 0 || length >= LM_MAX_LABEL, LM_ARG,
+                 "data option label=%s: expected an attribute's name",
+                 value ? value : "");
+    LM_RETURN_IF(
+        colon && (!lm_parse_int(colon + 1, &parts) || parts < 2 || parts > LM_MAX_PARTS),
+        LM_ARG, "data option label=%s: expected 2 to %d parts after the colon", value,
+        LM_MAX_PARTS);
+    snprintf(t->label, sizeof t->label, "%.*s", (int)length, value);
+    t->parts = (int)parts;
+    return LM_OK;
+}
+
 static bool is_chosen(const lm_transform *t, int64_t label) {
     for (int i = 0; i < t->n_chosen; i++)
         if (t->chosen[i] == label) return true;
@@ -122,11 +140,11 @@ static lm_status parse_limit(lm_transform *t, const char *value) {
 static const struct {
     const char *name;
     lm_status (*parse)(lm_transform *t, const char *value);
-} options[] = {{"crop", parse_crop},     {"size", parse_size},
-               {"fit", parse_fit},       {"background", parse_background},
-               {"filter", parse_filter}, {"grey", parse_grey},
-               {"rgb", parse_rgb},       {"classes", parse_classes},
-               {"limit", parse_limit}};
+} options[] = {{"crop", parse_crop},       {"size", parse_size},
+               {"fit", parse_fit},         {"background", parse_background},
+               {"filter", parse_filter},   {"grey", parse_grey},
+               {"rgb", parse_rgb},         {"label", parse_label},
+               {"classes", parse_classes}, {"limit", parse_limit}};
 enum { N_OPTIONS = sizeof options / sizeof *options };
 
 static lm_status unknown_option(const char *word) {
@@ -239,7 +257,7 @@ static lm_status apply(const lm_transform *how, int channels, lm_image *image) {
         LM_TRY(lm_image_crop(image, how->crop_height, how->crop_width, &made));
         replace(image, &made);
     }
-    if (how->size) {
+    if (how->size && (image->height != how->size || image->width != how->size)) {
         LM_TRY(fit_functions[how->fit](how, image, &made));
         replace(image, &made);
     }
@@ -338,6 +356,7 @@ static void set_functions(lm_dataset *made, const lm_dataset *inner) {
     made->label = get_label;
     made->n_attributes = inner->n_attributes;
     made->attribute_names = inner->attribute_names;
+    made->attribute_kinds = inner->attribute_kinds;
     made->attributes = inner->attributes ? get_attributes : NULL;
     made->item = inner->item ? name_item : NULL;
 }
@@ -387,6 +406,8 @@ static lm_status describe(lm_dataset *made, const char *text) {
 
 lm_status lm_dataset_transform(const lm_transform *transform, const char *text,
                                lm_dataset **set) {
+    if (*transform->label)
+        LM_TRY(lm_dataset_relabel(transform->label, transform->parts, set));
     lm_dataset *inner = *set, *made = NULL;
     lm_str name = LM_STR_INIT;
     *set = NULL;

@@ -5,7 +5,7 @@
 #include "data/data.h"
 #include "image/resize.h"
 
-enum { LM_MAX_CHOSEN = 64 };
+enum { LM_MAX_CHOSEN = 64, LM_MAX_LABEL = 64 };
 
 /* How an image becomes a square. */
 typedef enum lm_fit {
@@ -19,7 +19,9 @@ typedef struct lm_transform {
     lm_fit fit;
     uint8_t background[3]; /* RGB: around what is padded, behind what is transparent */
     lm_filter filter;
-    int channels; /* 1, 3, or 0: as it is */
+    int channels;             /* 1, 3, or 0: as it is */
+    char label[LM_MAX_LABEL]; /* the attribute that becomes the label; "": none */
+    int parts;                /* into which it is cut, 0: as it has levels */
     int chosen[LM_MAX_CHOSEN], n_chosen;
     int64_t limit; /* images at most, 0: all */
 } lm_transform;
@@ -34,6 +36,7 @@ lm_transform lm_transform_default(void);
  *   background=white|black|RRGGBB   of fit=pad and of transparent images; white
  *   filter=NAME              of resizing; lanczos
  *   grey, rgb                channels
+ *   label=NAME, label=NAME:K an attribute as label, cut into K parts (relabel.h)
  *   classes=A,B              images of these labels, numbered anew in this order
  *   limit=N                  images at most */
 lm_status lm_transform_parse(const char *text, lm_transform *transform);

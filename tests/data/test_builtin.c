@@ -1,0 +1,243 @@
+/* What all built-in sets promise: the same bytes everywhere, at any index, in any order
+ * and thread; labels in equal shares; two splits that never meet. */
+#include "testing.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "data/builtin.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { MOST_BYTES = 3 * LM_MAX_SIDE * LM_MAX_SIDE };
+
+static lm_dataset *open_set(const char *spec) {
+    lm_dataset *set;
+    CHECK_OK(lm_dataset_open(spec, LM_SPLIT_TRAIN, &set));
+    return set;
+}
+
+static size_t bytes_of(const lm_dataset *set) {
+    return (size_t)set->height * (size_t)set->width * (size_t)set->channels;
+}
+
+/* Some indices from everywhere, the last one included. */
+static int64_t index_at(int i) {
+    return i == 0 ? INT32_MAX - 1 : (int64_t)i * 1000003 % INT32_MAX;
+}
+
+/* Of images and labels at the first `count` of these indices. */
+static uint64_t hash_images(const char *spec, int count) {
+    lm_dataset *set = open_set(spec);
+    size_t size = bytes_of(set);
+    uint8_t *pixels = malloc(size);
+    uint64_t hash = LM_HASH_SEED;
+    for (int i = 0; i < count; i++) {
+        int32_t label, alone;
+        CHECK_OK(set->get(set, index_at(i), pixels, &label));
+        CHECK_OK(set->label(set, index_at(i), &alone));
+        assert_int_equal(label, alone);
+        hash = lm_hash_word(lm_hash_bytes(hash, pixels, size), (uint32_t)label);
+    }
+    free(pixels);
+    lm_dataset_free(set);
+    return hash;
+}
+
+/* Made with gcc at -O0 and -O3 and clang at -O0 and -O3, all equal. A set whose drawing
+ * changes on purpose gets another recipe number. */
+static void has_the_same_bytes_everywhere(void **state) {
+    static const struct {
+        const char *spec;
+        uint64_t hash;
+    } known[] = {{"builtin:digits", 0x93575963c548614c},
+                 {"builtin:digits:test", 0x07959b38da14c70b},
+                 {"builtin:digits?size=64", 0x6aba3cd1525885ca}};
+    int wrong = 0;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        uint64_t hash = hash_images(known[i].spec, 40);
+        if (hash == known[i].hash) continue;
+        print_error("%s: 0x%016llx\n", known[i].spec, (unsigned long long)hash);
+        wrong++;
+    }
+    assert_int_equal(wrong, 0);
+}
+
+typedef struct painter {
+    const lm_dataset *set;
+    uint64_t hash;
+} painter;
+
+static void *paint_backwards(void *argument) {
+    painter *p = argument;
+    uint8_t *pixels = malloc(bytes_of(p->set));
+    for (int i = 19; i >= 0; i--) {
+        int32_t label;
+        if (p->set->get(p->set, index_at(i), pixels, &label) != LM_OK) break;
+        p->hash += lm_hash_bytes((uint64_t)i, pixels, bytes_of(p->set));
+    }
+    free(pixels);
+    return NULL;
+}
+
+static void is_independent_of_threads_and_order(void **state) {
+    for (int s = 0; lm_builtin_sets[s]; s++) {
+        lm_dataset *set = open_set(lm_builtin_sets[s]->name);
+        uint8_t *pixels = malloc(bytes_of(set));
+        uint64_t want = 0;
+        for (int i = 0; i < 20; i++) {
+            int32_t label;
+            CHECK_OK(set->get(set, index_at(i), pixels, &label));
+            want += lm_hash_bytes((uint64_t)i, pixels, bytes_of(set));
+        }
+        painter painters[4];
+        pthread_t threads[4];
+        for (int t = 0; t < 4; t++) {
+            painters[t] = (painter){set, 0};
+            assert_int_equal(
+                pthread_create(&threads[t], NULL, paint_backwards, &painters[t]), 0);
+        }
+        for (int t = 0; t < 4; t++) {
+            pthread_join(threads[t], NULL);
+            assert_true(painters[t].hash == want);
+        }
+        free(pixels);
+        lm_dataset_free(set);
+    }
+}
+
+static void has_equal_shares_of_labels(void **state) {
+    enum { N = 20000 };
+    for (int s = 0; lm_builtin_sets[s]; s++) {
+        lm_dataset *set = open_set(lm_builtin_sets[s]->name);
+        int seen[64] = {0};
+        int32_t label;
+        for (int i = 0; i < N; i++) {
+            CHECK_OK(set->label(set, i, &label));
+            assert_in_range(label + 1, set->classes ? 1 : 0, set->classes);
+            if (set->classes) seen[label]++;
+        }
+        double chi = 0, want = set->classes ? (double)N / set->classes : 0;
+        for (int c = 0; c < set->classes; c++) {
+            assert_non_null(set->class_names[c]);
+            chi += (seen[c] - want) * (seen[c] - want) / want;
+        }
+        assert_true(chi < set->classes + 30); /* ten classes: far below 1e-5 */
+        lm_dataset_free(set);
+    }
+}
+
+/* No image occurs twice, neither within a split nor in both. */
+static void never_repeats(void **state) {
+    enum { N = 400 };
+    for (int s = 0; lm_builtin_sets[s]; s++) {
+        uint64_t hashes[2 * N];
+        uint8_t *pixels = malloc(MOST_BYTES);
+        for (int i = 0; i < 2 * N; i++) {
+            static lm_dataset *set;
+            int32_t label;
+            if (i % N == 0)
+                CHECK_OK(lm_dataset_open(lm_builtin_sets[s]->name,
+                                         i ? LM_SPLIT_TEST : LM_SPLIT_TRAIN, &set));
+            CHECK_OK(set->get(set, i % N, pixels, &label));
+            hashes[i] = lm_hash_bytes(LM_HASH_SEED, pixels, bytes_of(set));
+            for (int j = 0; j < i; j++) assert_true(hashes[i] != hashes[j]);
+            if (i % N == N - 1) lm_dataset_free(set);
+        }
+        free(pixels);
+    }
+}
+
+/* size= reaches the drawing where it can; hash and bytes follow. */
+static void draws_at_the_size_asked_for(void **state) {
+    for (int s = 0; lm_builtin_sets[s]; s++) {
+        const lm_builtin *what = lm_builtin_sets[s];
+        const int sizes[] = {0, what->smallest, what->largest, what->largest + 24, 8};
+        uint64_t hashes[5];
+        for (int i = 0; i < 5; i++) {
+            char spec[64];
+            snprintf(spec, sizeof spec, sizes[i] ? "%s?size=%d" : "%s", what->name,
+                     sizes[i]);
+            lm_dataset *set = open_set(spec), *direct;
+            int side = sizes[i] ? sizes[i] : what->usual;
+            assert_int_equal(set->height, side);
+            assert_int_equal(set->width, side);
+            hashes[i] = set->hash;
+            uint8_t *pixels = malloc(bytes_of(set)), *same = malloc(MOST_BYTES);
+            int32_t label, again;
+            CHECK_OK(set->get(set, 7, pixels, &label));
+            CHECK_OK(lm_builtin_open(what, LM_SPLIT_TRAIN, side, &direct));
+            CHECK_OK(direct->get(direct, 7, same, &again));
+            assert_int_equal(label, again);
+            if (i < 3) assert_memory_equal(pixels, same, bytes_of(set));
+            free(pixels);
+            free(same);
+            lm_dataset_free(set);
+            lm_dataset_free(direct);
+        }
+        for (int i = 0; i < 5; i++)
+            for (int j = 0; j < i; j++) assert_true(hashes[i] != hashes[j]);
+    }
+}
+
+static void refuses_what_it_has_not(void **state) {
+    for (int s = 0; lm_builtin_sets[s]; s++) {
+        lm_dataset *set = open_set(lm_builtin_sets[s]->name), *none;
+        uint8_t *pixels = malloc(bytes_of(set));
+        int32_t label;
+        CHECK_FAILS(set->get(set, -1, pixels, &label), LM_ARG);
+        CHECK_FAILS(set->get(set, set->count, pixels, &label), LM_ARG);
+        CHECK_FAILS(set->label(set, -1, &label), LM_ARG);
+        CHECK_FAILS(lm_builtin_open(lm_builtin_sets[s], LM_SPLIT_VALID, 0, &none),
+                    LM_NOT_FOUND);
+        free(pixels);
+        lm_dataset_free(set);
+    }
+}
+
+static void computes_exact_functions(void **state) {
+    for (int i = -4000; i <= 4000; i++) {
+        double angle = i * 0.0173, far = i * 17.3;
+        assert_true(fabs(lm_exact_sin(angle) - sin(angle)) < 1e-15);
+        assert_true(fabs(lm_exact_cos(angle) - cos(angle)) < 1e-15);
+        assert_true(fabs(lm_exact_sin(far) - sin(far)) < 1e-13);
+        double x = ldexp(1 + (i + 4000) / 8001.0, i % 60);
+        assert_true(fabs(lm_exact_log(x) - log(x)) <= 1e-15 * fmax(1, fabs(log(x))));
+    }
+}
+
+/* Time is told, not tested. */
+static void tells_its_speed(void **state) {
+    for (int s = 0; lm_builtin_sets[s]; s++) {
+        lm_dataset *set = open_set(lm_builtin_sets[s]->name);
+        uint8_t *pixels = malloc(bytes_of(set));
+        int32_t label;
+        struct timespec from, to;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+        for (int i = 0; i < 200; i++) CHECK_OK(set->get(set, i, pixels, &label));
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+        double seconds = (double)(to.tv_sec - from.tv_sec) +
+                         1e-9 * (double)(to.tv_nsec - from.tv_nsec);
+        print_message("# %s: %.3f ms an image of %d px\n", set->name, 5 * seconds,
+                      set->width);
+        free(pixels);
+        lm_dataset_free(set);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(has_the_same_bytes_everywhere),
+        cmocka_unit_test(is_independent_of_threads_and_order),
+        cmocka_unit_test(has_equal_shares_of_labels),
+        cmocka_unit_test(never_repeats),
+        cmocka_unit_test(draws_at_the_size_asked_for),
+        cmocka_unit_test(refuses_what_it_has_not),
+        cmocka_unit_test(computes_exact_functions),
+        cmocka_unit_test(tells_its_speed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
