@@ -15,6 +15,7 @@
 /* In the order in which they are asked; the last takes nearly everything. */
 static const lm_data_format *const formats[] = {
     &lm_cifar_format,
+    &lm_stl10_format,
     &lm_idx_format,
     &lm_arrays_format,
 };

@@ -16,8 +16,10 @@ static lm_status fail(const char *path, struct archive *archive) {
 /* The size that the archive states is a promise only: what is missing is an error. */
 static lm_status read_bytes(struct archive *archive, const char *path, const char *name,
                             size_t size, size_t limit, void **bytes) {
-    LM_RETURN_IF(size > limit, LM_FORMAT, "%s: %s: %zu bytes, expected at most %zu", path,
-                 name, size, limit);
+    LM_RETURN_IF(size > limit, LM_FORMAT,
+                 "%s: %s has %zu bytes, more than the %zu that are read within an "
+                 "archive: unpack it",
+                 path, name, size, limit);
     *bytes = lm_alloc(size + 1);
     if (!*bytes) return LM_NOMEM;
     la_ssize_t got = archive_read_data(archive, *bytes, size);

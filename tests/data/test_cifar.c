@@ -1,4 +1,4 @@
-/* CIFAR's binary files: in folders, in archives, broken, and the published ones. */
+/* CIFAR's binary files: in folders, in archives, and broken. */
 #include "testing.h"
 
 #include "base/mem.h"
@@ -124,26 +124,6 @@ static void refuses_broken_files(void **state) {
     assert_non_null(strstr(lm_message(), "label 10, expected 0 to 9"));
 }
 
-/* The published files, where they are at hand: counts of each class. */
-static void reads_the_published(void **state) {
-    lm_dataset *set;
-    if (!getenv("LIMN_DATA") ||
-        lm_dataset_open("cifar10", LM_SPLIT_TEST, &set) != LM_OK) {
-        print_message("# no CIFAR-10 under LIMN_DATA\n");
-        return;
-    }
-    int seen[10] = {0};
-    assert_int_equal(set->count, 10000);
-    for (int64_t i = 0; i < set->count; i++) {
-        uint8_t pixels[3 * PLANE];
-        int32_t label;
-        CHECK_OK(set->get(set, i, pixels, &label));
-        seen[label]++;
-    }
-    for (int i = 0; i < 10; i++) assert_int_equal(seen[i], 1000);
-    lm_dataset_free(set);
-}
-
 static int make_folder(void **state) {
     snprintf(folder, sizeof folder, "/tmp/limn-cifar-%d", (int)getpid());
     mkdir(folder, 0700);
@@ -160,9 +140,9 @@ static int remove_folder(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_the_published), cmocka_unit_test(reads_folders),
-        cmocka_unit_test(reads_archives), cmocka_unit_test(reads_a_hundred_classes),
-        cmocka_unit_test(refuses_broken_files)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(reads_folders),
+                                       cmocka_unit_test(reads_archives),
+                                       cmocka_unit_test(reads_a_hundred_classes),
+                                       cmocka_unit_test(refuses_broken_files)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

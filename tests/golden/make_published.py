@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""The rows of tests/data/published.def, from the original files under $LIMN_DATA, read by
+Python's own means: number of images, shape, images of each class, whether that is part of
+the set only, and the SHA-256 of the first 100 images as interleaved bytes. Needs numpy.
+    LIMN_DATA=... python3 tests/golden/make_published.py > tests/data/published.def"""
+
+import bz2
+import gzip
+import hashlib
+import os
+import tarfile
+
+import numpy as np
+
+DATA = os.environ["LIMN_DATA"]
+
+
+def idx(path, header):
+    with gzip.open(os.path.join(DATA, path)) as file:
+        return np.frombuffer(file.read(), np.uint8, offset=header)
+
+
+def mnist(name, split):
+    return (idx(f"{name}/{split}-images-idx3-ubyte.gz", 16).reshape(-1, 28, 28, 1),
+            idx(f"{name}/{split}-labels-idx1-ubyte.gz", 8))
+
+
+def member(archive, name):
+    with tarfile.open(os.path.join(DATA, archive)) as tar:
+        return np.frombuffer(tar.extractfile(name).read(), np.uint8)
+
+
+def cifar10(name):
+    records = member("cifar10/cifar-10-binary-subset.tar.gz",
+                     f"cifar-10-batches-bin/{name}").reshape(-1, 3073)
+    return records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), records[:, 0]
+
+
+def stl10(name):
+    planes = member("stl10/stl10_binary-subset.tar.gz", f"stl10_binary/{name}")
+    return planes.reshape(-1, 3, 96, 96).transpose(0, 3, 2, 1), None
+
+
+def usps(name):
+    images, labels = [], []
+    with bz2.open(os.path.join(DATA, "usps", name), "rt") as file:
+        for line in file:
+            label, *items = line.split()
+            row = np.zeros(256)  # LIBSVM leaves out what is 0
+            for item in items:
+                index, value = item.split(":")
+                row[int(index) - 1] = float(value)
+            labels.append(int(label) - 1)
+            images.append(row)
+    pixels = np.floor((np.array(images) + 1) * 127.5 + 0.5).astype(np.uint8)
+    return pixels.reshape(-1, 16, 16, 1), np.array(labels)
+
+
+PARTS = ["cifar10:train", "stl10:unlabeled"]
+SETS = [
+    ("mnist:train", *mnist("mnist", "train")),
+    ("mnist:test", *mnist("mnist", "t10k")),
+    ("fashion-mnist:train", *mnist("fashion-mnist", "train")),
+    ("fashion-mnist:test", *mnist("fashion-mnist", "t10k")),
+    ("cifar10:train", *cifar10("data_batch_1.bin")),
+    ("cifar10:test", *cifar10("test_batch.bin")),
+    ("stl10:unlabeled", *stl10("unlabeled_X.bin")),
+    ("usps:train", *usps("usps.bz2")),
+    ("usps:test", *usps("usps.t.bz2")),
+]
+
+print("/* Written by tests/golden/make_published.py. */")
+for spec, images, labels in SETS:
+    digest = hashlib.sha256(np.ascontiguousarray(images[:100]).tobytes()).hexdigest()
+    shape = ", ".join(str(n) for n in images.shape)
+    counts = [] if labels is None else np.bincount(labels).tolist()
+    part = "true" if spec in PARTS else "false"
+    print(f'{{"{spec}", {part}, {{{shape}}}, {len(counts)},\n'
+          f' {{{", ".join(map(str, counts or [0]))}}},\n "{digest}"}},')
