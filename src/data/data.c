@@ -87,15 +87,16 @@ lm_status lm_data_no_split(const lm_data_place *place, const char *what) {
                    split_names[place->split], what);
 }
 
-/* Takes ":train" or another split off the name's end. */
-static void split_spec(char *name, lm_split *split) {
+/* Takes ":train" or another split off the name's end; false: it names none. */
+static bool split_spec(char *name, lm_split *split) {
     char *colon = strrchr(name, ':');
     for (int i = 0; colon && i < LM_N_SPLITS; i++)
         if (strcmp(colon + 1, split_names[i]) == 0) {
             *split = (lm_split)i;
             *colon = '\0';
-            return;
+            return true;
         }
+    return false;
 }
 
 /* lm_free'd by the caller. */
@@ -173,10 +174,9 @@ static int wanted_side(const lm_transform *transform) {
     return transform->crop_height ? 0 : transform->size;
 }
 
-/* A SPEC without options, which are asked for what is needed to open. */
-static lm_status open_plain(char *name, lm_split split, const lm_transform *transform,
-                            lm_dataset **set) {
-    split_spec(name, &split);
+/* A SPEC without split and options, which are asked for what is needed to open. */
+static lm_status open_plain(const char *name, lm_split split,
+                            const lm_transform *transform, lm_dataset **set) {
     const lm_builtin *builtin = lm_builtin_find(name);
     if (builtin) return lm_builtin_open(builtin, split, wanted_side(transform), set);
     lm_data_place place = {
@@ -195,6 +195,8 @@ lm_status lm_dataset_open_any(const char *spec, lm_split split, lm_dataset **set
     char *plain = lm_strdup(spec);
     if (!plain) return LM_NOMEM;
     if (options) plain[options - spec] = '\0';
+    bool named = split_spec(plain, &split);
+    if (!named && split != LM_SPLIT_TRAIN) transform.augment = (lm_augment){0};
     lm_status status = open_plain(plain, split, &transform, set);
     lm_free(plain);
     if (status != LM_OK || !options) return status;

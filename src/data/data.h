@@ -3,6 +3,7 @@
 #define LIMN_DATA_DATA_H
 
 #include "base/str.h"
+#include "data/augment.h"
 #include "image/image.h"
 
 typedef enum lm_split {
@@ -36,6 +37,7 @@ struct lm_dataset {
     int64_t count;     /* images in the split; endless sets say 2^31 - 1 */
     bool endless;
     uint64_t hash; /* of content (files) or recipe (built-in): run.json, resume check */
+    lm_augment augment; /* what the loader does to the images; `get` gives them plain */
     const char *const *class_names; /* [classes], the state's; NULL: numbers */
     int n_attributes;               /* numbers known of each image, 0: none */
     const char *const *attribute_names;
@@ -74,14 +76,22 @@ lm_status lm_dataset_open_any(const char *spec, lm_split split, lm_dataset **set
 void lm_dataset_free(lm_dataset *set);
 
 /* Batches by position: position p (images seen since the start) is image p of an endless
- * set, else item p mod count of epoch p / count in an order drawn from (seed, epoch).
- * Nothing but the position must be kept to continue, and the bytes do not depend on the
- * number of workers.
+ * set, else item p mod count of epoch p / count in an order drawn from (seed, epoch); how
+ * it is augmented is drawn from (seed, p). Nothing but the position must be kept to
+ * continue, and the bytes do not depend on the number of workers.
  *
  * Workers are threads that prepare the batches after the current one and sleep when a few
  * are ready; with none the reader does it. For use by one thread. */
 typedef struct lm_loader lm_loader;
-lm_status lm_loader_new(const lm_dataset *set, int batch, uint64_t seed, int workers,
+typedef struct lm_loader_spec {
+    int batch; /* images in a batch of this rank */
+    uint64_t seed;
+    int workers;     /* 0 to 64 */
+    bool flip;       /* as if the set's SPEC asked for it */
+    int rank, world; /* of processes that train together; world 0: alone */
+} lm_loader_spec;
+/* The set must outlive the loader and have `get`. */
+lm_status lm_loader_new(const lm_dataset *set, const lm_loader_spec *spec,
                         lm_loader **loader);
 void lm_loader_free(lm_loader *loader); /* also ends the workers */
 
@@ -94,8 +104,10 @@ typedef struct lm_batch {
     const int32_t *labels; /* batch; -1: none */
 } lm_batch;
 
-/* The batch at a position, borrowed until the next call. An image that cannot be had is
- * the failure of its own batch only. */
+/* The batch at a position, borrowed until the next call: images position + rank,
+ * position + rank + world, ..; the next batch is at position + batch * world, so that all
+ * ranks together see what one would. An image that cannot be had is the failure of its
+ * own batch only; the message names it. */
 lm_status lm_loader_read(lm_loader *loader, int64_t position, lm_batch *batch);
 
 /* Seconds that all reads have taken. */

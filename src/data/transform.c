@@ -137,6 +137,19 @@ static lm_status parse_limit(lm_transform *t, const char *value) {
     return parse_number("limit", value, INT32_MAX, &t->limit);
 }
 
+static lm_status parse_flip(lm_transform *t, const char *value) {
+    LM_RETURN_IF(value, LM_ARG, "data option flip: takes no value");
+    t->augment.flip = true;
+    return LM_OK;
+}
+
+static lm_status parse_pad_crop(lm_transform *t, const char *value) {
+    int64_t pad;
+    LM_TRY(parse_number("pad-crop", value, LM_MAX_PAD, &pad));
+    t->augment.pad = (int)pad;
+    return LM_OK;
+}
+
 static const struct {
     const char *name;
     lm_status (*parse)(lm_transform *t, const char *value);
@@ -144,7 +157,8 @@ static const struct {
                {"fit", parse_fit},         {"background", parse_background},
                {"filter", parse_filter},   {"grey", parse_grey},
                {"rgb", parse_rgb},         {"label", parse_label},
-               {"classes", parse_classes}, {"limit", parse_limit}};
+               {"classes", parse_classes}, {"limit", parse_limit},
+               {"flip", parse_flip},       {"pad-crop", parse_pad_crop}};
 enum { N_OPTIONS = sizeof options / sizeof *options };
 
 static lm_status unknown_option(const char *word) {
@@ -291,6 +305,13 @@ static lm_status read(const lm_dataset *set, int64_t index, lm_image *image,
 
 static lm_status get(const lm_dataset *set, int64_t index, uint8_t *pixels,
                      int32_t *label) {
+    const transformed *t = set->state;
+    bool as_it_is = !t->how.size && !t->how.crop_height;
+    if (as_it_is && set->channels == t->inner->channels) {
+        LM_TRY(t->inner->get(t->inner, inner_index(t, index), pixels, label));
+        *label = new_label(&t->how, *label);
+        return LM_OK;
+    }
     lm_image image = {0};
     LM_TRY(read(set, index, &image, label));
     memcpy(pixels, image.pixels, (size_t)set->height * set->width * set->channels);
@@ -385,6 +406,14 @@ static lm_status find_size(const transformed *t, int *height, int *width) {
     return LM_OK;
 }
 
+static lm_status check_pad(const lm_transform *how, const lm_dataset *set) {
+    int edge = set->height < set->width ? set->height : set->width;
+    LM_RETURN_IF(edge && how->augment.pad >= edge, LM_ARG,
+                 "data option pad-crop=%d: %s has images of %d x %d pixels",
+                 how->augment.pad, set->name, set->height, set->width);
+    return LM_OK;
+}
+
 /* Fills in what is seen through the transformation. */
 static lm_status describe(lm_dataset *made, const char *text) {
     transformed *t = made->state;
@@ -399,6 +428,8 @@ static lm_status describe(lm_dataset *made, const char *text) {
         made->count = t->how.limit;
         made->endless = false;
     }
+    LM_TRY(check_pad(&t->how, made));
+    made->augment = t->how.augment;
     made->hash = lm_hash_bytes(inner->hash, text, strlen(text));
     set_functions(made, inner);
     return name_classes(t, made);

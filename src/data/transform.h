@@ -5,7 +5,7 @@
 #include "data/data.h"
 #include "image/resize.h"
 
-enum { LM_MAX_CHOSEN = 64, LM_MAX_LABEL = 64 };
+enum { LM_MAX_CHOSEN = 64, LM_MAX_LABEL = 64, LM_MAX_PAD = 4096 };
 
 /* How an image becomes a square. */
 typedef enum lm_fit {
@@ -24,6 +24,7 @@ typedef struct lm_transform {
     int parts;                /* into which it is cut, 0: as it has levels */
     int chosen[LM_MAX_CHOSEN], n_chosen;
     int64_t limit; /* images at most, 0: all */
+    lm_augment augment;
 } lm_transform;
 
 /* What no option changes: Lanczos, white, all images. */
@@ -38,13 +39,16 @@ lm_transform lm_transform_default(void);
  *   grey, rgb                channels
  *   label=NAME, label=NAME:K an attribute as label, cut into K parts (relabel.h)
  *   classes=A,B              images of these labels, numbered anew in this order
- *   limit=N                  images at most */
+ *   limit=N                  images at most
+ *   flip                     left and right exchanged in half of the images
+ *   pad-crop=N               N black pixels around, a random crop of the old size */
 lm_status lm_transform_parse(const char *text, lm_transform *transform);
 
 /* Wraps *set, which it owns from then on; on failure *set is freed and NULL. Images are
  * cropped, made a square, resized (image/resize.h), and made grey or colour
  * (image/frame.h), in this order. An image too small to be cropped is LM_FORMAT when it
- * is read. `text` enters the hash. */
+ * is read. What is random (flip, pad-crop) is left to the loader. `text` enters the
+ * hash. */
 lm_status lm_dataset_transform(const lm_transform *transform, const char *text,
                                lm_dataset **set);
 

@@ -53,7 +53,8 @@ static const lm_preset presets[] = {
      {28, 28, 1, 10}},
     {"cifar10",
      "base=128 mult=1,2,2,2 blocks=2 attention=16 dropout=0.1 schedule=linear "
-     "sampler=ddpm batch=128 lr=2e-4 warmup=5000 clip=1 decay=0 ema=887000 ema-ramp=0",
+     "sampler=ddpm batch=128 flip=on lr=2e-4 warmup=5000 clip=1 decay=0 ema=887000 "
+     "ema-ramp=0",
      "32 pixels in colour, as the paper; a long run",
      {32, 32, 3, 10}},
     {0}};

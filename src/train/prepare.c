@@ -119,6 +119,7 @@ static lm_status start_run(const lm_train_request *request, lm_run *run,
     run->preset = lm_strdup(preset);
     run->data = join_size(request);
     if (!run->preset || !run->data) return LM_NOMEM;
+    run->format = LM_RUN_FORMAT;
     run->seed = request->seed;
     run->limits = request->limits;
     if (!has_limit(&run->limits)) run->limits.minutes = DEFAULT_MINUTES;
@@ -202,6 +203,11 @@ static lm_status continue_run(const lm_train_request *request, lm_run *run,
                  "--data %s: not the data that %s was started with (hash %016" PRIx64
                  ", expected %016" PRIx64 ")",
                  run->data, run->folder, (*set)->hash, run->data_hash);
+    LM_RETURN_IF(
+        run->format < LM_RUN_FORMAT && !(*set)->endless, LM_MISMATCH,
+        "%s: a run of an earlier version, which saw the images in another order; "
+        "it can be drawn from, but not continued",
+        run->folder);
     LM_TRY(check_size(request, *set));
     if (!has_limit(&request->limits)) return LM_OK;
     run->limits = request->limits;

@@ -11,9 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RUN_FORMAT 1
-#define MAX_JSON   ((size_t)16 << 20)
-#define MAX_LOG    ((size_t)1 << 30)
+#define MAX_JSON ((size_t)16 << 20)
+#define MAX_LOG  ((size_t)1 << 30)
 
 void lm_run_release(lm_run *run) {
     lm_lock_release(run->lock);
@@ -73,9 +72,9 @@ static json_t *run_to_json(const lm_run *run) {
     return json_pack(
         "{s:i, s:s, s:s, s:s, s:{s:s, s:s, s:s, s:i, s:i, s:i, s:i}, s:s, "
         "s:{s:I, s:I, s:f}, s:o, s:o}",
-        "format", RUN_FORMAT, "limn", lm_version, "family", run->family->name, "preset",
-        run->preset, "data", "spec", run->data, "source", run->source, "hash", hash,
-        "height", run->info.height, "width", run->info.width, "channels",
+        "format", LM_RUN_FORMAT, "limn", lm_version, "family", run->family->name,
+        "preset", run->preset, "data", "spec", run->data, "source", run->source, "hash",
+        hash, "height", run->info.height, "width", run->info.width, "channels",
         run->info.channels, "classes", run->info.classes, "seed", seed, "limits", "steps",
         (json_int_t)run->limits.steps, "epochs", (json_int_t)run->limits.epochs,
         "minutes", run->limits.minutes, "model", settings_to_json(&run->model), "trainer",
@@ -145,15 +144,17 @@ static lm_status json_to_run(json_t *json, lm_run *run) {
     json_error_t error;
     lm_image_info *info = &run->info;
     if (json_unpack_ex(json, &error, 0,
-                       "{s:s, s:s, s:{s:s, s:s, s:s, s:i, s:i, s:i, s:i}, s:s, "
+                       "{s:i, s:s, s:s, s:{s:s, s:s, s:s, s:i, s:i, s:i, s:i}, s:s, "
                        "s?:{s:I, s:I, s:F}, s:o, s:o}",
-                       "family", &family, "preset", &preset, "data", "spec", &data,
-                       "source", &source, "hash", &hash, "height", &info->height, "width",
-                       &info->width, "channels", &info->channels, "classes",
-                       &info->classes, "seed", &seed, "limits", "steps", &steps, "epochs",
-                       &epochs, "minutes", &run->limits.minutes, "model", &model,
-                       "trainer", &trainer))
+                       "format", &run->format, "family", &family, "preset", &preset,
+                       "data", "spec", &data, "source", &source, "hash", &hash, "height",
+                       &info->height, "width", &info->width, "channels", &info->channels,
+                       "classes", &info->classes, "seed", &seed, "limits", "steps",
+                       &steps, "epochs", &epochs, "minutes", &run->limits.minutes,
+                       "model", &model, "trainer", &trainer))
         return lm_fail(LM_FORMAT, "%s", error.text);
+    LM_RETURN_IF(run->format < 1 || run->format > LM_RUN_FORMAT, LM_FORMAT,
+                 "format %d: this version reads 1 to %d", run->format, LM_RUN_FORMAT);
     LM_TRY(lm_family_find(family, &run->family));
     run->data_hash = strtoull(hash, NULL, 16);
     run->seed = strtoull(seed, NULL, 10);

@@ -11,8 +11,13 @@ typedef struct lm_limits {
     double minutes; /* of training, over all sessions of the run */
 } lm_limits;
 
+/* Of run.json. 2: the order of images is computed place by place; runs of before, by a
+ * shuffled list, would go on in another order. */
+enum { LM_RUN_FORMAT = 2 };
+
 /* What was decided when the run began: everything that determines its result. */
 typedef struct lm_run {
+    int format; /* of the file that it was read from, else LM_RUN_FORMAT */
     char *folder;
     const lm_family *family;
     char *preset, *data, *source; /* source: where the data was found */

@@ -7,6 +7,8 @@
 
 const lm_option lm_trainer_options[] = {
     {"batch", LM_OPT_INT, "128", 1, 65536, NULL, "N", "images a step"},
+    {"flip", LM_OPT_FLAG, "off", 0, 0, NULL, "on|off",
+     "left and right exchanged in half of the images, as ?flip of --data"},
     {"lr", LM_OPT_FLOAT, "2e-4", 1e-12, 0, NULL, "X", "learning rate of AdamW"},
     {"lr-schedule", LM_OPT_CHOICE, "constant", 0, 0, "constant|cosine|linear", NULL,
      "what the rate does after the warm-up"},

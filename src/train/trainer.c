@@ -117,8 +117,11 @@ static int count_workers(const lm_train_request *request) {
 /* The workers begin with the first batch while the programs are being compiled. */
 static lm_status start_data(trainer *t) {
     t->batch = (int)lm_setting_int(&t->run.trainer, "batch");
-    LM_TRY(lm_loader_new(t->set, t->batch, t->run.seed, count_workers(&t->request),
-                         &t->loader));
+    const lm_loader_spec spec = {.batch = t->batch,
+                                 .seed = t->run.seed,
+                                 .workers = count_workers(&t->request),
+                                 .flip = lm_setting_flag(&t->run.trainer, "flip")};
+    LM_TRY(lm_loader_new(t->set, &spec, &t->loader));
     lm_loader_seek(t->loader, t->state.images);
     const lm_limits *limits = &t->run.limits;
     t->last_step = limits->steps ? limits->steps : INT64_MAX;

@@ -242,8 +242,10 @@ static void test_loader_order(void **state) {
     lm_dataset *set;
     CHECK_OK(lm_dataset_open(path_of("train-images-idx3-ubyte"), LM_SPLIT_TRAIN, &set));
     lm_loader *loader, *other;
-    CHECK_OK(lm_loader_new(set, 5, 11, 0, &loader));
-    CHECK_OK(lm_loader_new(set, 3, 11, 1, &other));
+    CHECK_OK(lm_loader_new(set, &(lm_loader_spec){.batch = 5, .seed = 11, .workers = 0},
+                           &loader));
+    CHECK_OK(lm_loader_new(set, &(lm_loader_spec){.batch = 3, .seed = 11, .workers = 1},
+                           &other));
     lm_batch batch;
     uint8_t epochs[4][30];
     for (int e = 0; e < 4; e++) {
@@ -260,7 +262,8 @@ static void test_loader_order(void **state) {
     assert_memory_equal(batch.pixels, epochs[1] + 24, 6);
     assert_memory_equal(batch.pixels + 6, epochs[2], 12);
     lm_loader_free(loader);
-    CHECK_OK(lm_loader_new(set, 5, 12, 2, &loader));
+    CHECK_OK(lm_loader_new(set, &(lm_loader_spec){.batch = 5, .seed = 12, .workers = 2},
+                           &loader));
     int equal = 0;
     for (int e = 0; e < 4; e++) {
         CHECK_OK(lm_loader_read(loader, 5 * e, &batch));
@@ -269,7 +272,9 @@ static void test_loader_order(void **state) {
     assert_true(equal < 3); /* another seed is another order */
     lm_loader_free(loader);
     lm_loader_free(other);
-    CHECK_FAILS(lm_loader_new(set, 0, 1, 0, &loader), LM_ARG);
+    CHECK_FAILS(lm_loader_new(set, &(lm_loader_spec){.batch = 0, .seed = 1, .workers = 0},
+                              &loader),
+                LM_ARG);
     lm_dataset_free(set);
 }
 
@@ -282,7 +287,9 @@ static void test_out_of_memory(void **state) {
         lm_loader *loader = NULL;
         lm_status status =
             lm_dataset_open(path_of("t10k-images-idx3-ubyte.gz"), LM_SPLIT_TRAIN, &set);
-        if (status == LM_OK) status = lm_loader_new(set, 2, 0, 1, &loader);
+        if (status == LM_OK)
+            status = lm_loader_new(
+                set, &(lm_loader_spec){.batch = 2, .seed = 0, .workers = 1}, &loader);
         lm_mem_fail_at(0, 0);
         lm_loader_free(loader);
         lm_dataset_free(set);

@@ -22,8 +22,8 @@ static void test_find(void **state) {
 }
 
 /* A preset holds the trainer's keys too; only the family's are of interest here. */
-static const char *const trainer_keys[] = {"batch", "lr",    "lr-schedule", "warmup",
-                                           "clip",  "decay", "ema",         "ema-ramp"};
+static const char *const trainer_keys[] = {
+    "batch", "lr", "lr-schedule", "warmup", "clip", "decay", "ema", "ema-ramp", "flip"};
 
 static bool is_trainer_key(const char *key) {
     for (size_t i = 0; i < sizeof trainer_keys / sizeof *trainer_keys; i++)

@@ -113,6 +113,7 @@ static bool stop_at(void *user) {
 static void test_resume_continues_bit_for_bit(void **state) {
     lm_train_result whole, part;
     lm_train_request request = small_run("whole", 6);
+    request.data = "builtin:digits?limit=13&flip&pad-crop=3"; /* ends within batches */
     request.keep = 10;
     CHECK_OK(lm_train(&request, &whole));
 
@@ -189,6 +190,34 @@ static void test_resume_refuses_what_differs(void **state) {
     assert_non_null(strstr(lm_message(), "base=16"));
     request.out = path_of("nowhere", NULL);
     CHECK_FAILS(lm_train(&request, &result), LM_NOT_FOUND);
+}
+
+/* As an earlier version would have left it. */
+static void make_older(const char *run) {
+    char command[400];
+    snprintf(command, sizeof command, "sed -i 's/\"format\": [0-9]*/\"format\": 1/' %s",
+             path_of(run, "run.json"));
+    assert_int_equal(system(command), 0);
+}
+
+/* The order of a set's images changed; endless sets have none. */
+static void test_resume_refuses_another_order(void **state) {
+    lm_train_result result;
+    lm_train_request request = small_run("shuffled", 1);
+    request.data = "builtin:digits?limit=9";
+    CHECK_OK(lm_train(&request, &result));
+    make_older("shuffled");
+    request.resume = true;
+    request.limits.steps = 2;
+    CHECK_FAILS(lm_train(&request, &result), LM_MISMATCH);
+    assert_non_null(strstr(lm_message(), "earlier version"));
+    request = small_run("endless", 1);
+    CHECK_OK(lm_train(&request, &result));
+    make_older("endless");
+    request.resume = true;
+    request.limits.steps = 2;
+    CHECK_OK(lm_train(&request, &result));
+    assert_int_equal(result.state.step, 2);
 }
 
 /* The first step of one run tries to start others in its folder. */
@@ -363,6 +392,7 @@ int main(void) {
         cmocka_unit_test(test_resume_continues_bit_for_bit),
         cmocka_unit_test(test_resume_rewinds_the_log),
         cmocka_unit_test(test_resume_refuses_what_differs),
+        cmocka_unit_test(test_resume_refuses_another_order),
         cmocka_unit_test(test_two_in_one_folder),
         cmocka_unit_test(test_checkpoint_of_another_model),
         cmocka_unit_test(test_not_finite_stops_and_names_the_tensor),
