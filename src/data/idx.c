@@ -2,6 +2,7 @@
  * the dimensions as u32, then the elements. Only unsigned bytes occur in image sets. */
 #include "data/data_internal.h"
 
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -23,10 +24,6 @@ typedef struct idx_array {
 typedef struct idx_state {
     idx_array images, labels; /* labels.data NULL: none */
 } idx_state;
-
-static uint32_t big_endian(const uint8_t *b) {
-    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-}
 
 /* gzread takes an int count and may return less at the end of a truncated file. */
 static lm_status read_exactly(gzFile file, const char *path, const char *what, void *to,
@@ -61,7 +58,7 @@ static lm_status read_header(gzFile file, const char *path, int rank, idx_array 
     array->rank = rank;
     array->bytes = 1;
     for (int i = 0; i < rank; i++) {
-        array->dim[i] = big_endian(header + 4 + 4 * i);
+        array->dim[i] = (int64_t)lm_read_be(header + 4 + 4 * i, 4);
         LM_RETURN_IF(array->dim[i] == 0 || (i > 0 && array->dim[i] > MAX_SIDE), LM_FORMAT,
                      "%s: dimension %d is %lld: expected 1 to %d", path, i,
                      (long long)array->dim[i], i ? MAX_SIDE : INT32_MAX);

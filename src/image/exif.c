@@ -1,6 +1,8 @@
 /* As much of EXIF (a TIFF file in small) as tells how the camera was held. */
 #include "image/orient.h"
 
+#include "base/bytes.h"
+
 #include <string.h>
 
 enum { ORIENTATION = 274, SHORT = 3, ENTRY_SIZE = 12 };
@@ -12,11 +14,9 @@ typedef struct tiff {
 } tiff;
 
 /* An unsigned number of `width` bytes; the caller has checked that they are there. */
-static uint32_t read_number(const tiff *t, size_t at, int width) {
-    uint32_t number = 0;
-    for (int i = 0; i < width; i++)
-        number = number << 8 | t->bytes[at + (t->big_endian ? i : width - 1 - i)];
-    return number;
+static size_t read_number(const tiff *t, size_t at, int width) {
+    const uint8_t *bytes = t->bytes + at;
+    return t->big_endian ? lm_read_be(bytes, width) : lm_read_le(bytes, width);
 }
 
 /* The directory at `at`: a count, then entries of tag, type, count, value. */
@@ -30,7 +30,7 @@ static int search_directory(const tiff *t, size_t at) {
         if (read_number(t, entry, 2) != ORIENTATION) continue;
         if (read_number(t, entry + 2, 2) != SHORT || read_number(t, entry + 4, 4) != 1)
             return 1;
-        uint32_t value = read_number(t, entry + 8, 2);
+        size_t value = read_number(t, entry + 8, 2);
         return value >= 1 && value <= 8 ? (int)value : 1;
     }
     return 1;

@@ -1,4 +1,5 @@
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "tensor/safetensors.h"
@@ -164,17 +165,11 @@ static lm_status read_header(const data_span *span, json_t *root, lm_safetensors
     return check_cover(span, file);
 }
 
-static uint64_t little_endian_64(const unsigned char *bytes) {
-    uint64_t value = 0;
-    for (int i = 7; i >= 0; i--) value = value << 8 | bytes[i];
-    return value;
-}
-
 static lm_status parse_image(lm_safetensors *file, const void *data, size_t size) {
     const char *name = file->name, *bytes = data;
     LM_RETURN_IF(size < LM_ST_PREFIX, LM_FORMAT,
                  "%s: %zu bytes, too short for a safetensors file", name, size);
-    uint64_t length = little_endian_64(data);
+    uint64_t length = lm_read_le(data, 8);
     LM_RETURN_IF(length > LM_SAFETENSORS_MAX_HEADER, LM_FORMAT,
                  "%s: header of %llu bytes: at most %u are allowed", name,
                  (unsigned long long)length, LM_SAFETENSORS_MAX_HEADER);
