@@ -11,7 +11,8 @@
 
 #define MOST_FILE ((size_t)1 << 30)
 
-static const lm_codec *const codecs[] = {&lm_png_codec};
+static const lm_codec *const codecs[] = {&lm_png_codec, &lm_jpeg_codec, &lm_webp_codec,
+                                         &lm_bmp_codec, &lm_pnm_codec};
 enum { N_CODECS = sizeof codecs / sizeof *codecs };
 
 static lm_status find_codec(const uint8_t *bytes, size_t size, const lm_codec **codec) {

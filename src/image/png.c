@@ -2,6 +2,7 @@
  * the pixels. */
 #include "image/codec_internal.h"
 
+#include "base/bytes.h"
 #include "base/mem.h"
 #include "image/orient.h"
 
@@ -23,14 +24,10 @@ typedef struct chunk {
     bool whole;
 } chunk;
 
-static uint32_t big_endian(const uint8_t *b) {
-    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-}
-
 /* The chunk at *at, which moves behind it. A chunk is length, type, data, CRC. */
 static bool next_chunk(const uint8_t *bytes, size_t size, size_t *at, chunk *c) {
     if (size - *at < 8) return false;
-    size_t left = size - *at - 8, length = big_endian(bytes + *at);
+    size_t left = size - *at - 8, length = lm_read_be(bytes + *at, 4);
     c->type = bytes + *at + 4;
     c->data = bytes + *at + 8;
     c->whole = length <= left && left - length >= 4;
@@ -50,13 +47,12 @@ static lm_status read_header(const chunk *c, lm_picture *picture) {
     LM_RETURN_IF(c->length < 13, LM_FORMAT, "ends early");
     int depth = c->data[8], type = c->data[9];
     LM_RETURN_IF(type > 6 || samples[type] == 0, LM_FORMAT, "colour type %d", type);
-    picture->width = big_endian(c->data);
-    picture->height = big_endian(c->data + 4);
+    picture->width = lm_read_be(c->data, 4);
+    picture->height = lm_read_be(c->data + 4, 4);
     picture->channels = type == 0 || type == 4 ? 1 : 3;
     /* Deflate packs 258 bytes into two bits at best. */
     uint64_t bits = (uint64_t)samples[type] * depth;
-    if (picture->width <= LM_IMAGE_MOST_SIDE && picture->height <= LM_IMAGE_MOST_SIDE)
-        picture->least_size = picture->width * picture->height * bits / 8 / 1032;
+    picture->least_size = picture->width * picture->height * bits / 8 / 1032;
     return LM_OK;
 }
 
