@@ -20,13 +20,13 @@ static const struct published {
 static void check_first(const lm_dataset *set, const struct published *row) {
     lm_digest digest;
     char hex[LM_SHA256_HEX];
-    size_t size = (size_t)set->height * (size_t)set->width * (size_t)set->channels;
     lm_digest_init(&digest, LM_SHA256);
-    for (int64_t i = 0; i < FIRST; i++) {
+    for (int64_t i = 0; i < FIRST && i < set->count; i++) {
         lm_image image;
         int32_t label;
         CHECK_OK(lm_dataset_read(set, i, &image, &label));
-        lm_digest_add(&digest, image.pixels, size);
+        lm_digest_add(&digest, image.pixels,
+                      (size_t)image.height * image.width * image.channels);
         lm_image_release(&image);
     }
     lm_digest_hex(&digest, hex);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The rows of tests/data/published.def, from the original files under $LIMN_DATA, read by
 Python's own means: number of images, shape, images of each class, whether that is part of
-the set only, and the SHA-256 of the first 100 images as interleaved bytes. Needs numpy.
+the set only, and the SHA-256 of the first 100 images as interleaved bytes. Needs numpy and
+SciPy.
     LIMN_DATA=... python3 tests/golden/make_published.py > tests/data/published.def"""
 
 import bz2
@@ -11,6 +12,7 @@ import os
 import tarfile
 
 import numpy as np
+import scipy.io
 
 DATA = os.environ["LIMN_DATA"]
 
@@ -56,7 +58,12 @@ def usps(name):
     return pixels.reshape(-1, 16, 16, 1), np.array(labels)
 
 
-PARTS = ["cifar10:train", "stl10:unlabeled"]
+def svhn(name):
+    arrays = scipy.io.loadmat(os.path.join(DATA, "svhn", name))
+    return arrays["X"].transpose(3, 0, 1, 2), arrays["y"].ravel() % 10
+
+
+PARTS = ["cifar10:train", "stl10:unlabeled", "svhn:train"]
 SETS = [
     ("mnist:train", *mnist("mnist", "train")),
     ("mnist:test", *mnist("mnist", "t10k")),
@@ -67,13 +74,14 @@ SETS = [
     ("stl10:unlabeled", *stl10("unlabeled_X.bin")),
     ("usps:train", *usps("usps.bz2")),
     ("usps:test", *usps("usps.t.bz2")),
+    ("svhn:train", *svhn("train_32x32-first8.mat")),
 ]
 
 print("/* Written by tests/golden/make_published.py. */")
 for spec, images, labels in SETS:
     digest = hashlib.sha256(np.ascontiguousarray(images[:100]).tobytes()).hexdigest()
     shape = ", ".join(str(n) for n in images.shape)
-    counts = [] if labels is None else np.bincount(labels).tolist()
+    counts = [] if labels is None else np.bincount(labels, minlength=10).tolist()
     part = "true" if spec in PARTS else "false"
     print(f'{{"{spec}", {part}, {{{shape}}}, {len(counts)},\n'
           f' {{{", ".join(map(str, counts or [0]))}}},\n "{digest}"}},')
