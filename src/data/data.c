@@ -17,6 +17,7 @@ static const lm_data_format *const formats[] = {
     &lm_cifar_format,
     &lm_stl10_format,
     &lm_svhn_format,
+    &lm_usps_format,
     &lm_idx_format,
     &lm_arrays_format,
 };

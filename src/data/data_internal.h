@@ -30,6 +30,7 @@ extern const lm_data_format lm_cifar_format;
 extern const lm_data_format lm_idx_format;
 extern const lm_data_format lm_stl10_format;
 extern const lm_data_format lm_svhn_format;
+extern const lm_data_format lm_usps_format;
 
 /* LM_NOT_FOUND: "PATH: no SPLIT images of WHAT there". */
 lm_status lm_data_no_split(const lm_data_place *place, const char *what);

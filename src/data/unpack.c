@@ -73,14 +73,60 @@ lm_status lm_archive_read(const char *path, size_t limit, lm_archive_wants wants
     return status;
 }
 
+/* Its size is not known before the end, so memory grows with what comes. */
+static lm_status expand_entry(struct archive *archive, const char *path, size_t limit,
+                              void **bytes, size_t *size) {
+    for (size_t capacity = 1 << 16;; capacity *= 2) {
+        char *grown = lm_realloc(*bytes, capacity + 1);
+        if (!grown) return LM_NOMEM;
+        *bytes = grown;
+        la_ssize_t got = archive_read_data(archive, grown + *size, capacity - *size);
+        if (got < 0) return fail(path, archive);
+        *size += (size_t)got;
+        LM_RETURN_IF(*size > limit, LM_FORMAT, "%s: unpacks to more than %zu bytes", path,
+                     limit);
+        grown[*size] = '\0';
+        if (*size < capacity) return LM_OK;
+    }
+}
+
+lm_status lm_archive_expand(const char *path, size_t limit, void **bytes, size_t *size) {
+    struct archive *archive = archive_read_new();
+    if (!archive) return LM_NOMEM;
+    struct archive_entry *entry;
+    *bytes = NULL, *size = 0;
+    archive_read_support_filter_all(archive);
+    archive_read_support_format_raw(archive);
+    lm_status status = LM_OK;
+    if (archive_read_open_filename(archive, path, 1 << 16) != ARCHIVE_OK ||
+        archive_read_next_header(archive, &entry) != ARCHIVE_OK)
+        status = fail(path, archive);
+    else
+        status = expand_entry(archive, path, limit, bytes, size);
+    archive_read_free(archive);
+    if (status != LM_OK) {
+        lm_free(*bytes);
+        *bytes = NULL;
+    }
+    return status;
+}
+
 #else
 
-lm_status lm_archive_read(const char *path, size_t limit, lm_archive_wants wants,
-                          lm_archive_take take, void *user) {
+static lm_status fail(const char *path) {
     return lm_fail(LM_UNSUPPORTED,
                    "%s: this program was built without libarchive: unpack it, or install "
                    "libarchive-dev and build again",
                    path);
+}
+
+lm_status lm_archive_read(const char *path, size_t limit, lm_archive_wants wants,
+                          lm_archive_take take, void *user) {
+    return fail(path);
+}
+
+lm_status lm_archive_expand(const char *path, size_t limit, void **bytes, size_t *size) {
+    return fail(path);
 }
 
 #endif

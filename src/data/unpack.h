@@ -20,4 +20,8 @@ typedef lm_status (*lm_archive_take)(void *user, const char *path, void **bytes,
 lm_status lm_archive_read(const char *path, size_t limit, lm_archive_wants wants,
                           lm_archive_take take, void *user);
 
+/* The bytes of a file that is compressed by itself (.gz, .bz2, .xz, .zst), or plain;
+ * lm_free'd by the caller, with a NUL after their end. The same failures. */
+lm_status lm_archive_expand(const char *path, size_t limit, void **bytes, size_t *size);
+
 #endif
