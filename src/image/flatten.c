@@ -1,5 +1,8 @@
 /* Alpha over a background, in exact integers. */
 #include "image/codec_internal.h"
+#include "image/frame.h"
+
+#include <string.h>
 
 static inline uint8_t blend(uint64_t value, uint64_t alpha, uint64_t behind,
                             uint64_t most) {
@@ -8,13 +11,10 @@ static inline uint8_t blend(uint64_t value, uint64_t alpha, uint64_t behind,
                      whole);
 }
 
-/* What a picture of so many channels has behind it; the luma is ITU-R BT.601's. */
+/* What a picture of so many channels has behind it. */
 static void see_background(const uint8_t *background, int channels, uint8_t *behind) {
-    const uint8_t *b = background;
-    for (int c = 0; c < channels; c++) behind[c] = b[c];
-    if (channels == 1)
-        behind[0] =
-            (uint8_t)((b[0] * 19595u + b[1] * 38470u + b[2] * 7471u + 0x8000u) >> 16);
+    memcpy(behind, background, 3);
+    if (channels == 1) behind[0] = lm_luma(background);
 }
 
 void lm_flatten_u8(const uint8_t *from, size_t count, int channels,
