@@ -52,6 +52,8 @@ lm_status lm_builtin_open(const lm_builtin *what, lm_split split, int side,
 
 extern const lm_builtin lm_digits, lm_digits_m, lm_shapes, lm_faces;
 
+extern const char *const lm_digit_names[]; /* "0" to "9" */
+
 /* A grey digit, light on black, of the same proportions at any side up to LM_MAX_DIGIT.
  */
 void lm_draw_digit(lm_rng *rng, int32_t digit, int side, uint8_t *pixels);

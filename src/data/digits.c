@@ -337,8 +337,7 @@ static void draw(lm_sketch *sketch, uint8_t *pixels) {
     lm_draw_digit(&sketch->rng, sketch->label, sketch->side, pixels);
 }
 
-static const char *const class_names[] = {"0", "1", "2", "3", "4",
-                                          "5", "6", "7", "8", "9"};
+const char *const lm_digit_names[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
 
 const lm_builtin lm_digits = {.name = "builtin:digits",
                               .what = "digits drawn with a pen",
@@ -348,5 +347,5 @@ const lm_builtin lm_digits = {.name = "builtin:digits",
                               .largest = LM_MAX_DIGIT,
                               .channels = 1,
                               .classes = 10,
-                              .class_names = class_names,
+                              .class_names = lm_digit_names,
                               .draw = draw};

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "data/builtin.h"
+#include "data/relabel.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -55,7 +56,11 @@ static void has_the_same_bytes_everywhere(void **state) {
         uint64_t hash;
     } known[] = {{"builtin:digits", 0x93575963c548614c},
                  {"builtin:digits:test", 0x07959b38da14c70b},
-                 {"builtin:digits?size=64", 0x6aba3cd1525885ca}};
+                 {"builtin:digits?size=64", 0x6aba3cd1525885ca},
+                 {"builtin:digits-m", 0x57c31320d4bca287},
+                 {"builtin:digits-m:test", 0x305869b8c93d8d72},
+                 {"builtin:shapes", 0x4d622332b5703d65},
+                 {"builtin:shapes:test?size=100", 0x9cf653410384b5ea}};
     int wrong = 0;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         uint64_t hash = hash_images(known[i].spec, 40);
@@ -183,6 +188,102 @@ static void draws_at_the_size_asked_for(void **state) {
     }
 }
 
+static double correlate(float (*values)[LM_MAX_FACTORS], int n, int f, int g) {
+    double sum[5] = {0};
+    for (int i = 0; i < n; i++) {
+        double x = values[i][f], y = values[i][g];
+        sum[0] += x, sum[1] += y, sum[2] += x * y, sum[3] += x * x, sum[4] += y * y;
+    }
+    double a = sum[3] - sum[0] * sum[0] / n, b = sum[4] - sum[1] * sum[1] / n;
+    return (sum[2] - sum[0] * sum[1] / n) / sqrt(a * b);
+}
+
+/* Factors are what the draws say: even over [0, 1] or over their kinds, and independent.
+ */
+static void has_even_factors(void **state) {
+    enum { N = 4000 };
+    for (int s = 0; lm_builtin_sets[s]; s++) {
+        const lm_builtin *what = lm_builtin_sets[s];
+        lm_dataset *set = open_set(what->name);
+        assert_int_equal(set->n_attributes, what->n_factors);
+        float(*values)[LM_MAX_FACTORS] = malloc(N * sizeof *values);
+        for (int i = 0; set->attributes && i < N; i++)
+            CHECK_OK(set->attributes(set, index_at(i), values[i]));
+        for (int f = 0; f < what->n_factors; f++) {
+            const lm_factor *factor = &what->factors[f];
+            int levels = factor->kind.levels, parts = levels ? levels : 8, seen[64] = {0};
+            assert_string_equal(set->attribute_names[f], factor->name);
+            assert_int_equal(set->attribute_kinds[f].levels, levels);
+            for (int i = 0; i < N; i++) {
+                float value = values[i][f];
+                assert_true(value >= 0 && value <= 1);
+                int part = lm_attribute_part(value, parts);
+                if (levels) assert_true(value == (float)part / (float)(levels - 1));
+                seen[part]++;
+            }
+            for (int k = 0; k < parts; k++) {
+                double share = factor->plain == 0 ? 1.0 / parts
+                               : k == 0           ? factor->plain
+                                                  : (1 - factor->plain) / (parts - 1);
+                assert_true(fabs(seen[k] - N * share) < 5 * sqrt(N * share));
+            }
+            for (int g = 0; g < f; g++)
+                assert_true(fabs(correlate(values, N, f, g)) < 0.08);
+        }
+        free(values);
+        lm_dataset_free(set);
+    }
+}
+
+/* The same number stands in both at each index. */
+static void shows_the_plain_digits(void **state) {
+    lm_dataset *plain = open_set("builtin:digits?size=32&rgb"),
+               *over = open_set("builtin:digits-m");
+    uint8_t a[3 * 32 * 32], b[3 * 32 * 32];
+    int32_t i, j;
+    for (int k = 0; k < 50; k++) {
+        CHECK_OK(plain->get(plain, index_at(k), a, &i));
+        CHECK_OK(over->get(over, index_at(k), b, &j));
+        assert_int_equal(i, j);
+        /* Where the pen's edge passes the ground's brightness nothing is left of it; all
+         * in all the digit's half tones are the darkest pixels. */
+        double half = 0, rest = 0;
+        int n_half = 0, n_rest = 0;
+        for (int p = 0; p < 3 * 32 * 32; p++) {
+            bool is_half = a[p] > 90 && a[p] < 165;
+            *(is_half ? &half : &rest) += b[p];
+            (*(is_half ? &n_half : &n_rest))++;
+        }
+        assert_true(n_half > 20 && half / n_half < 0.85 * rest / n_rest);
+    }
+    lm_dataset_free(plain);
+    lm_dataset_free(over);
+}
+
+/* Size, place and hue are what the factors say, by the pixels that stand out. */
+static void draws_shapes_by_their_factors(void **state) {
+    lm_sketch sketch = {.rng = {.stream = 20, .sample = 5, .step = 2}, .label = 0};
+    uint8_t *left = malloc(MOST_BYTES), *right = malloc(MOST_BYTES);
+    sketch.side = 64;
+    sketch.factors[2] = 0.5f;
+    sketch.factors[1] = 0.5f;
+    lm_sketch other = sketch;
+    other.factors[0] = 1;
+    lm_shapes.draw(&sketch, left);
+    lm_shapes.draw(&other, right);
+    double at = 0, changed = 0;
+    for (int p = 0; p < 64 * 64; p++) {
+        int difference = abs(left[3 * p] - right[3 * p]);
+        at += difference * (p % 64 < 32 ? -1 : 1);
+        changed += difference;
+    }
+    assert_true(changed > 20000);             /* it moved */
+    assert_true(fabs(at) < 0.7 * changed);    /* from one side to the other */
+    assert_memory_equal(left, right, 3 * 64); /* and the ground stayed */
+    free(left);
+    free(right);
+}
+
 static void refuses_what_it_has_not(void **state) {
     for (int s = 0; lm_builtin_sets[s]; s++) {
         lm_dataset *set = open_set(lm_builtin_sets[s]->name), *none;
@@ -235,6 +336,9 @@ int main(void) {
         cmocka_unit_test(has_equal_shares_of_labels),
         cmocka_unit_test(never_repeats),
         cmocka_unit_test(draws_at_the_size_asked_for),
+        cmocka_unit_test(has_even_factors),
+        cmocka_unit_test(shows_the_plain_digits),
+        cmocka_unit_test(draws_shapes_by_their_factors),
         cmocka_unit_test(refuses_what_it_has_not),
         cmocka_unit_test(computes_exact_functions),
         cmocka_unit_test(tells_its_speed),
