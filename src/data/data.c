@@ -18,6 +18,7 @@ static const lm_data_format *const formats[] = {
     &lm_stl10_format,
     &lm_svhn_format,
     &lm_usps_format,
+    &lm_mnist_m_format,
     &lm_idx_format,
     &lm_arrays_format,
 };

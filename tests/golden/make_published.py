@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The rows of tests/data/published.def, from the original files under $LIMN_DATA, read by
 Python's own means: number of images, shape, images of each class, whether that is part of
-the set only, and the SHA-256 of the first 100 images as interleaved bytes. Needs numpy and
-SciPy.
+the set only, and the SHA-256 of the first 100 images as interleaved bytes. Needs numpy,
+Pillow and SciPy.
     LIMN_DATA=... python3 tests/golden/make_published.py > tests/data/published.def"""
 
 import bz2
@@ -13,6 +13,7 @@ import tarfile
 
 import numpy as np
 import scipy.io
+from PIL import Image
 
 DATA = os.environ["LIMN_DATA"]
 
@@ -65,7 +66,21 @@ def svhn(name):
     return arrays["X"].transpose(3, 0, 1, 2), arrays["y"].ravel() % 10
 
 
-PARTS = ["cifar10:train", "stl10:unlabeled", "svhn:train"]
+def mnist_m(split):
+    archive, images, labels = "mnist-m/mnist_m-subset.tar.gz", {}, []
+    with tarfile.open(os.path.join(DATA, archive)) as tar:
+        for entry in tar:
+            if entry.name.endswith(f"mnist_m_{split}_labels.txt"):
+                text = tar.extractfile(entry).read().decode()
+                labels = [line.split() for line in text.splitlines()]
+            elif f"mnist_m_{split}/" in entry.name and entry.isfile():
+                name = os.path.basename(entry.name)
+                images[name] = np.asarray(Image.open(tar.extractfile(entry)))
+    pixels = np.stack([images[name] for name, _ in labels])
+    return pixels, np.array([int(label) for _, label in labels])
+
+
+PARTS = ["cifar10:train", "stl10:unlabeled", "svhn:train", "mnist-m:train"]
 SETS = [
     ("mnist:train", *mnist("mnist", "train")),
     ("mnist:test", *mnist("mnist", "t10k")),
@@ -77,6 +92,8 @@ SETS = [
     ("usps:train", *usps("usps.bz2")),
     ("usps:test", *usps("usps.t.bz2")),
     ("svhn:train", *svhn("train_32x32-first8.mat")),
+    ("mnist-m:train", *mnist_m("train")),
+    ("mnist-m:test", *mnist_m("test")),
 ]
 
 print("/* Written by tests/golden/make_published.py. */")
