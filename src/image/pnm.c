@@ -101,8 +101,7 @@ static lm_status check_tuple_type(text *t) {
     LM_RETURN_IF(!next_word(t, &word, &length), LM_FORMAT, "ends early");
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (is_word(word, length, known[i])) return LM_OK;
-    return lm_fail(LM_UNSUPPORTED, "tuple type %.*s", (int)(length < 32 ? length : 32),
-                   word);
+    return lm_fail(LM_UNSUPPORTED, "an unknown tuple type");
 }
 
 /* Lines of a name and a number in any order, up to ENDHDR. */
@@ -127,8 +126,7 @@ static lm_status read_pam(text *t, pnm *p) {
         else if (is_word(word, length, "TUPLTYPE"))
             LM_TRY(check_tuple_type(t));
         else
-            return lm_fail(LM_FORMAT, "header line %.*s",
-                           (int)(length < 32 ? length : 32), word);
+            return lm_fail(LM_FORMAT, "an unknown line in the header");
     }
     t->at++; /* the line feed that next_word saw */
     LM_RETURN_IF(samples < 1 || samples > 4, LM_FORMAT,

@@ -1,10 +1,12 @@
 /* Decoding against what make_images.py and Pillow say, and of files that mean harm. */
 #include "image/pictures.h"
 
+#include "image/codec_internal.h"
 #include "image/decode.h"
 #include "image/orient.h"
 #include "scratch.h"
 
+#include <math.h>
 #include <zlib.h>
 
 /* All pictures, for the tests that go over them. */
@@ -93,6 +95,34 @@ static void sixteen_bits_are_rounded(void **state) {
     for (int i = 0; i < SIDE * SIDE; i++)
         assert_int_equal(image.pixels[i], (i * 510 + 65535) / (2 * 65535));
     lm_image_release(&image);
+}
+
+/* Alpha of bytes is exact for all values; of deeper ones, beside long doubles. */
+static void alpha_is_rounded_exactly(void **state) {
+    for (int b = 0; b < 256; b++)
+        for (int a = 0; a < 256; a++) {
+            uint8_t from[256][4], to[256][3];
+            const uint8_t behind[3] = {(uint8_t)b, 0, 255};
+            for (int v = 0; v < 256; v++)
+                memcpy(from[v], (uint8_t[]){(uint8_t)v, (uint8_t)v, 7, (uint8_t)a}, 4);
+            lm_flatten_u8(from[0], 256, 3, behind, to[0]);
+            for (int v = 0; v < 256; v++) {
+                int sum = v * a + b * (255 - a);
+                if (to[v][0] != (2 * sum + 255) / 510)
+                    fail_msg("%d with alpha %d over %d: %d", v, a, b, to[v][0]);
+            }
+        }
+    for (unsigned i = 0; i < 100000; i++) {
+        unsigned most = 256 + i * 7919 % 65280, v = i * 104729u % most,
+                 a = i * 31u % most;
+        const uint8_t grey[3] = {90, 90, 90};
+        uint8_t to;
+        lm_flatten_u16((uint16_t[]){(uint16_t)v, (uint16_t)a}, 1, 1, most, grey, &to);
+        long double part = (long double)a / most;
+        long double want = 255.0L * v / most * part + 90 * (1 - part);
+        if (fabsl(to - want) > 0.5L + 1e-9L)
+            fail_msg("%u and %u of %u: %d, not %Lf", v, a, most, to, want);
+    }
 }
 
 static void reads_files(void **state) {
@@ -368,6 +398,30 @@ static void other_files_are_refused(void **state) {
     CHECK_FAILS(lm_image_probe(texts[4], strlen(texts[4]), &info), LM_FORMAT);
 }
 
+/* A byte of a right file that makes it a kind that is not read. */
+static void unknown_kinds_are_named(void **state) {
+    picture jpeg = find_picture("ycc420.jpg");
+    size_t frame = find_frame(&jpeg);
+    const struct {
+        const char *name;
+        size_t at;
+        uint8_t value;
+    } kinds[] = {{"ycc420.jpg", frame - 1, 12},   /* bits a sample */
+                 {"ycc420.jpg", frame - 4, 0xc3}, /* lossless */
+                 {"bgr24.bmp", 30, 4},            /* a JPEG within */
+                 {"palette4.bmp", 28, 2},         /* bits */
+                 {"p7-3-255.pam", 59, 'X'}};      /* tuple type */
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        picture p = find_picture(kinds[i].name);
+        uint8_t *copy = lm_alloc(p.size);
+        memcpy(copy, p.file, p.size);
+        copy[kinds[i].at] = kinds[i].value;
+        lm_image image;
+        CHECK_FAILS(lm_image_decode(copy, p.size, NULL, &image), LM_UNSUPPORTED);
+        lm_free(copy);
+    }
+}
+
 static void memory_may_run_out_anywhere(void **state) {
     const char *const names[] = {"rgba16-interlaced.png", "cmyk.jpg", "exif6.jpg",
                                  "lossy-alpha.webp",      "rle8.bmp", "p7-4-1000.pam"};
@@ -415,6 +469,7 @@ int main(void) {
         cmocka_unit_test(names_the_format),
         cmocka_unit_test(alpha_is_on_white_unless_told),
         cmocka_unit_test(sixteen_bits_are_rounded),
+        cmocka_unit_test(alpha_is_rounded_exactly),
         cmocka_unit_test(reads_files),
         cmocka_unit_test(every_truncation_is_seen),
         cmocka_unit_test(flipped_bytes_do_no_harm),
@@ -424,6 +479,7 @@ int main(void) {
         cmocka_unit_test(bombs_do_not_unpack),
         cmocka_unit_test(many_scans_are_refused),
         cmocka_unit_test(other_files_are_refused),
+        cmocka_unit_test(unknown_kinds_are_named),
         cmocka_unit_test(memory_may_run_out_anywhere),
         cmocka_unit_test(broken_exif_is_upright),
     };
