@@ -7,7 +7,7 @@
 const cli_command data_command = {.name = "data",
                                   .help = "datasets: what there is, what is in them"};
 
-static lm_split chosen_split(const cli_context *cli) {
+lm_split cli_data_split(const cli_context *cli) {
     const char *name = lm_setting_text(&cli->options, "split");
     int split = 0;
     while (strcmp(lm_split_name((lm_split)split), name) != 0) split++;
@@ -15,7 +15,7 @@ static lm_split chosen_split(const cli_context *cli) {
 }
 
 lm_status cli_data_open(const cli_context *cli, lm_dataset **set) {
-    return lm_dataset_open_any(cli->args[0], chosen_split(cli), set);
+    return lm_dataset_open_any(cli->args[0], cli_data_split(cli), set);
 }
 
 const char *cli_class_name(const lm_dataset *set, int label, char buffer[16]) {

@@ -12,6 +12,8 @@
             "which part; a SPEC that says one, as cifar10:test, decides"                 \
     }
 
+/* The split that --split says. */
+lm_split cli_data_split(const cli_context *cli);
 /* Opens the SPEC in the command's first argument, with images of any size. */
 lm_status cli_data_open(const cli_context *cli, lm_dataset **set);
 

@@ -9,11 +9,13 @@
 #include "base/mem.h"
 #include "base/str.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* In the order in which they are asked; the last takes nearly everything. */
 static const lm_data_format *const formats[] = {
+    &lm_prepared_format,
     &lm_cifar_format,
     &lm_stl10_format,
     &lm_svhn_format,
@@ -48,9 +50,20 @@ lm_status lm_dataset_new(const char *name, const char *source, lm_dataset **set)
     return LM_OK;
 }
 
+lm_status lm_dataset_add_file(lm_dataset *set, const char *path) {
+    char **grown = lm_realloc(set->files, (set->n_files + 1) * sizeof *grown);
+    if (!grown) return LM_NOMEM;
+    set->files = grown;
+    grown[set->n_files] = lm_strdup(path);
+    if (!grown[set->n_files]) return LM_NOMEM;
+    set->n_files++;
+    return LM_OK;
+}
+
 void lm_dataset_free(lm_dataset *set) {
     if (!set) return;
     if (set->release) set->release(set);
+    lm_names_free(set->files, set->n_files);
     lm_free(set->name);
     lm_free(set->source);
     lm_free(set);
@@ -190,6 +203,16 @@ static lm_status open_plain(const char *name, lm_split split,
     return unknown_spec(name);
 }
 
+void lm_spec_add(lm_str *spec, const char *format, ...) {
+    char option[128];
+    const char *text = lm_str_text(spec);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(option, sizeof option, format, args);
+    va_end(args);
+    lm_str_printf(spec, "%c%s", text && strchr(text, '?') ? '&' : '?', option);
+}
+
 lm_status lm_dataset_open_any(const char *spec, lm_split split, lm_dataset **set) {
     *set = NULL;
     lm_transform transform = lm_transform_default();
@@ -202,6 +225,7 @@ lm_status lm_dataset_open_any(const char *spec, lm_split split, lm_dataset **set
     if (!named && split != LM_SPLIT_TRAIN) transform.augment = (lm_augment){0};
     lm_status status = open_plain(plain, split, &transform, set);
     lm_free(plain);
+    if (status == LM_OK) (*set)->split = split;
     if (status != LM_OK || !options) return status;
     return lm_dataset_transform(&transform, options + 1, set);
 }

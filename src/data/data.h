@@ -31,6 +31,9 @@ typedef struct lm_dataset lm_dataset;
 struct lm_dataset {
     char *name;        /* "mnist", "builtin:digits", a path */
     char *source;      /* where it was found, for run.json */
+    char **files;      /* what it was read from; none: `source`, with all in it */
+    size_t n_files;
+    lm_split split;    /* that was asked for */
     int height, width; /* 0: images differ in size, there is no `get` */
     int channels;      /* 1 or 3 */
     int classes;       /* 0: no labels */
@@ -74,6 +77,9 @@ void lm_dataset_item(const lm_dataset *set, int64_t index, lm_str *name);
 lm_status lm_dataset_open(const char *spec, lm_split split, lm_dataset **set);
 lm_status lm_dataset_open_any(const char *spec, lm_split split, lm_dataset **set);
 void lm_dataset_free(lm_dataset *set);
+
+/* Appends an option, as "size=64", to a SPEC that perhaps has some. */
+void lm_spec_add(lm_str *spec, const char *format, ...) LM_PRINTF(2, 3);
 
 /* Batches by position: position p (images seen since the start) is image p of an endless
  * set, else item p mod count of epoch p / count in an order drawn from (seed, epoch); how

@@ -8,6 +8,9 @@
 /* An empty dataset with its name and source set; freed with lm_dataset_free. */
 lm_status lm_dataset_new(const char *name, const char *source, lm_dataset **set);
 
+/* Notes a file that the set was read from, where its source alone does not say it. */
+lm_status lm_dataset_add_file(lm_dataset *set, const char *path);
+
 /* Where a set is opened from. */
 typedef struct lm_data_place {
     const char *name; /* goes into the dataset */
@@ -29,6 +32,7 @@ extern const lm_data_format lm_arrays_format;
 extern const lm_data_format lm_cifar_format;
 extern const lm_data_format lm_idx_format;
 extern const lm_data_format lm_mnist_m_format;
+extern const lm_data_format lm_prepared_format;
 extern const lm_data_format lm_stl10_format;
 extern const lm_data_format lm_svhn_format;
 extern const lm_data_format lm_usps_format;

@@ -195,7 +195,9 @@ static lm_status load(lm_dataset *set, const char *images, const char *labels) {
     set->width = (int)state->images.dim[2];
     set->channels = 1;
     set->hash = lm_hash_bytes(LM_HASH_SEED, state->images.data, state->images.bytes);
+    LM_TRY(lm_dataset_add_file(set, images));
     if (!labels) return LM_OK;
+    LM_TRY(lm_dataset_add_file(set, labels));
     LM_TRY(read_idx(labels, 1, &state->labels));
     LM_RETURN_IF(state->labels.dim[0] != set->count, LM_FORMAT,
                  "%s: %lld labels, but %s has %lld images", labels,

@@ -69,9 +69,7 @@ static lm_status check_size(const lm_train_request *request, const lm_dataset *s
 static char *join_size(const lm_train_request *request) {
     lm_str spec = LM_STR_INIT;
     lm_str_append(&spec, request->data);
-    if (request->size)
-        lm_str_printf(&spec, "%csize=%d", strchr(request->data, '?') ? '&' : '?',
-                      request->size);
+    if (request->size) lm_spec_add(&spec, "size=%d", request->size);
     char *text = spec.failed ? NULL : lm_strdup(spec.text);
     lm_str_release(&spec);
     return text;

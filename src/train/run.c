@@ -2,12 +2,12 @@
 #include "train/run.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/version.h"
 #include "train/settings.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -83,17 +83,9 @@ static json_t *run_to_json(const lm_run *run) {
 
 lm_status lm_run_write(const lm_run *run) {
     char *path = lm_path_join(run->folder, "run.json");
-    json_t *json = path ? run_to_json(run) : NULL;
-    char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
-    lm_status status = text ? LM_OK : lm_fail(LM_NOMEM, "run.json: out of memory");
-    lm_writer writer;
-    if (status == LM_OK) status = lm_writer_open(&writer, path);
-    if (status == LM_OK) {
-        lm_writer_put(&writer, text, strlen(text));
-        lm_writer_put(&writer, "\n", 1);
-        status = lm_writer_commit(&writer);
-    }
-    free(text);
+    if (!path) return LM_NOMEM;
+    json_t *json = run_to_json(run);
+    lm_status status = lm_json_write(path, json);
     json_decref(json);
     lm_free(path);
     return status;
@@ -176,15 +168,10 @@ lm_status lm_run_read(const char *folder, lm_run *run) {
                  folder);
     char *path = lm_path_join(folder, "run.json");
     if (!path) return LM_NOMEM;
-    void *text = NULL;
-    size_t size;
     json_t *json = NULL;
-    json_error_t error;
-    lm_status status = lm_file_read(path, MAX_JSON, &text, &size);
+    lm_status status = lm_json_read(path, MAX_JSON, &json);
     if (status == LM_OK) {
-        json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
-        status = json ? json_to_run(json, run)
-                      : lm_fail(LM_FORMAT, "line %d: %s", error.line, error.text);
+        status = json_to_run(json, run);
         if (status != LM_OK) status = lm_fail_context(status, "%s", path);
     }
     if (status == LM_OK) {
@@ -193,7 +180,6 @@ lm_status lm_run_read(const char *folder, lm_run *run) {
     }
     if (status != LM_OK) lm_run_release(run);
     json_decref(json);
-    lm_free(text);
     lm_free(path);
     return status;
 }

@@ -26,11 +26,13 @@ idx() {
 works "data --help" "info " data --help
 check "data alone" sh -c '"$1" data 2>&1 >/dev/null | grep -q "usage: limn data VERB"' - "$limn"
 refuses 2 "did you mean info" "unknown verb" data inof digits
-for verb in info; do
+for verb in info prepare; do
+    out=
+    [ $verb = info ] || out="--out made"
     works "data $verb --help" "usage: limn data $verb SPEC" data $verb --help
     refuses 2 "expected 'limn data $verb SPEC" "$verb without a set" data $verb
-    refuses 1 "nowhere" "$verb of what is not there" data $verb nowhere
-    refuses 2 "expected one of train" "$verb of an unknown split" data $verb nowhere --split tset
+    refuses 1 "nowhere" "$verb of what is not there" data $verb nowhere $out
+    refuses 2 "expected one of train" "$verb of an unknown split" data $verb nowhere --split tset $out
 done
 
 # ---- info
@@ -45,5 +47,62 @@ works "info as JSON" '"duplicates": 0' data info digits --json
 works "of an endless set" "of the first 20" data info builtin:digits --limit 20
 printf '\0\0\0\0' >>digits/train-images-idx3-ubyte
 refuses 1 "more data than its header" "too long a file" data info digits
+
+# ---- prepare
+idx 10
+works "prepare" "10 images of 8 x 8 x 1" data prepare digits --size 8 --filter box --out made
+check "says how" grep -q '"options": "size=8&filter=box"' made/manifest.json
+check "and from what" sha256sum -c --status made/sources.sha256
+check "with a line a file" test "$(wc -l <made/sources.sha256)" = 2
+check "leaves nothing else" test "$(ls made | tr '\n' ' ')" = \
+    "images.npy labels.npy manifest.json sources.sha256 "
+works "the arrays" "u8 \[10,8,8,1\]" info made/images.npy
+works "the labels" "i32 \[10\]" info made/labels.npy
+works "the set" "size  *8 x 8" data info made
+works "with its classes" ' 0 .* 4  40.0 %' data info made
+cp made/manifest.json before
+works "prepare again" "complete already, left as it is" data prepare digits --size 8 --filter box --out made
+check "changes nothing" cmp before made/manifest.json
+refuses 2 "was made from .*with height 8, not 16" "another size" data prepare digits --size 16 --out made
+refuses 1 "holds the train images, not test" "another split" data info made:test
+works "in the size of MNIST" "10 images" data prepare digits --size 28 --out made28
+works "train on it" "2 steps" train ddpm --data made28 --preset tiny --set base=8 --set mult=1,2 \
+    --set blocks=1 --set batch=2 --set groups=4 --steps 2 --quiet --out run
+refuses 2 "--out: not given" "no folder" data prepare digits
+refuses 2 "endless; say how many" "an endless set" data prepare builtin:digits --out endless
+refuses 2 "given twice" "two sizes" data prepare 'digits?size=8' --size 8 --out twice
+refuses 1 "/proc/x" "folder that cannot be made" data prepare digits --out /proc/x
+mkdir mine && echo mine >mine/images.npy
+refuses 2 "not of a preparation" "somebody's folder" data prepare digits --out mine
+check "is left alone" grep -q mine mine/images.npy
+mkdir -p many/train many/test
+works "a folder of splits" "9 images" data prepare 'builtin:digits:test?limit=9' --out many/test
+works "is a set" "images  *9" data info many:test
+
+# ---- prepare, stopped
+digits="builtin:digits?limit=60000"
+works "whole" "60000 images" data prepare $digits --size 20 --out whole --quiet
+"$limn" data prepare $digits --size 20 --out parts --threads 1 --quiet >log 2>&1 &
+pid=$!
+wait_for sh -c 'tail -n +2 parts/journal.jsonl | grep done'
+kill -KILL $pid
+wait $pid 2>/dev/null
+refuses 1 "was not finished; 'limn data prepare'" "an unfinished folder" data info parts
+"$limn" data prepare $digits --size 20 --out parts --quiet >log 2>err &
+pid=$!
+sleep 0.5
+kill -INT $pid
+wait $pid
+code=$?
+check "ctrl-c ends with 130, or it was done" test $code = 130 -o $code = 0
+refuses 2 "was made from .*height" "goes on with another size" data prepare $digits --size 8 --out parts
+works "goes on" "60000 images .* from before\|complete already" \
+    data prepare $digits --size 20 --out parts --threads 3 --quiet
+check "the same bytes" diff -r whole parts
+(ulimit -f 64 && exec "$limn" data prepare $digits --size 20 --out full --quiet) >out 2>err
+check "a full disk" test $? = 1 -a "$(grep -c . err)" = 1
+check "says where" grep -q "full/images.npy: cannot write" err
+works "and goes on later" "60000 images" data prepare $digits --size 20 --out full --quiet
+check "to the same bytes" diff -r whole full
 
 echo 1..$n

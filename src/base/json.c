@@ -1,0 +1,32 @@
+#include "base/json.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+lm_status lm_json_read(const char *path, size_t limit, json_t **json) {
+    void *text;
+    size_t size;
+    json_error_t error;
+    LM_TRY(lm_file_read(path, limit, &text, &size));
+    json_t *read = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    lm_free(text);
+    LM_RETURN_IF(!read, LM_FORMAT, "%s: line %d: %s", path, error.line, error.text);
+    *json = read;
+    return LM_OK;
+}
+
+lm_status lm_json_write(const char *path, const json_t *json) {
+    char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
+    LM_RETURN_IF(!text, LM_NOMEM, "%s: out of memory", path);
+    lm_writer writer;
+    lm_status status = lm_writer_open(&writer, path);
+    if (status == LM_OK) {
+        lm_writer_put(&writer, text, strlen(text));
+        lm_writer_put(&writer, "\n", 1);
+        status = lm_writer_commit(&writer);
+    }
+    free(text); /* jansson's */
+    return status;
+}
