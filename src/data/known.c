@@ -108,8 +108,7 @@ static const lm_known_file emnist_files[] = {
               "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/gzip.zip"},
      .bytes = 561753746,
      .sha256 = "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e",
-     .md5 = "58c8d27c78d21e728a6bc7b3cc06412e",
-     .unpack = "gzip"},
+     .md5 = "58c8d27c78d21e728a6bc7b3cc06412e"},
 };
 
 static const lm_known_file cifar10_files[] = {

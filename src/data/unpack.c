@@ -1,16 +1,28 @@
 #include "data/unpack.h"
+#include "data/unpack_internal.h"
 
 #ifdef LM_HAVE_ARCHIVE
 
 #include "base/mem.h"
 
-#include <archive.h>
-#include <archive_entry.h>
-
-static lm_status fail(const char *path, struct archive *archive) {
+lm_status lm_archive_fail(const char *path, struct archive *archive) {
     const char *reason = archive_error_string(archive);
     return lm_fail(LM_FORMAT, "%s: broken archive: %s", path,
                    reason ? reason : "unknown");
+}
+
+lm_status lm_archive_open(const char *path, bool raw, struct archive **archive) {
+    *archive = archive_read_new();
+    if (!*archive) return LM_NOMEM;
+    archive_read_support_filter_all(*archive);
+    if (raw) archive_read_support_format_raw(*archive);
+    if (!raw) archive_read_support_format_tar(*archive);
+    if (!raw) archive_read_support_format_zip(*archive);
+    if (archive_read_open_filename(*archive, path, 1 << 16) == ARCHIVE_OK) return LM_OK;
+    lm_status status = lm_archive_fail(path, *archive);
+    archive_read_free(*archive);
+    *archive = NULL;
+    return status;
 }
 
 /* The size that the archive states is a promise only: what is missing is an error. */
@@ -23,7 +35,7 @@ static lm_status read_bytes(struct archive *archive, const char *path, const cha
     *bytes = lm_alloc(size + 1);
     if (!*bytes) return LM_NOMEM;
     la_ssize_t got = archive_read_data(archive, *bytes, size);
-    if (got < 0) return fail(path, archive);
+    if (got < 0) return lm_archive_fail(path, archive);
     LM_RETURN_IF((size_t)got != size, LM_FORMAT, "%s: %s ends early", path, name);
     return LM_OK;
 }
@@ -54,21 +66,18 @@ static lm_status take_entry(struct archive *archive, struct archive_entry *entry
 
 lm_status lm_archive_read(const char *path, size_t limit, lm_archive_wants wants,
                           lm_archive_take take, void *user) {
-    struct archive *archive = archive_read_new();
-    if (!archive) return LM_NOMEM;
+    struct archive *archive;
+    LM_TRY(lm_archive_open(path, false, &archive));
     struct archive_entry *entry;
     lm_status status = LM_OK;
-    archive_read_support_filter_all(archive);
-    archive_read_support_format_tar(archive);
-    archive_read_support_format_zip(archive);
-    int code = archive_read_open_filename(archive, path, 1 << 16);
+    int code = ARCHIVE_OK;
     while (is_entry(code) && status == LM_OK) {
         code = archive_read_next_header(archive, &entry);
         const char *name = is_entry(code) ? entry_name(entry) : NULL;
         if (name && archive_entry_filetype(entry) == AE_IFREG && wants(user, name))
             status = take_entry(archive, entry, path, limit, take, user);
     }
-    if (status == LM_OK && code != ARCHIVE_EOF) status = fail(path, archive);
+    if (status == LM_OK && code != ARCHIVE_EOF) status = lm_archive_fail(path, archive);
     archive_read_free(archive);
     return status;
 }
@@ -81,7 +90,7 @@ static lm_status expand_entry(struct archive *archive, const char *path, size_t 
         if (!grown) return LM_NOMEM;
         *bytes = grown;
         la_ssize_t got = archive_read_data(archive, grown + *size, capacity - *size);
-        if (got < 0) return fail(path, archive);
+        if (got < 0) return lm_archive_fail(path, archive);
         *size += (size_t)got;
         LM_RETURN_IF(*size > limit, LM_FORMAT, "%s: unpacks to more than %zu bytes", path,
                      limit);
@@ -91,18 +100,13 @@ static lm_status expand_entry(struct archive *archive, const char *path, size_t 
 }
 
 lm_status lm_archive_expand(const char *path, size_t limit, void **bytes, size_t *size) {
-    struct archive *archive = archive_read_new();
-    if (!archive) return LM_NOMEM;
+    struct archive *archive;
     struct archive_entry *entry;
     *bytes = NULL, *size = 0;
-    archive_read_support_filter_all(archive);
-    archive_read_support_format_raw(archive);
-    lm_status status = LM_OK;
-    if (archive_read_open_filename(archive, path, 1 << 16) != ARCHIVE_OK ||
-        archive_read_next_header(archive, &entry) != ARCHIVE_OK)
-        status = fail(path, archive);
-    else
-        status = expand_entry(archive, path, limit, bytes, size);
+    LM_TRY(lm_archive_open(path, true, &archive));
+    lm_status status = archive_read_next_header(archive, &entry) == ARCHIVE_OK
+                           ? expand_entry(archive, path, limit, bytes, size)
+                           : lm_archive_fail(path, archive);
     archive_read_free(archive);
     if (status != LM_OK) {
         lm_free(*bytes);
@@ -113,7 +117,7 @@ lm_status lm_archive_expand(const char *path, size_t limit, void **bytes, size_t
 
 #else
 
-static lm_status fail(const char *path) {
+lm_status lm_archive_absent(const char *path) {
     return lm_fail(LM_UNSUPPORTED,
                    "%s: this program was built without libarchive: unpack it, or install "
                    "libarchive-dev and build again",
@@ -122,11 +126,11 @@ static lm_status fail(const char *path) {
 
 lm_status lm_archive_read(const char *path, size_t limit, lm_archive_wants wants,
                           lm_archive_take take, void *user) {
-    return fail(path);
+    return lm_archive_absent(path);
 }
 
 lm_status lm_archive_expand(const char *path, size_t limit, void **bytes, size_t *size) {
-    return fail(path);
+    return lm_archive_absent(path);
 }
 
 #endif

@@ -95,11 +95,11 @@ static void test_presence(void **state) {
 }
 
 static void test_what_is_read_unpacked_is_there_when_unpacked(void **state) {
-    assert_int_equal(mkdir(scratch("emnist"), 0700), 0);
-    make("emnist/gzip.zip", 561753746);
-    assert_int_equal(presence("emnist", "emnist"), LM_PRESENCE_PART);
-    assert_int_equal(mkdir(scratch("emnist/gzip"), 0700), 0);
-    assert_int_equal(presence("emnist", "emnist"), LM_PRESENCE_WHOLE);
+    assert_int_equal(mkdir(scratch("stl10"), 0700), 0);
+    make("stl10/stl10_binary.tar.gz", 2640397119);
+    assert_int_equal(presence("stl10", "stl10"), LM_PRESENCE_PART);
+    assert_int_equal(mkdir(scratch("stl10/stl10_binary"), 0700), 0);
+    assert_int_equal(presence("stl10", "stl10"), LM_PRESENCE_WHOLE);
 }
 
 static void check_folder(const char *expected) {
