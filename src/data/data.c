@@ -23,6 +23,7 @@ static const lm_data_format *const formats[] = {
     &lm_mnist_m_format,
     &lm_idx_format,
     &lm_arrays_format,
+    &lm_image_folder_format, /* any folder or archive: the last */
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))

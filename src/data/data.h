@@ -23,7 +23,10 @@ typedef struct lm_attribute_kind {
     const char *const *names; /* [levels]; NULL: they have none */
 } lm_attribute_kind;
 
-/* The functions are thread safe. A set whose images all have one shape has `get`, one
+/* A file whose picture cannot be read stays in its set: reading it fails, naming file and
+ * reason, so that it can be left out. Opening fails only when no picture can be read.
+ *
+ * The functions are thread safe. A set whose images all have one shape has `get`, one
  * with images to decode has `read`, and both where both apply; what is NULL otherwise is
  * said beside it. Call lm_dataset_read, lm_dataset_label and lm_dataset_item rather than
  * `read`, `label` and `item`. */
@@ -70,7 +73,8 @@ void lm_dataset_item(const lm_dataset *set, int64_t index, lm_str *name);
 
 /* SPEC: builtin:digits | mnist, fashion-mnist, kmnist (under $LIMN_DATA, else the XDG
  * data folder's limn/) | a path to an IDX image file (.gz or plain; the label file lies
- * beside it by the usual name) or to a folder that holds the four usual files. ":train"
+ * beside it by the usual name) or to a folder that holds the four usual files |
+ * a folder, zip or tar of images (image_tree.h). ":train"
  * or another split after the name chooses it; else `split` does. Options may follow, as
  * in "mnist:train?size=32&classes=3,5" (transform.h). LM_FORMAT where images differ in
  * size, as most of what is trained needs them alike; lm_dataset_open_any takes them. */

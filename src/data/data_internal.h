@@ -33,6 +33,7 @@ extern const lm_data_format lm_cifar_format;
 extern const lm_data_format lm_idx_format;
 extern const lm_data_format lm_mnist_m_format;
 extern const lm_data_format lm_prepared_format;
+extern const lm_data_format lm_image_folder_format;
 extern const lm_data_format lm_stl10_format;
 extern const lm_data_format lm_svhn_format;
 extern const lm_data_format lm_usps_format;

@@ -192,6 +192,10 @@ void lm_entries_free(lm_entries *entries) {
     lm_free(entries);
 }
 
+const char *lm_entries_path(const lm_entries *entries) {
+    return entries->path;
+}
+
 int64_t lm_entries_count(const lm_entries *entries) {
     return entries->count;
 }

@@ -31,6 +31,7 @@ lm_status lm_entries_open(const char *path, lm_entries_wants wants, size_t memor
                           lm_entries **entries);
 void lm_entries_free(lm_entries *entries); /* NULL is fine */
 
+const char *lm_entries_path(const lm_entries *entries); /* as it was given */
 int64_t lm_entries_count(const lm_entries *entries);
 const char *lm_entries_name(const lm_entries *entries, int64_t index);
 uint64_t lm_entries_size(const lm_entries *entries, int64_t index);

@@ -14,7 +14,7 @@ typedef struct lm_entry {
     uint32_t order;  /* as it was listed */
     uint32_t crc;    /* zip */
     uint16_t method; /* zip */
-    bool encrypted;  /* zip */
+    bool readable;   /* zip */
 } lm_entry;
 
 /* One way in which files lie together. */

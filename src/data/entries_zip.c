@@ -3,6 +3,7 @@
  * would take a lock around every read, or a copy of the directory for every thread. */
 #include "data/entries_internal.h"
 
+#include "base/bytes.h"
 #include "base/mem.h"
 
 #include <string.h>
@@ -17,6 +18,7 @@ enum {
     LONGEST_COMMENT = 0xffff,
     STORED = 0,
     DEFLATED = 8,
+    ENCRYPTED = 1, /* of the flags */
     EXTRA_ZIP64 = 1
 };
 
@@ -27,24 +29,8 @@ enum {
 #define LOCATOR_MAGIC 0x07064b50u
 #define IN_EXTRA      0xffffffffu /* the number stands in the zip64 extra field */
 
-/* Deflate makes at most 1032 bytes of one, so a size beyond that is a lie. */
+/* Deflate makes at most 1032 bytes of one. */
 #define MOST_RATIO 1032
-
-/* ---- little-endian numbers ------------------------------------------------------ */
-
-static uint64_t get(const uint8_t *at, int bytes) {
-    uint64_t value = 0;
-    for (int i = bytes; i-- > 0;) value = value << 8 | at[i];
-    return value;
-}
-
-static uint16_t get16(const uint8_t *at) {
-    return (uint16_t)get(at, 2);
-}
-
-static uint32_t get32(const uint8_t *at) {
-    return (uint32_t)get(at, 4);
-}
 
 /* ---- the central directory ------------------------------------------------------- */
 
@@ -52,6 +38,7 @@ typedef struct directory {
     uint64_t at, size; /* in the file */
     uint64_t
         before; /* bytes in front of the zip, as in programs that unpack themselves */
+    uint64_t packed; /* bytes of all files so far */
 } directory;
 
 static lm_status broken(const lm_entries *e, const char *what) {
@@ -73,8 +60,8 @@ static lm_status find_end(const lm_entries *e, uint8_t end[END_BYTES], uint64_t 
     lm_status status = read_zip(e, e->file_size - size, tail, size);
     bool found = false;
     for (size_t i = size; status == LM_OK && !found && i-- > 0;) {
-        found = i + END_BYTES <= size && get32(tail + i) == END_MAGIC &&
-                i + END_BYTES + get16(tail + i + 20) <= size;
+        found = i + END_BYTES <= size && lm_read_le(tail + i, 4) == END_MAGIC &&
+                i + END_BYTES + lm_read_le(tail + i + 20, 2) <= size;
         if (!found) continue;
         memcpy(end, tail + i, END_BYTES);
         *at = e->file_size - size + i;
@@ -91,18 +78,18 @@ static lm_status read_end64(const lm_entries *e, uint64_t end, directory *d, boo
     *is64 = false;
     if (end < LOCATOR_BYTES + END64_BYTES) return LM_OK;
     LM_TRY(read_zip(e, end - LOCATOR_BYTES, locator, sizeof locator));
-    if (get32(locator) != LOCATOR_MAGIC) return LM_OK;
-    uint64_t at = end - LOCATOR_BYTES - END64_BYTES, stated = get(locator + 8, 8);
+    if (lm_read_le(locator, 4) != LOCATOR_MAGIC) return LM_OK;
+    uint64_t at = end - LOCATOR_BYTES - END64_BYTES, stated = lm_read_le(locator + 8, 8);
     LM_TRY(read_zip(e, at, record, sizeof record));
-    if (get32(record) != END64_MAGIC) { /* it may hold more than we know of */
+    if (lm_read_le(record, 4) != END64_MAGIC) { /* it may hold more than we know of */
         at = stated;
         LM_TRY(read_zip(e, at, record, sizeof record));
     }
-    if (get32(record) != END64_MAGIC || stated > at)
+    if (lm_read_le(record, 4) != END64_MAGIC || stated > at)
         return broken(e, "no zip64 record where its locator says");
     d->before = at - stated;
-    d->size = get(record + 40, 8);
-    d->at = get(record + 48, 8);
+    d->size = lm_read_le(record + 40, 8);
+    d->at = lm_read_le(record + 48, 8);
     *is64 = true;
     return LM_OK;
 }
@@ -114,8 +101,8 @@ static lm_status find_directory(const lm_entries *e, directory *d) {
     LM_TRY(find_end(e, end, &at));
     LM_TRY(read_end64(e, at, d, &is64));
     if (!is64) {
-        d->size = get32(end + 12);
-        d->at = get32(end + 16);
+        d->size = lm_read_le(end + 12, 4);
+        d->at = lm_read_le(end + 16, 4);
         if (d->size > at || d->at > at - d->size)
             return broken(e, "its directory does not lie in it");
         d->before = at - d->size - d->at;
@@ -131,14 +118,14 @@ static lm_status find_directory(const lm_entries *e, directory *d) {
 /* Numbers of 32 bits that are all ones stand in the extra field, in this order. */
 static bool read_extra(const uint8_t *extra, size_t length, uint64_t *const wide[3]) {
     for (size_t at = 0; at + 4 <= length;) {
-        size_t size = get16(extra + at + 2);
+        size_t size = lm_read_le(extra + at + 2, 2);
         if (size > length - at - 4) return false;
-        if (get16(extra + at) == EXTRA_ZIP64) {
+        if (lm_read_le(extra + at, 2) == EXTRA_ZIP64) {
             const uint8_t *value = extra + at + 4, *end = value + size;
             for (int i = 0; i < 3; i++) {
                 if (*wide[i] != IN_EXTRA) continue;
                 if (end - value < 8) return false;
-                *wide[i] = get(value, 8);
+                *wide[i] = lm_read_le(value, 8);
                 value += 8;
             }
             return true;
@@ -148,36 +135,51 @@ static bool read_extra(const uint8_t *extra, size_t length, uint64_t *const wide
     return true;
 }
 
-static lm_status add_file(lm_entries *e, const directory *d, const uint8_t *record) {
-    size_t name_bytes = get16(record + 28), extra_bytes = get16(record + 30);
+/* What no true zip has: files outside it or in each other's bytes, which is how a few MB
+ * become petabytes, and files that deflate could not pack so well. */
+static lm_status check_file(const lm_entries *e, directory *d, const char *name,
+                            const lm_entry *entry) {
+    LM_RETURN_IF(entry->offset > e->file_size - d->before ||
+                     entry->packed > e->file_size - d->packed,
+                 LM_FORMAT, "%s: broken zip: %s does not lie in it, or not alone",
+                 e->path, name);
+    d->packed += entry->packed;
+    uint64_t most = entry->method == STORED ? entry->packed : entry->packed * MOST_RATIO;
+    LM_RETURN_IF(entry->size > most, LM_FORMAT,
+                 "%s: broken zip: %s: %llu bytes cannot be packed in %llu", e->path, name,
+                 (unsigned long long)entry->size, (unsigned long long)entry->packed);
+    return LM_OK;
+}
+
+static lm_status add_file(lm_entries *e, directory *d, const uint8_t *record) {
+    size_t name_bytes = lm_read_le(record + 28, 2);
+    size_t extra_bytes = lm_read_le(record + 30, 2);
     char name[0x10000];
-    lm_entry entry = {.method = get16(record + 10),
-                      .encrypted = get16(record + 8) & 1,
-                      .crc = get32(record + 16),
-                      .packed = get32(record + 20),
-                      .size = get32(record + 24),
-                      .offset = get32(record + 42)};
+    lm_entry entry = {.method = lm_read_le(record + 10, 2),
+                      .crc = lm_read_le(record + 16, 4),
+                      .packed = lm_read_le(record + 20, 4),
+                      .size = lm_read_le(record + 24, 4),
+                      .offset = lm_read_le(record + 42, 4)};
     memcpy(name, record + CENTRAL_BYTES, name_bytes);
     name[name_bytes] = '\0';
     if (strlen(name) != name_bytes) return broken(e, "a name with a NUL in it");
     if (name_bytes > 0 && name[name_bytes - 1] == '/') return LM_OK; /* a folder */
     uint64_t *const wide[] = {&entry.size, &entry.packed, &entry.offset};
-    if (!read_extra(record + CENTRAL_BYTES + name_bytes, extra_bytes, wide) ||
-        entry.offset > e->file_size - d->before)
-        return lm_fail(LM_FORMAT, "%s: broken zip: %s does not lie in it", e->path, name);
-    LM_RETURN_IF(entry.method == DEFLATED && entry.size / MOST_RATIO > entry.packed,
-                 LM_FORMAT, "%s: broken zip: %s: %llu bytes cannot be packed in %llu",
-                 e->path, name, (unsigned long long)entry.size,
-                 (unsigned long long)entry.packed);
+    if (!read_extra(record + CENTRAL_BYTES + name_bytes, extra_bytes, wide))
+        return broken(e, "a size that is not there");
+    entry.readable = !(lm_read_le(record + 8, 2) & ENCRYPTED) &&
+                     (entry.method == STORED || entry.method == DEFLATED);
+    if (!entry.readable) entry.size = 0; /* no memory is taken for what cannot be had */
+    LM_TRY(check_file(e, d, name, &entry));
     entry.offset += d->before;
     return lm_entries_add(e, name, entry);
 }
 
-static lm_status add_files(lm_entries *e, const directory *d, const uint8_t *bytes) {
+static lm_status add_files(lm_entries *e, directory *d, const uint8_t *bytes) {
     size_t left = (size_t)d->size;
-    while (left >= CENTRAL_BYTES && get32(bytes) == CENTRAL_MAGIC) {
-        size_t length = CENTRAL_BYTES + (size_t)get16(bytes + 28) + get16(bytes + 30) +
-                        get16(bytes + 32);
+    while (left >= CENTRAL_BYTES && lm_read_le(bytes, 4) == CENTRAL_MAGIC) {
+        size_t length = CENTRAL_BYTES + (size_t)lm_read_le(bytes + 28, 2) +
+                        lm_read_le(bytes + 30, 2) + lm_read_le(bytes + 32, 2);
         if (length > left) return broken(e, "its directory ends early");
         LM_TRY(add_file(e, d, bytes));
         bytes += length;
@@ -230,8 +232,10 @@ static lm_status inflate_from(const lm_entries *e, const lm_entry *entry, uint64
 static lm_status find_data(const lm_entries *e, const lm_entry *entry, uint64_t *at) {
     uint8_t header[LOCAL_BYTES];
     LM_TRY(lm_read_at(e->fd, entry->offset, header, sizeof header));
-    LM_RETURN_IF(get32(header) != LOCAL_MAGIC, LM_FORMAT, "not where the zip says it is");
-    *at = entry->offset + LOCAL_BYTES + get16(header + 26) + get16(header + 28);
+    LM_RETURN_IF(lm_read_le(header, 4) != LOCAL_MAGIC, LM_FORMAT,
+                 "not where the zip says it is");
+    *at = entry->offset + LOCAL_BYTES + lm_read_le(header + 26, 2) +
+          lm_read_le(header + 28, 2);
     LM_RETURN_IF(*at > e->file_size || entry->packed > e->file_size - *at, LM_FORMAT,
                  "ends early");
     return LM_OK;
@@ -240,14 +244,11 @@ static lm_status find_data(const lm_entries *e, const lm_entry *entry, uint64_t 
 static lm_status read_data(const lm_entries *e, const lm_entry *entry, void *to,
                            size_t size) {
     uint64_t at = 0;
-    LM_RETURN_IF(entry->encrypted, LM_UNSUPPORTED, "encrypted");
-    LM_RETURN_IF(entry->method != STORED && entry->method != DEFLATED, LM_UNSUPPORTED,
-                 "packed by method %d of zip: only stored and deflated files can be read",
+    LM_RETURN_IF(!entry->readable, LM_UNSUPPORTED,
+                 "encrypted, or packed by another method than zip's usual one (%d)",
                  entry->method);
     LM_TRY(find_data(e, entry, &at));
     if (entry->method == STORED) {
-        LM_RETURN_IF(entry->packed != entry->size, LM_FORMAT, "two sizes: %llu and %llu",
-                     (unsigned long long)entry->packed, (unsigned long long)entry->size);
         LM_TRY(lm_read_at(e->fd, at, to, size));
     } else {
         LM_TRY(inflate_from(e, entry, at, to, size));

@@ -29,19 +29,29 @@ static lm_status explain(VP8StatusCode code) {
     }
 }
 
-/* After the RIFF header: four letters, the length, data, and a byte if that is odd. */
-static void read_chunks(const uint8_t *bytes, size_t size, lm_picture *picture) {
+/* After the RIFF header: four letters, the length, data, and a byte if that is odd. True
+ * when EXIF is among them. */
+static bool read_chunks(const uint8_t *bytes, size_t size, lm_picture *picture) {
+    bool exif = false;
     for (size_t at = 12; size - at >= 8;) {
         const uint8_t *chunk = bytes + at;
         size_t length = lm_read_le(chunk + 4, 4);
         at += 8;
-        if (length > size - at) return;
+        if (length > size - at) break;
         if (memcmp(chunk, "ICCP", 4) == 0) picture->icc = true;
-        if (memcmp(chunk, "EXIF", 4) == 0)
+        if (memcmp(chunk, "EXIF", 4) == 0) {
             picture->orientation = lm_exif_orientation(chunk + 8, length);
+            exif = true;
+        }
         length += length % 2;
         at = length < size - at ? at + length : size;
     }
+    return exif;
+}
+
+/* EXIF comes after the pixels; the flags of the first chunk say whether. */
+static bool announces_exif(const uint8_t *bytes, size_t size) {
+    return size > 20 && memcmp(bytes + 12, "VP8X", 4) == 0 && bytes[20] & 8;
 }
 
 static lm_status probe(const uint8_t *bytes, size_t size, lm_picture *picture) {
@@ -51,7 +61,10 @@ static lm_status probe(const uint8_t *bytes, size_t size, lm_picture *picture) {
     picture->width = (uint64_t)features.width;
     picture->height = (uint64_t)features.height;
     picture->channels = 3;
-    read_chunks(bytes, size, picture);
+    bool exif = read_chunks(bytes, size, picture);
+    LM_RETURN_IF(!exif && announces_exif(bytes, size) &&
+                     lm_read_le(bytes + 4, 4) + 8 > size,
+                 LM_FORMAT, "ends early");
     return LM_OK;
 }
 
