@@ -170,8 +170,10 @@ static lm_status open_arrays(const lm_data_place *place, const char *source,
     if (status == LM_OK) {
         if (images->owned)
             p.block = images->file.bytes;
-        else
+        else {
             p.mapped = images->file.bytes, p.mapped_size = images->file.size;
+            p.files[0] = images->name, p.files[1] = labels->name;
+        }
         images->file.bytes = NULL;
         status = lm_packed_open(place, source, lm_packed_hash(&p), &p, set);
     }

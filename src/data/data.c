@@ -14,6 +14,7 @@
 #include <string.h>
 
 /* In the order in which they are asked; the last takes nearly everything. */
+/* clang-format off */
 static const lm_data_format *const formats[] = {
     &lm_prepared_format,
     &lm_cifar_format,
@@ -21,10 +22,12 @@ static const lm_data_format *const formats[] = {
     &lm_svhn_format,
     &lm_usps_format,
     &lm_mnist_m_format,
-    &lm_idx_format,
+    &lm_emnist_format,
+    &lm_mnist_format,
     &lm_arrays_format,
     &lm_image_folder_format, /* any folder or archive: the last */
 };
+/* clang-format on */
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -198,7 +201,7 @@ static lm_status open_plain(const char *name, lm_split split,
     if (builtin) return lm_builtin_open(builtin, split, wanted_side(transform), set);
     lm_data_place place = {
         .name = name, .path = name, .split = split, .background = transform->background};
-    const lm_known_set *known = lm_known_find(name);
+    const lm_known_set *known = lm_known_find_part(name, &place.part);
     if (known) return open_named(known, place, set);
     if (lm_file_exists(name)) return open_place(&place, set);
     return unknown_spec(name);

@@ -32,9 +32,9 @@ typedef struct lm_attribute_kind {
  * `read`, `label` and `item`. */
 typedef struct lm_dataset lm_dataset;
 struct lm_dataset {
-    char *name;        /* "mnist", "builtin:digits", a path */
-    char *source;      /* where it was found, for run.json */
-    char **files;      /* what it was read from; none: `source`, with all in it */
+    char *name;   /* "mnist", "builtin:digits", a path */
+    char *source; /* where it was found, for run.json */
+    char **files; /* what it was read from; none: `source`, with all in it */
     size_t n_files;
     lm_split split;    /* that was asked for */
     int height, width; /* 0: images differ in size, there is no `get` */
@@ -71,13 +71,13 @@ lm_status lm_dataset_label(const lm_dataset *set, int64_t index, int32_t *label)
 /* Appends "NAME: image INDEX" or "NAME: FILE", for messages. */
 void lm_dataset_item(const lm_dataset *set, int64_t index, lm_str *name);
 
-/* SPEC: builtin:digits | mnist, fashion-mnist, kmnist (under $LIMN_DATA, else the XDG
- * data folder's limn/) | a path to an IDX image file (.gz or plain; the label file lies
- * beside it by the usual name) or to a folder that holds the four usual files |
- * a folder, zip or tar of images (image_tree.h). ":train"
- * or another split after the name chooses it; else `split` does. Options may follow, as
- * in "mnist:train?size=32&classes=3,5" (transform.h). LM_FORMAT where images differ in
- * size, as most of what is trained needs them alike; lm_dataset_open_any takes them. */
+/* SPEC: a built-in set (builtin.h) | a known set, or a part of one (known.h), whose
+ * folder with the original files lies under $LIMN_DATA, else in the XDG data folder's
+ * limn/ | the path of a file or folder in one of the formats of data.c, or of images
+ * (image_tree.h). ":train" or another split after it chooses one; else `split` does;
+ * where there is but a file, it is what it is. Options may follow, as in
+ * "mnist:train?size=32&classes=3,5" (transform.h). LM_FORMAT where images differ in size,
+ * as most of what is trained needs them alike; lm_dataset_open_any takes them. */
 lm_status lm_dataset_open(const char *spec, lm_split split, lm_dataset **set);
 lm_status lm_dataset_open_any(const char *spec, lm_split split, lm_dataset **set);
 void lm_dataset_free(lm_dataset *set);

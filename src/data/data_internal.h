@@ -14,6 +14,7 @@ lm_status lm_dataset_add_file(lm_dataset *set, const char *path);
 /* Where a set is opened from. */
 typedef struct lm_data_place {
     const char *name; /* goes into the dataset */
+    const char *part; /* of a known set that has several, as "letters"; else NULL */
     const char *path; /* a file or a folder that exists */
     lm_split split;
     bool known; /* found by the name of a known set, of which labels are part */
@@ -30,10 +31,11 @@ typedef struct lm_data_format {
 
 extern const lm_data_format lm_arrays_format;
 extern const lm_data_format lm_cifar_format;
-extern const lm_data_format lm_idx_format;
 extern const lm_data_format lm_mnist_m_format;
 extern const lm_data_format lm_prepared_format;
 extern const lm_data_format lm_image_folder_format;
+extern const lm_data_format lm_emnist_format;
+extern const lm_data_format lm_mnist_format;
 extern const lm_data_format lm_stl10_format;
 extern const lm_data_format lm_svhn_format;
 extern const lm_data_format lm_usps_format;

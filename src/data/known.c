@@ -102,6 +102,10 @@ static const lm_known_file kmnist_files[] = {
      .md5 = "7320c461ea6c1c855c0b718fb2a4b134"},
 };
 
+/* Its name alone is that of the first. */
+static const char *const emnist_parts[] = {"byclass", "bymerge", "balanced", "letters",
+                                           "digits",  "mnist",   NULL};
+
 static const lm_known_file emnist_files[] = {
     {.name = "gzip.zip",
      .urls = {"https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",
@@ -251,6 +255,7 @@ const lm_known_set lm_known_sets[] = {
      .home = "http://codh.rois.ac.jp/kmnist/",
      FILES(kmnist_files)},
     {.name = "emnist",
+     .parts = emnist_parts,
      .title = "EMNIST",
      .about = "handwritten letters and digits",
      IMAGES(697932, 116323),
@@ -355,6 +360,21 @@ const lm_known_set lm_known_sets[] = {
      FILES(bedroom_files)},
     {0},
 };
+
+static const char *find_part(const lm_known_set *set, const char *name) {
+    size_t length = strlen(set->name);
+    if (!set->parts || strncmp(name, set->name, length) != 0 || name[length] != '-')
+        return NULL;
+    for (const char *const *part = set->parts; *part; part++)
+        if (strcmp(name + length + 1, *part) == 0) return *part;
+    return NULL;
+}
+
+const lm_known_set *lm_known_find_part(const char *name, const char **part) {
+    for (const lm_known_set *set = lm_known_sets; set->name; set++)
+        if ((*part = find_part(set, name))) return set;
+    return lm_known_find(name);
+}
 
 const lm_known_set *lm_known_find(const char *name) {
     for (const lm_known_set *set = lm_known_sets; set->name; set++)

@@ -16,9 +16,10 @@ typedef struct lm_known_file {
 } lm_known_file;
 
 typedef struct lm_known_set {
-    const char *name;  /* of --data and of its folder */
-    const char *title; /* as its authors call it */
-    const char *about; /* a few words */
+    const char *name;         /* of --data and of its folder */
+    const char *const *parts; /* "emnist-letters" is one of "emnist"; NULL: none */
+    const char *title;        /* as its authors call it */
+    const char *about;        /* a few words */
     int64_t images[LM_N_SPLITS];
     int width, height, channels; /* width and height 0: images differ */
     int classes;                 /* 0: no labels */
@@ -33,6 +34,8 @@ extern const lm_known_set lm_known_sets[]; /* ended by name NULL */
 
 /* NULL: not one of them. */
 const lm_known_set *lm_known_find(const char *name);
+/* Also finds the set of NAME-PART, and sets *part, else to NULL. */
+const lm_known_set *lm_known_find_part(const char *name, const char **part);
 /* Of all images, and of all files whose size is known. */
 int64_t lm_known_images(const lm_known_set *set);
 int64_t lm_known_bytes(const lm_known_set *set);

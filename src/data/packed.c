@@ -123,6 +123,8 @@ static void release_state(lm_dataset *set) {
 }
 
 static lm_status describe(lm_dataset *set, lm_packed *packed) {
+    for (int i = 0; i < 2 && packed->files[i]; i++)
+        LM_TRY(lm_dataset_add_file(set, packed->files[i]));
     lm_packed *state = set->state = lm_alloc(sizeof *state);
     if (!state) return LM_NOMEM;
     *state = *packed;

@@ -20,6 +20,8 @@ typedef struct lm_packed {
     int classes;
     const char *const *class_names; /* of static life, or NULL */
 
+    const char *files[2]; /* borrowed: noted in the set as what it was read from */
+
     void *block;  /* owned, lm_free; or NULL */
     void *mapped; /* owned, lm_file_unmap; or NULL */
     size_t mapped_size;

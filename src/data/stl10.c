@@ -63,9 +63,12 @@ typedef struct split_files {
     bool mapped;
     void *images, *labels; /* NULL: not there */
     size_t images_size, labels_size;
+    char *paths[2]; /* owned; NULL: not there, or within an archive */
 } split_files;
 
 static void release_files(split_files *f) {
+    lm_free(f->paths[0]);
+    lm_free(f->paths[1]);
     if (f->mapped) {
         lm_file_unmap(f->images, f->images_size);
         lm_file_unmap(f->labels, f->labels_size);
@@ -75,20 +78,19 @@ static void release_files(split_files *f) {
     }
 }
 
-static lm_status map_one(const char *folder, const char *name, void **bytes,
+static lm_status map_one(const char *folder, const char *name, char **path, void **bytes,
                          size_t *size) {
     if (!name || !lm_folder_has(folder, name)) return LM_OK;
-    char *path = lm_path_join(folder, name);
-    if (!path) return LM_NOMEM;
-    lm_status status = lm_file_map(path, bytes, size);
-    lm_free(path);
-    return status;
+    *path = lm_path_join(folder, name);
+    return *path ? lm_file_map(*path, bytes, size) : LM_NOMEM;
 }
 
 static lm_status map_files(const char *folder, split_files *f) {
     f->mapped = true;
-    LM_TRY(map_one(folder, files[f->split].images, &f->images, &f->images_size));
-    return map_one(folder, files[f->split].labels, &f->labels, &f->labels_size);
+    LM_TRY(map_one(folder, files[f->split].images, &f->paths[0], &f->images,
+                   &f->images_size));
+    return map_one(folder, files[f->split].labels, &f->paths[1], &f->labels,
+                   &f->labels_size);
 }
 
 static bool is_wanted(const char *wanted, const char *path) {
@@ -153,7 +155,8 @@ static lm_status make_set(const lm_data_place *place, const char *source, split_
                    .step = 3 * PLANE,
                    .down = 1,
                    .right = EDGE,
-                   .colour = PLANE};
+                   .colour = PLANE,
+                   .files = {f->paths[0], f->paths[1]}};
     lm_status status = take_labels(place, source, f, &p);
     if (status != LM_OK) return status;
     if (f->mapped)
