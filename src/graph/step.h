@@ -5,10 +5,15 @@
 
 #include "graph/graph.h"
 
-/* A single node, or a cluster of elementwise-like nodes (LM_K_ELEMENTWISE, reshapes that
- * keep the iteration order, and closing reduce_sums).
+/* A single node, a cluster of elementwise-like nodes (LM_K_ELEMENTWISE, reshapes that
+ * keep the iteration order, and closing reduce_sums), or a chain of calls that one kernel
+ * computes sample by sample.
  *
  * Single node: in[i] is node->src[i], in order, duplicates kept; out[0] is the node.
+ * Chain, the one there is: nodes are norm_sums, the norm_dstats of these, the norm_grad
+ * that takes both in, then perhaps slices of its channels; in is x, stats, gamma, beta, g
+ * and perhaps r; out is what is read outside: the sums or not, then either the gradient
+ * or the slices.
  * Cluster: nodes in topological order; in holds the distinct values that are read from
  * memory; out those that are written because something outside needs them. Scalar
  * constants (CONST without data), IOTA and PHILOX are computed inside, never read.

@@ -39,6 +39,20 @@ bool lm_cluster_describe(lm_cluster *cluster);
 lm_status lm_cluster_step(const lm_cluster *cluster, lm_arena *arena,
                           bool (*wanted)(void *user, const lm_node *member), void *user,
                           lm_step *step);
+/* Who reads what, by id: list[first[id]..first[id + 1]]. */
+typedef struct lm_readers {
+    const int *first;
+    lm_node *const *list;
+    const bool *is_root;
+} lm_readers;
+
+/* The chain (step.h) that ends in this norm_grad: its members by id, or 0. That the graph
+ * of steps keeps having no circle is the caller's to see. */
+enum { LM_CHAIN_MEMBERS = 8 };
+int lm_chain_list(const lm_readers *readers, lm_node *grad, lm_node **members);
+lm_status lm_chain_step(const lm_readers *readers, lm_node *const *members, int n_members,
+                        lm_arena *arena, lm_step *step);
+
 /* The step of a BROADCAST or IOTA that is wanted in memory. */
 lm_status lm_inline_step(lm_node *node, lm_arena *arena, lm_step *step);
 

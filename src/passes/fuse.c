@@ -5,7 +5,8 @@
  *    factors of a derivative) joins its late readers and is not stored since the forward
  *    pass.
  * 2. Repeat: a value that is cheap to make again out of what is in memory anyway is made
- *    by each reader, if then nobody needs it in memory. */
+ *    by each reader, if then nobody needs it in memory.
+ * 3. Chain: calls that one kernel computes together become a step (chain.c). */
 #include "passes/cluster.h"
 #include "passes/rewrite.h"
 #include <string.h>
@@ -26,6 +27,7 @@ typedef struct fuser {
     lm_node **stack;
     lm_cluster *clusters; /* n_members 0: merged into another */
     int n_clusters;
+    int n_fused;     /* clusters before the first chain */
     lm_arena *arena; /* of members; scratch */
 } fuser;
 
@@ -419,6 +421,34 @@ static lm_status repeat_cheap(fuser *f) {
     return LM_OK;
 }
 
+/* ---- chains ------------------------------------------------------------------ */
+
+static lm_readers readers_of(const fuser *f) {
+    return (lm_readers){f->first_user, f->users, f->is_root};
+}
+
+static bool is_chained(const fuser *f, const lm_node *node) {
+    return f->home[node->id] >= f->n_fused;
+}
+
+/* After everything else, as nothing merges with a chain. */
+static lm_status join_chains(fuser *f) {
+    lm_readers readers = readers_of(f);
+    f->n_fused = f->n_clusters;
+    for (int i = 0; i < f->n_nodes; i++) {
+        lm_node *members[LM_CHAIN_MEMBERS];
+        lm_cluster chain = {.members = members};
+        chain.n_members = lm_chain_list(&readers, f->nodes[i], members);
+        if (chain.n_members == 0 || closes_circle(f, &chain)) continue;
+        chain.members =
+            lm_arena_copy(f->arena, members, (size_t)chain.n_members * sizeof *members);
+        if (!chain.members) return LM_NOMEM;
+        for (int m = 0; m < chain.n_members; m++) f->home[members[m]->id] = f->n_clusters;
+        f->clusters[f->n_clusters++] = chain;
+    }
+    return LM_OK;
+}
+
 /* ---- steps ------------------------------------------------------------------- */
 
 typedef struct wanted_in {
@@ -441,11 +471,21 @@ static bool inline_is_wanted(const fuser *f, const lm_node *node) {
             wanted = inline_is_wanted(f, users[u]);
             continue;
         }
-        wanted = f->home[users[u]->id] < 0;
+        wanted = f->home[users[u]->id] < 0 || is_chained(f, users[u]);
         for (int s = 0; s < users[u]->n_src && !wanted; s++)
             wanted = users[u]->src[s] == node && !lm_takes_along(users[u], s);
     }
     return wanted;
+}
+
+/* The whole chain, at its last node. */
+static lm_status chain_step(fuser *f, const lm_node *node, lm_arena *arena,
+                            lm_step *steps, int *n_steps) {
+    const lm_cluster *chain = &f->clusters[f->home[node->id]];
+    lm_readers readers = readers_of(f);
+    if (node != chain->members[chain->n_members - 1]) return LM_OK;
+    return lm_chain_step(&readers, chain->members, chain->n_members, arena,
+                         &steps[(*n_steps)++]);
 }
 
 static lm_status node_step(fuser *f, lm_node *node, lm_arena *arena, lm_step *steps,
@@ -456,6 +496,7 @@ static lm_status node_step(fuser *f, lm_node *node, lm_arena *arena, lm_step *st
         ++*n_steps;
         return lm_inline_step(node, arena, step);
     }
+    if (is_chained(f, node)) return chain_step(f, node, arena, steps, n_steps);
     int home = f->home[node->id];
     lm_cluster *cluster = home < 0 ? NULL : &f->clusters[home];
     if (cluster && cluster->n_members == 0) return LM_OK;
@@ -489,6 +530,7 @@ lm_status lm_group_clusters(lm_graph *graph, lm_node *const *nodes, int n_nodes,
     LM_TRY_GOTO(done, start_clusters(&f));
     LM_TRY_GOTO(done, merge_clusters(&f));
     LM_TRY_GOTO(done, repeat_cheap(&f));
+    LM_TRY_GOTO(done, join_chains(&f));
     for (int i = 0; i < n_nodes; i++)
         LM_TRY_GOTO(done, node_step(&f, nodes[i], arena, *steps, n_steps));
 done:

@@ -74,19 +74,22 @@ static bool cluster_may_alias(const lm_step *step, const lm_node *out,
 
 /* Sources that a composite reads element for element, each before it writes there: by
  * number, or of a conv_block the residual, wherever it is. */
-static bool call_may_alias(const lm_node *call, int i) {
+static bool call_may_alias(const lm_node *call, const lm_node *in) {
     static const uint32_t pointwise[LM_COMP_COUNT] = {
         [LM_COMP_NORM_ACT] = 1u << 0,
         [LM_COMP_NORM_GRAD] = 1u << 0 | 1u << 4 | 1u << 6,
     };
+    uint32_t may = pointwise[call->attr.call.composite];
     if (call->attr.call.composite == LM_COMP_CONV_BLOCK)
-        return i > 0 && i == lm_conv_block_find(call).residual;
-    return pointwise[call->attr.call.composite] >> i & 1;
+        may = 1u << lm_conv_block_find(call).residual & ~1u;
+    for (int i = 0; i < call->n_src; i++)
+        if (call->src[i] == in && !(may >> i & 1)) return false;
+    return may != 0;
 }
 
 bool lm_step_may_alias(const lm_step *step, int o, int i) {
     const lm_node *out = step->out[o], *in = step->in[i];
-    if (out->kind == LM_KIND_CALL) return call_may_alias(out, i);
+    if (out->kind == LM_KIND_CALL) return call_may_alias(out, in);
     if (out->kind != LM_KIND_EW || out->dtype != in->dtype ||
         lm_shape_count(out->shape) != lm_shape_count(in->shape))
         return false;

@@ -194,14 +194,9 @@ void rig_check(rig *r) {
             inside[n_inside++] = nodes[i];
     }
     bool alone = n_inside == 1 && is_alone(inside[0]);
-    lm_step step = {inside,
-                    n_inside,
-                    alone ? inside[0]->src : in,
-                    alone ? inside[0]->n_src : n_in,
-                    r->out,
-                    r->n_out,
-                    !alone,
-                    r->space};
+    lm_step step = {
+        inside, n_inside, alone ? inside[0]->src : in, alone ? inside[0]->n_src : n_in,
+        r->out, r->n_out, !alone && !r->chain,         r->space};
     check_threads(r, &step, truth);
     for (int o = 0; o < r->n_out; o++) free(truth[o]);
     for (int i = 0; i < r->n_in; i++) free(r->data[i]);

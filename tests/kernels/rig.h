@@ -22,6 +22,7 @@ typedef struct rig {
     lm_backend_options options;
     int threads;    /* the most: every number up to it must give the same bytes */
     lm_shape space; /* of a cluster */
+    bool chain; /* the nodes are one (step.h): inputs made in its order, outputs too */
     int alias_out, alias_in; /* out shares the memory of in; -1: none */
     double tolerance;        /* of |error| / (|truth| + scale) */
     double scale;

@@ -127,6 +127,41 @@ static void norm_gradients_match(void **state) {
     each_norm_shape(check_norm_grad);
 }
 
+/* The gradient as a whole or as two slices, with and without sums; and over each source
+ * that it reads element for element. */
+static void check_norm_chain(lm_shape x, int groups) {
+    static const int over[8] = {-1, 0, 4, 5, -1, -1, -1, -1};
+    for (int variant = 0; variant < 8; variant++) {
+        rig r;
+        lm_node *src[7];
+        int64_t width = x.dim[x.rank - 1];
+        bool whole = variant<4, by_sample = variant & 1, more = variant % 4> 1;
+        lm_call_attr how = {.i = {variant % 3 > 0}};
+        rig_start(&r);
+        norm_sources(&r, x, groups, by_sample, src);
+        src[4] = rig_input(&r, LM_F32, x, 0);
+        if (more) src[6] = rig_input(&r, LM_F32, x, 0);
+        lm_node *sums = lm_call(r.graph, LM_COMP_NORM_SUMS, src, 5, &how);
+        lm_node *of[] = {src[1], src[2], sums};
+        src[5] = lm_call(r.graph, LM_COMP_NORM_DSTATS, of, 3, NULL);
+        lm_node *d = lm_call(r.graph, LM_COMP_NORM_GRAD, src, 6 + more, &how);
+        if (variant != 7) rig_output(&r, sums);
+        if (whole) rig_output(&r, d);
+        for (int part = 0; part < 2 && !whole; part++)
+            rig_output(&r, lm_slice_axis(r.graph, d, x.rank - 1, part ? width / 3 : 0,
+                                         part ? width : width / 3));
+        r.alias_in = over[variant];
+        r.alias_out = r.alias_in < 0 ? -1 : 1;
+        r.chain = true;
+        r.scale = 1 + sqrt((double)(x.rank > 2 ? x.dim[1] : 1));
+        rig_check(&r);
+    }
+}
+
+static void norm_chains_match(void **state) {
+    each_norm_shape(check_norm_chain);
+}
+
 static void softmax_kernels_match(void **state) {
     static const int64_t rows[] = {1, 7, 300}, width[] = {1, 2, 10, 63, 64, 100, 1000};
     for (int i = 0; i < 21; i++) {
@@ -265,6 +300,7 @@ int main(void) {
         cmocka_unit_test(group_stats_match),
         cmocka_unit_test(norm_act_and_sums_match),
         cmocka_unit_test(norm_gradients_match),
+        cmocka_unit_test(norm_chains_match),
         cmocka_unit_test(softmax_kernels_match),
         cmocka_unit_test(softmax_takes_extremes),
         cmocka_unit_test(attention_matches),

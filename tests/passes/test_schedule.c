@@ -103,11 +103,38 @@ static void check_cluster(const lm_step *step) {
         assert_true(is_inside(step, step->out[o]) && !lm_is_view(step->out[o]));
 }
 
+static bool is_call(const lm_node *node, lm_composite composite) {
+    return node->kind == LM_KIND_CALL && node->attr.call.composite == (int)composite;
+}
+
+/* As step.h says, from the sums to the gradient or its slices. */
+static void check_chain(const lm_step *step) {
+    const lm_node *sums = step->nodes[0], *grad = step->nodes[2];
+    assert_true(is_call(sums, LM_COMP_NORM_SUMS));
+    assert_true(is_call(step->nodes[1], LM_COMP_NORM_DSTATS));
+    assert_true(is_call(grad, LM_COMP_NORM_GRAD));
+    assert_ptr_equal(step->nodes[1]->src[2], sums);
+    assert_ptr_equal(grad->src[5], step->nodes[1]);
+    assert_int_equal(step->n_in, grad->n_src - 1);
+    for (int i = 0; i < step->n_in; i++)
+        assert_ptr_equal(step->in[i], grad->src[i < 5 ? i : 6]);
+    bool sliced = step->n_nodes > 3;
+    assert_int_equal(in_list(step->out, step->n_out, (lm_node *)grad), !sliced);
+    for (int n = 3; n < step->n_nodes; n++) {
+        assert_int_equal(step->nodes[n]->kind, LM_KIND_SLICE);
+        assert_ptr_equal(step->nodes[n]->src[0], grad);
+        assert_true(in_list(step->out, step->n_out, step->nodes[n]));
+    }
+    int others = sliced ? step->n_nodes - 3 : 1;
+    assert_in_range(step->n_out - others, 0, 1);
+    if (step->n_out > others) assert_ptr_equal(step->out[0], sums);
+}
+
 /* ---- a whole schedule
  * ------------------------------------------------------------------- */
 
 typedef struct counts {
-    int clusters, members, sums, reshapes, outputs, repeated;
+    int clusters, chains, members, sums, reshapes, outputs, repeated;
 } counts;
 
 static bool is_dear(const lm_node *node) {
@@ -132,8 +159,10 @@ static void check_step(const lm_schedule *schedule, int s, bool *made, int *comp
         check_cluster(step);
         c->clusters++;
         c->outputs += step->n_out;
+    } else if (step->n_nodes > 1) {
+        check_chain(step);
+        c->chains++;
     } else {
-        assert_int_equal(step->n_nodes, 1);
         assert_int_equal(step->n_in, step->nodes[0]->n_src);
         for (int i = 0; i < step->n_in; i++)
             assert_ptr_equal(step->in[i], step->nodes[0]->src[i]);
@@ -247,7 +276,7 @@ static void test_residual_network(void **state) {
     lm_schedule schedule = build(graph, true, true), plain = build(graph, false, false);
     counts c = check_schedule(&schedule);
     check_schedule(&plain);
-    assert_true(c.sums > 0);
+    assert_true(c.sums > 0 && c.chains > 0);
     assert_true(schedule.n_steps < plain.n_steps * 2 / 3);
     assert_true(arena_bytes(&schedule, true) < arena_bytes(&plain, true));
 
@@ -327,6 +356,44 @@ static void test_late_factors_stay_late(void **state) {
     lm_graph_free(g);
 }
 
+/* The gradients of a norm, where `late` says what it takes in: 0 nothing, 1 a value made
+ * of its own sums, which must come between; and who else reads the statistics' part. */
+static counts norm_schedule(bool late, bool read_dstats, int n_slices) {
+    lm_graph *g;
+    CHECK_OK(lm_graph_new(&g));
+    lm_shape shape = LM_SHAPE(2, 4, 4, 6);
+    lm_node *src[7] = {
+        lm_input(g, "x", LM_F32, shape), lm_input(g, "stats", LM_F32, LM_SHAPE(2, 3, 2)),
+        lm_input(g, "gamma", LM_F32, LM_SHAPE(6)),
+        lm_input(g, "beta", LM_F32, LM_SHAPE(6)), lm_input(g, "g", LM_F32, shape)};
+    lm_node *sums = lm_call(g, LM_COMP_NORM_SUMS, src, 5, NULL);
+    lm_node *of[] = {src[1], src[2], sums};
+    src[5] = lm_call(g, LM_COMP_NORM_DSTATS, of, 3, NULL);
+    lm_node *total = lm_sum(g, sums, 7, true);
+    src[6] = lm_add(g, src[0], lm_reshape(g, total, LM_SHAPE(1)));
+    lm_node *d = lm_call(g, LM_COMP_NORM_GRAD, src, late ? 7 : 6, NULL);
+    for (int i = 0; i < n_slices; i++)
+        lm_graph_output(g, i ? "b" : "a", lm_slice_axis(g, d, 3, 2 * i, 2 * i + 3));
+    if (n_slices == 0) lm_graph_output(g, "d", d);
+    lm_graph_output(g, "sums", total);
+    if (read_dstats) lm_graph_output(g, "dstats", src[5]);
+    lm_schedule schedule = build(g, true, true);
+    counts c = check_schedule(&schedule);
+    c.outputs = schedule.n_steps;
+    lm_schedule_release(&schedule);
+    lm_graph_free(g);
+    return c;
+}
+
+static void test_gradients_of_norms_chain(void **state) {
+    assert_int_equal(norm_schedule(false, false, 0).chains, 1);
+    assert_int_equal(norm_schedule(false, false, 2).chains, 1);
+    /* All slices in it: one step besides the total. */
+    assert_int_equal(norm_schedule(false, false, 2).outputs, 2);
+    assert_int_equal(norm_schedule(true, false, 0).chains, 0);
+    assert_int_equal(norm_schedule(false, true, 0).chains, 0);
+}
+
 /* A mask in bytes is read as bytes by each of its readers, not stored as floats. */
 static void test_cheap_values_are_repeated(void **state) {
     lm_graph *g;
@@ -356,6 +423,7 @@ int main(void) {
         cmocka_unit_test(test_residual_network),
         cmocka_unit_test(test_same_graph_same_schedule),
         cmocka_unit_test(test_exchange_is_refused),
+        cmocka_unit_test(test_gradients_of_norms_chain),
         cmocka_unit_test(test_late_factors_stay_late),
         cmocka_unit_test(test_cheap_values_are_repeated),
     };

@@ -24,6 +24,7 @@ typedef struct norm_work {
     const norm_state *s;
     const lm_kernel_args *args;
     float *tables;
+    const float *d;     /* the statistics' part of the gradient, by sample; NULL: none */
     int64_t filled;     /* the sample that the tables are of */
     lm_norm_rows norm;  /* tables and rows of the piece */
     int64_t sample, at; /* at: first element of the piece */
@@ -93,12 +94,12 @@ static void fill_tables(norm_work *w) {
         repeat(rstd + g * width, stats[2 * g + 1], width);
     }
     for (int c = 0; c < channels; c++) scale[c] = rstd[c] * gamma[c];
-    if (s->d)
-        fill_stats_grad(w, stats,
-                        (const float *)w->args->in[s->d] + w->sample * s->groups * 2);
+    if (w->d)
+        fill_stats_grad(w, stats, w->d + w->sample * s->groups * 2);
     else if (s->slopes)
         repeat(scale + channels, 0, 2 * channels);
     w->norm = (lm_norm_rows){.channels = channels,
+                             .stride = channels,
                              .mean = mean,
                              .rstd = rstd,
                              .scale = scale,
@@ -110,16 +111,20 @@ static void fill_tables(norm_work *w) {
 
 /* ---- the loop ---------------------------------------------------------------- */
 
-/* Piece `number`, which runs through all samples. */
-static void work_on(norm_work *w, int64_t number, double *sums) {
+/* Goes to piece `number`, which runs through all samples. */
+static void go_to(norm_work *w, int64_t number) {
     const norm_state *s = w->s;
     int64_t first = number % s->pieces * s->rows;
     w->sample = number / s->pieces;
     w->at = (w->sample * s->positions + first) * s->channels;
     if (s->tables && w->filled != w->sample) fill_tables(w);
     w->norm.rows = s->positions - first < s->rows ? s->positions - first : s->rows;
-    memset(sums, 0, sums_of_piece(s) * sizeof *sums);
-    s->run_piece(w, sums);
+}
+
+static void work_on(norm_work *w, int64_t number, double *sums) {
+    go_to(w, number);
+    memset(sums, 0, sums_of_piece(w->s) * sizeof *sums);
+    w->s->run_piece(w, sums);
 }
 
 /* Adds up the pieces of a sample into its first. */
@@ -141,6 +146,7 @@ static lm_status run_pieces(lm_kernel *kernel, const lm_kernel_args *args) {
     {
         int thread = omp_get_thread_num();
         norm_work w = {.s = s, .args = args, .filled = -1};
+        if (s->d) w.d = args->in[s->d];
         w.tables = tables + (size_t)thread * table_floats(s);
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < s->samples * s->pieces; i++) {
@@ -159,10 +165,8 @@ static lm_status run_pieces(lm_kernel *kernel, const lm_kernel_args *args) {
     return LM_OK;
 }
 
-static norm_state *make_state(lm_kernel *kernel, const lm_step *step, const char *name) {
-    norm_state *s = lm_cpu_kernel_init(kernel, step, name, run_pieces, sizeof *s);
-    if (!s) return NULL;
-    const lm_node *call = step->nodes[0];
+/* What the call says of its sources; kernel and state are filled in. */
+static void describe(norm_state *s, const lm_node *call, lm_kernel *kernel) {
     lm_shape x = call->src[0]->shape;
     int64_t count = lm_shape_count(x);
     s->ops = LM_ISA_PICK(lm_norm_ops_table);
@@ -182,6 +186,11 @@ static norm_state *make_state(lm_kernel *kernel, const lm_step *step, const char
         s->beta_by_sample = call->src[3]->shape.rank == 2;
     }
     kernel->flops = 4.0 * (double)count;
+}
+
+static norm_state *make_state(lm_kernel *kernel, const lm_step *step, const char *name) {
+    norm_state *s = lm_cpu_kernel_init(kernel, step, name, run_pieces, sizeof *s);
+    if (s) describe(s, step->nodes[0], kernel);
     return s;
 }
 
@@ -255,7 +264,7 @@ lm_status lm_comp_lower_norm_act(lm_backend *backend, const lm_step *step,
 static void sum_gradients(norm_work *w, double *sums) {
     const float *x = w->args->in[0], *g = w->args->in[4];
     w->s->ops->sums(x + w->at, g + w->at, &w->norm, w->s->silu, sums,
-                    sums + w->s->channels);
+                    sums + w->s->channels, NULL);
 }
 
 static void put_sums(norm_work *w, const double *sums) {
@@ -303,25 +312,29 @@ typedef struct dstats_state {
     bool gamma_by_sample;
 } dstats_state;
 
-/* d_mean = -rstd sum(gamma S_dz), d_rstd = sum(gamma S_dz_xhat) / rstd. */
+/* Of one sample: d_mean = -rstd sum(gamma S_dz), d_rstd = sum(gamma S_dz_xhat) / rstd. */
+static void find_dstats(const float *stats, const float *gamma, const float *sums,
+                        int groups, int width, float *out) {
+    for (int g = 0; g < groups; g++, stats += 2, out += 2) {
+        double by_xhat = 0, by_one = 0;
+        for (int c = g * width; c < (g + 1) * width; c++) {
+            by_xhat += (double)gamma[c] * (double)sums[c];
+            by_one += (double)gamma[c] * (double)sums[groups * width + c];
+        }
+        out[0] = (float)(-(double)stats[1] * by_one);
+        out[1] = (float)(by_xhat / (double)stats[1]);
+    }
+}
+
 static lm_status run_dstats(lm_kernel *kernel, const lm_kernel_args *args) {
     const dstats_state *s = kernel->state;
     const float *stats = args->in[0], *gamma = args->in[1], *sums = args->in[2];
     float *out = args->out[0];
-    int width = s->channels / s->groups;
-    for (int64_t n = 0; n < s->samples; n++) {
-        for (int g = 0; g < s->groups; g++, stats += 2, out += 2) {
-            double by_xhat = 0, by_one = 0;
-            for (int c = g * width; c < (g + 1) * width; c++) {
-                by_xhat += (double)gamma[c] * (double)sums[c];
-                by_one += (double)gamma[c] * (double)sums[s->channels + c];
-            }
-            out[0] = (float)(-(double)stats[1] * by_one);
-            out[1] = (float)(by_xhat / (double)stats[1]);
-        }
-        sums += 2 * (size_t)s->channels;
-        if (s->gamma_by_sample) gamma += s->channels;
-    }
+    for (int64_t n = 0; n < s->samples; n++)
+        find_dstats(stats + n * s->groups * 2,
+                    s->gamma_by_sample ? gamma + n * s->channels : gamma,
+                    sums + n * 2 * s->channels, s->groups, s->channels / s->groups,
+                    out + n * s->groups * 2);
     return LM_OK;
 }
 
@@ -336,5 +349,141 @@ lm_status lm_comp_lower_norm_dstats(lm_backend *backend, const lm_step *step,
     s->channels = (int)call->src[2]->shape.dim[2];
     s->gamma_by_sample = call->src[1]->shape.rank == 2;
     kernel->flops = 4.0 * (double)s->samples * s->channels;
+    return LM_OK;
+}
+
+/* ---- sums and gradient in one ------------------------------------------------- */
+
+enum { MOST_PARTS = 8 };
+
+/* The gradient as a whole, or cut by channels. */
+typedef struct norm_part {
+    int out, first, width;
+} norm_part;
+
+/* A thread takes whole samples, so that x and g are in the cache when they are read for
+ * the second time. */
+typedef struct chain_state {
+    norm_state norm; /* of the norm_grad; first, as its functions see it alone */
+    int sums_out;    /* -1: nobody reads the sums */
+    norm_part part[MOST_PARTS];
+    int n_parts;
+} chain_state;
+
+/* Of each thread: sums of the sample and of a piece; what the gradient is behind the
+ * activation, whose derivative is dear; tables, sums and the statistics' part. */
+static size_t chain_doubles(const norm_state *s) {
+    return 4 * (size_t)s->channels;
+}
+
+static size_t kept_floats(const norm_state *s) {
+    return s->silu ? (size_t)s->positions * (size_t)s->channels : 0;
+}
+
+static size_t chain_floats(const norm_state *s) {
+    size_t floats =
+        kept_floats(s) + table_floats(s) + 2 * (size_t)(s->channels + s->groups);
+    return (floats + 15) / 16 * 16;
+}
+
+static void sum_sample(norm_work *w, int64_t sample, double *sums, float *kept,
+                       float *rounded) {
+    const norm_state *s = w->s;
+    const float *x = w->args->in[0], *g = w->args->in[4];
+    int row = 2 * s->channels;
+    double *piece = sums + row;
+    memset(sums, 0, (size_t)row * sizeof *sums);
+    for (int64_t p = 0; p < s->pieces; p++) {
+        memset(piece, 0, (size_t)row * sizeof *piece);
+        go_to(w, sample * s->pieces + p);
+        s->ops->sums(x + w->at, g + w->at, &w->norm, s->silu, piece, piece + s->channels,
+                     kept + p * s->rows * s->channels);
+        for (int i = 0; i < row; i++) sums[i] += piece[i];
+    }
+    for (int i = 0; i < row; i++) rounded[i] = (float)sums[i];
+}
+
+/* dz: of the piece. */
+static void put_part(const norm_work *w, const norm_part *part, const float *dz) {
+    const norm_state *s = w->s;
+    lm_norm_rows norm = w->norm;
+    int64_t at = w->at + part->first;
+    const float *x = w->args->in[0];
+    const float *more = s->more ? (const float *)w->args->in[s->more] + at : NULL;
+    float *d = (float *)w->args->out[part->out] + w->at / s->channels * part->width;
+    norm.channels = part->width;
+    norm.mean += part->first;
+    norm.scale += part->first;
+    norm.beta += part->first;
+    norm.slope += part->first;
+    norm.shift += part->first;
+    s->ops->gradient(d, x + at, dz + part->first, more, &norm, false);
+}
+
+static void run_sample(const chain_state *c, norm_work *w, int64_t sample, double *sums) {
+    const norm_state *s = w->s;
+    float *rounded = w->tables + table_floats(s), *d = rounded + 2 * s->channels;
+    float *kept = d + 2 * s->groups;
+    const float *stats = w->args->in[1], *gamma = w->args->in[2];
+    w->d = NULL;
+    sum_sample(w, sample, sums, kept, rounded);
+    if (c->sums_out >= 0)
+        memcpy((float *)w->args->out[c->sums_out] + sample * 2 * s->channels, rounded,
+               2 * (size_t)s->channels * sizeof *rounded);
+    find_dstats(stats + sample * s->groups * 2,
+                s->gamma_by_sample ? gamma + sample * s->channels : gamma, rounded,
+                s->groups, s->channels / s->groups, d);
+    fill_stats_grad(w, stats + sample * s->groups * 2, d);
+    for (int64_t p = 0; p < s->pieces; p++) {
+        go_to(w, sample * s->pieces + p);
+        const float *dz = s->silu ? kept + p * s->rows * s->channels
+                                  : (const float *)w->args->in[4] + w->at;
+        for (int i = 0; i < c->n_parts; i++) put_part(w, &c->part[i], dz);
+    }
+}
+
+static lm_status run_chain(lm_kernel *kernel, const lm_kernel_args *args) {
+    const chain_state *c = kernel->state;
+    const norm_state *s = &c->norm;
+    double *doubles = args->workspace;
+    float *floats = (float *)(doubles + (size_t)s->threads * chain_doubles(s));
+#pragma omp parallel num_threads(s->threads)
+    {
+        size_t thread = (size_t)omp_get_thread_num();
+        norm_work w = {.s = s, .args = args, .filled = -1};
+        w.tables = floats + thread * chain_floats(s);
+#pragma omp for schedule(static)
+        for (int64_t n = 0; n < s->samples; n++)
+            run_sample(c, &w, n, doubles + thread * chain_doubles(s));
+    }
+    return LM_OK;
+}
+
+static void find_outputs(chain_state *c, const lm_step *step) {
+    c->sums_out = -1;
+    for (int o = 0; o < step->n_out; o++) {
+        const lm_node *out = step->out[o];
+        int last = out->shape.rank - 1;
+        int first = out->kind == LM_KIND_SLICE ? (int)out->attr.slice.lo[last] : 0;
+        if (out == step->nodes[0])
+            c->sums_out = o;
+        else
+            c->part[c->n_parts++] = (norm_part){o, first, (int)out->shape.dim[last]};
+    }
+}
+
+lm_status lm_comp_lower_norm_chain(lm_backend *backend, const lm_step *step,
+                                   lm_kernel *kernel) {
+    chain_state *c =
+        lm_cpu_kernel_init(kernel, step, "norm_sums, norm_grad", run_chain, sizeof *c);
+    if (!c) return LM_NOMEM;
+    norm_state *s = &c->norm;
+    describe(s, step->nodes[2], kernel);
+    s->slopes = true;
+    s->more = step->n_in > 5 ? 5 : 0;
+    find_outputs(c, step);
+    kernel->flops *= 2;
+    kernel->workspace = (size_t)s->threads * (chain_doubles(s) * sizeof(double) +
+                                              chain_floats(s) * sizeof(float));
     return LM_OK;
 }

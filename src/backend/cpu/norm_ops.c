@@ -138,8 +138,8 @@ INLINE lm_vec silu_slope(lm_vec z) {
 
 /* Rows that lie `channels` apart, from channel c on, where x and g point. */
 INLINE void sum_lanes(const float *x, const float *g, const lm_norm_rows *norm, int c,
-                      int i, const int n, const int rows, const bool silu, float *product,
-                      float *sum) {
+                      int i, const int n, const int rows, const bool silu, float *kept,
+                      float *product, float *sum) {
     lm_vec mean = lm_vec_load_some(norm->mean + c + i, n);
     lm_vec scale = lm_vec_load_some(norm->scale + c + i, n);
     lm_vec beta = lm_vec_load_some(norm->beta + c + i, n);
@@ -148,6 +148,7 @@ INLINE void sum_lanes(const float *x, const float *g, const lm_norm_rows *norm, 
         int64_t at = (int64_t)r * norm->channels + i;
         lm_vec d = lm_vec_load_some(x + at, n) - mean, dz = lm_vec_load_some(g + at, n);
         if (silu) dz *= silu_slope(d * scale + beta);
+        if (silu && kept) lm_vec_store_some(kept + at, dz, n);
         p += dz * d;
         s += dz;
     }
@@ -156,7 +157,8 @@ INLINE void sum_lanes(const float *x, const float *g, const lm_norm_rows *norm, 
 }
 
 INLINE void sums_block(const float *x, const float *g, const lm_norm_rows *norm, int rows,
-                       int c, const bool silu, double *product, double *sum) {
+                       int c, const bool silu, float *kept, double *product,
+                       double *sum) {
     int channels = norm->channels, width = channels - c < BLOCK ? channels - c : BLOCK;
     float p[BLOCK], s[BLOCK];
     int r = 0;
@@ -165,11 +167,15 @@ INLINE void sums_block(const float *x, const float *g, const lm_norm_rows *norm,
     for (; r + TOGETHER <= rows; r += TOGETHER) {
         fetch(x, TOGETHER * channels);
         fetch(g, TOGETHER * channels);
-        EACH_REGISTER(width, i, n, sum_lanes(x, g, norm, c, i, n, TOGETHER, silu, p, s));
+        EACH_REGISTER(width, i, n,
+                      sum_lanes(x, g, norm, c, i, n, TOGETHER, silu, kept, p, s));
         x += TOGETHER * (int64_t)channels, g += TOGETHER * (int64_t)channels;
+        if (kept) kept += TOGETHER * (int64_t)channels;
     }
-    for (; r < rows; r++, x += channels, g += channels)
-        EACH_REGISTER(width, i, n, sum_lanes(x, g, norm, c, i, n, 1, silu, p, s));
+    for (; r < rows; r++, x += channels, g += channels) {
+        EACH_REGISTER(width, i, n, sum_lanes(x, g, norm, c, i, n, 1, silu, kept, p, s));
+        if (kept) kept += channels;
+    }
     for (int i = 0; i < width; i++) {
         product[c + i] += (double)p[i] * (double)norm->rstd[c + i];
         sum[c + i] += (double)s[i];
@@ -177,21 +183,24 @@ INLINE void sums_block(const float *x, const float *g, const lm_norm_rows *norm,
 }
 
 INLINE void sums_rows(const float *x, const float *g, const lm_norm_rows *norm,
-                      const bool silu, double *product, double *sum) {
-    int64_t step = (int64_t)ROWS * norm->channels;
-    for (int64_t r = 0; r < norm->rows; r += ROWS, x += step, g += step)
-        for (int c = 0; c < norm->channels; c += BLOCK)
-            sums_block(x + c, g + c, norm,
+                      const bool silu, float *kept, double *product, double *sum) {
+    for (int64_t r = 0; r < norm->rows; r += ROWS)
+        for (int c = 0; c < norm->channels; c += BLOCK) {
+            int64_t at = r * norm->channels + c;
+            sums_block(x + at, g + at, norm,
                        norm->rows - r < ROWS ? (int)(norm->rows - r) : ROWS, c, silu,
-                       product, sum);
+                       kept ? kept + at : NULL, product, sum);
+        }
 }
 
 static void sums(const float *x, const float *g, const lm_norm_rows *norm, bool silu,
-                 double *product, double *sum) {
-    if (silu)
-        sums_rows(x, g, norm, true, product, sum);
+                 double *product, double *sum, float *dz) {
+    if (silu && dz)
+        sums_rows(x, g, norm, true, dz, product, sum);
+    else if (silu)
+        sums_rows(x, g, norm, true, NULL, product, sum);
     else
-        sums_rows(x, g, norm, false, product, sum);
+        sums_rows(x, g, norm, false, NULL, product, sum);
 }
 
 INLINE void gradient_lanes(float *y, const float *x, const float *g, const float *more,
@@ -213,8 +222,8 @@ INLINE void gradient_rows(float *y, const float *x, const float *g, const float 
         fetch(x, channels);
         fetch(g, channels);
         EACH_REGISTER(channels, i, n, gradient_lanes(y, x, g, more, norm, i, n, silu));
-        x += channels, g += channels, y += channels;
-        if (more) more += channels;
+        x += norm->stride, g += norm->stride, y += channels;
+        if (more) more += norm->stride;
     }
 }
 

@@ -10,6 +10,8 @@
 typedef struct lm_norm_rows {
     int64_t rows;
     int channels;
+    int64_t
+        stride; /* floats from a row of x, g and r to the next; of y and d: channels */
     const float *mean, *rstd, *scale, *beta, *slope, *shift;
 } lm_norm_rows;
 
@@ -23,9 +25,10 @@ typedef struct lm_norm_ops {
                            int channels, double n, double *spread);
     /* y = z, or SiLU(z). y may be x. */
     void (*apply)(float *y, const float *x, const lm_norm_rows *norm, bool silu);
-    /* product[c] += dz * xhat, sum[c] += dz; dz = g, or g * SiLU'(z). */
+    /* product[c] += dz * xhat, sum[c] += dz; dz = g, or g * SiLU'(z), and then it is also
+     * put into dz, rows like x's, unless that is NULL. */
     void (*sums)(const float *x, const float *g, const lm_norm_rows *norm, bool silu,
-                 double *product, double *sum);
+                 double *product, double *sum, float *dz);
     /* d = dz * scale + (x - mean) * slope + shift + r; r may be NULL; d may be x, g or r.
      */
     void (*gradient)(float *d, const float *x, const float *g, const float *r,

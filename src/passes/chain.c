@@ -1,0 +1,89 @@
+/* Chains of calls: the gradients of a normalisation, which read the same two values, one
+ * after the other. Made together, sample by sample, they find them in the cache the
+ * second time; and a gradient that is only cut into slices is written as these. */
+#include "passes/cluster.h"
+
+static bool is_call(const lm_node *node, lm_composite composite) {
+    return node->kind == LM_KIND_CALL && node->attr.call.composite == (int32_t)composite;
+}
+
+static int count_readers(const lm_readers *r, const lm_node *node) {
+    return r->first[node->id + 1] - r->first[node->id];
+}
+
+/* norm_grad(x, stats, gamma, beta, g, norm_dstats(stats, gamma, sums), ..) where sums is
+ * norm_sums of the same, and nothing else reads the statistics' part. */
+static bool find_parts(const lm_readers *r, const lm_node *grad, lm_node **dstats,
+                       lm_node **sums) {
+    if (!is_call(grad, LM_COMP_NORM_GRAD) || grad->n_src < 6) return false;
+    *dstats = grad->src[5];
+    if (!is_call(*dstats, LM_COMP_NORM_DSTATS) || count_readers(r, *dstats) != 1 ||
+        r->is_root[(*dstats)->id])
+        return false;
+    *sums = (*dstats)->src[2];
+    if (!is_call(*sums, LM_COMP_NORM_SUMS)) return false;
+    bool same = (*dstats)->src[0] == grad->src[1] && (*dstats)->src[1] == grad->src[2] &&
+                (*sums)->attr.call.i[0] == grad->attr.call.i[0];
+    for (int i = 0; i < 5; i++) same = same && (*sums)->src[i] == grad->src[i];
+    return same;
+}
+
+/* Some of the channels of all positions. */
+static bool is_channel_slice(const lm_node *node, const lm_node *of) {
+    if (node->kind != LM_KIND_SLICE || lm_is_view(node)) return false;
+    int last = of->shape.rank - 1;
+    for (int i = 0; i < last; i++)
+        if (node->shape.dim[i] != of->shape.dim[i]) return false;
+    return node->attr.slice.step[last] == 1;
+}
+
+static bool is_only_sliced(const lm_readers *r, const lm_node *grad, int most) {
+    int n = count_readers(r, grad);
+    if (r->is_root[grad->id] || n == 0 || n > most) return false;
+    for (int i = 0; i < n; i++)
+        if (!is_channel_slice(r->list[r->first[grad->id] + i], grad)) return false;
+    return true;
+}
+
+static int insert(lm_node **members, int n, lm_node *node) {
+    int at = n;
+    for (; at > 0 && members[at - 1]->id > node->id; at--) members[at] = members[at - 1];
+    members[at] = node;
+    return n + 1;
+}
+
+int lm_chain_list(const lm_readers *r, lm_node *grad, lm_node **members) {
+    lm_node *dstats, *sums;
+    if (!find_parts(r, grad, &dstats, &sums)) return 0;
+    int n = insert(members, 0, sums);
+    n = insert(members, n, dstats);
+    n = insert(members, n, grad);
+    if (!is_only_sliced(r, grad, LM_CHAIN_MEMBERS - n)) return n;
+    for (int i = r->first[grad->id]; i < r->first[grad->id + 1]; i++)
+        n = insert(members, n, r->list[i]);
+    return n;
+}
+
+/* Something else than the part of the statistics reads the sums. */
+static bool keeps_sums(const lm_readers *r, const lm_node *sums) {
+    return r->is_root[sums->id] || count_readers(r, sums) > 1;
+}
+
+lm_status lm_chain_step(const lm_readers *r, lm_node *const *members, int n_members,
+                        lm_arena *arena, lm_step *step) {
+    lm_node *out[LM_CHAIN_MEMBERS], *in[6];
+    lm_node *const grad = members[2]; /* ids rise from what is read to who reads */
+    int n_out = 0, n_in = 0;
+    if (keeps_sums(r, members[0])) out[n_out++] = members[0];
+    for (int i = n_members > 3 ? 3 : 2; i < n_members; i++) out[n_out++] = members[i];
+    for (int i = 0; i < grad->n_src; i++)
+        if (i != 5) in[n_in++] = grad->src[i];
+    *step = (lm_step){
+        .nodes = lm_arena_copy(arena, members, (size_t)n_members * sizeof *members),
+        .n_nodes = n_members,
+        .in = lm_arena_copy(arena, in, (size_t)n_in * sizeof *in),
+        .n_in = n_in,
+        .out = lm_arena_copy(arena, out, (size_t)n_out * sizeof *out),
+        .n_out = n_out};
+    return step->nodes && step->in && step->out ? LM_OK : LM_NOMEM;
+}
