@@ -3,6 +3,7 @@
 #include "gradcheck.h"
 
 #include "graph/grad.h"
+#include "nn/diffaugment.h"
 
 static lm_node *dot_rows(lm_graph *g, lm_node *a, lm_node *b) {
     return lm_sum_all(g, lm_mul(g, a, b));
@@ -49,6 +50,27 @@ static lm_node *build_normed_critic(gc *t, const gc_case *c) {
     h = lm_add(g, h, lm_attention(g, h, h, h, 1, 0.5));
     return gradient_penalty(g, dense(t, h, 1), x);
 }
+
+/* A critic behind augmentation, as it is trained on few images. Colours stay strong
+ * enough for slopes that are far from 0, where their norm has no derivative. */
+static lm_node *build_augmented_critic(gc *t, const gc_case *c) {
+    lm_graph *g = t->graph;
+    lm_node *x = gc_float(t, LM_SHAPE(2, 5, 4, 3), -1, 1);
+    lm_node *numbers = gc_fixed(t, LM_SHAPE(2, LM_DIFFAUGMENT_NUMBERS), 0.5, 1);
+    lm_node *y = lm_diffaugment(g, x, (unsigned)c->i[0], numbers);
+    y = lm_flip(g, y, gc_fixed(t, LM_SHAPE(2), 0, 1));
+    return gradient_penalty(g, dense(t, lm_tanh(g, dense(t, y, 6)), 1), x);
+}
+
+static lm_node *build_augmentation(gc *t, const gc_case *c) {
+    lm_node *x = gc_float(t, LM_SHAPE(3, 5, 8, 2), -1, 1);
+    lm_node *numbers = gc_fixed(t, LM_SHAPE(3, LM_DIFFAUGMENT_NUMBERS), 0, 1);
+    return lm_diffaugment(t->graph, x, (unsigned)c->i[0], numbers);
+}
+
+#define AUGMENTED(parts)                                                                 \
+    .table = GC_MODEL, .name = "augmentation, parts " #parts,                            \
+    .build = build_augmentation, .i = {parts}
 
 /* v' (d/dx)(v' s(x)) + 1/2 (v' s)^2: Song et al., "Sliced score matching", 2019, eq. 6.
  */
@@ -129,6 +151,14 @@ const gc_case gc_cases_models[] = {
      .name = "gradient penalty with group norm and attention",
      .build = build_normed_critic},
     {.table = GC_MODEL, .name = "sliced score matching", .build = build_sliced_score},
+    {AUGMENTED(1)},
+    {AUGMENTED(2)},
+    {AUGMENTED(4)},
+    {AUGMENTED(7)},
+    {.table = GC_MODEL,
+     .name = "gradient penalty behind augmentation",
+     .build = build_augmented_critic,
+     .i = {7}},
     {RANDOM(1)},
     {RANDOM(2)},
     {RANDOM(3)},
