@@ -22,9 +22,9 @@ typedef struct lm_image_info {
 } lm_image_info;
 
 /* From the header alone: the bytes may be the beginning of a file, as long as they hold
- * the header, and the EXIF that a WebP has at its end. (An orientation or a profile that a
- * PNG has behind its pixels is seen in the whole file only.) LM_FORMAT: not a picture, a
- * broken header, too large; LM_UNSUPPORTED: a kind of picture that no codec reads.
+ * the header, and the EXIF that a WebP has at its end. (An orientation or a profile that
+ * a PNG has behind its pixels is seen in the whole file only.) LM_FORMAT: not a picture,
+ * a broken header, too large; LM_UNSUPPORTED: a kind of picture that no codec reads.
  * Messages name the format; callers put the file's name before (lm_fail_context). */
 lm_status lm_image_probe(const void *bytes, size_t size, lm_image_info *info);
 

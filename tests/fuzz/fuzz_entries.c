@@ -4,12 +4,9 @@
 
 #include "base/mem.h"
 #include "data/entries.h"
+#include "fuzz/memory_file.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 /* Files larger than this take a fuzzer's time and find nothing new. */
 enum { MOST_BYTES = 1 << 20 };
@@ -31,15 +28,14 @@ static void read_all(const lm_entries *entries) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    char path[32];
+    memory_file file;
     lm_entries *entries;
-    int fd = memfd_create("fuzz", MFD_CLOEXEC);
-    if (fd < 0 || write(fd, data, size) != (ssize_t)size) abort();
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    if (lm_is_archive(path) && lm_entries_open(path, want_all, 0, &entries) == LM_OK) {
+    memory_file_open(&file, data, size);
+    if (lm_is_archive(file.path) &&
+        lm_entries_open(file.path, want_all, 0, &entries) == LM_OK) {
         read_all(entries);
         lm_entries_free(entries);
     }
-    close(fd);
+    memory_file_close(&file);
     return 0;
 }
