@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "data/builtin.h"
 #include "data/known.h"
 
 #include <inttypes.h>
@@ -53,30 +54,37 @@ static void size_text(const lm_known_set *set, char text[32]) {
         snprintf(text, 32, "differ, %s", colours);
 }
 
-static lm_status print_row(const lm_known_set *set, const place *found) {
+#define ROW "%-16s  %9s  %-15s  %7s  %8s  %s\n"
+
+static lm_status print_known(const lm_known_set *set, const place *found) {
     char images[32], size[32], classes[16] = "-", bytes[16] = "-";
     group_digits(lm_known_images(set), images);
     size_text(set, size);
     if (set->classes) snprintf(classes, sizeof classes, "%d", set->classes);
     if (lm_known_bytes(set)) cli_bytes_text(lm_known_bytes(set), bytes);
-    printf("%-13s %9s  %-15s %7s  %8s  %-5s  %s\n", set->name, images, size, classes,
-           bytes, here_words[found->presence], set->about);
-    lm_str source = LM_STR_INIT, line = LM_STR_INIT;
-    lm_str_printf(&source, "%s; %s", set->terms, set->home);
-    if (lm_str_text(&source)) lm_append_wrapped(&line, source.text, 4, 4);
+    printf(ROW, set->name, images, size, classes, bytes, here_words[found->presence]);
+    lm_str more = LM_STR_INIT, line = LM_STR_INIT;
+    lm_str_printf(&more, "%s; licence: %s; %s", set->about, set->terms, set->home);
+    if (lm_str_text(&more)) lm_append_wrapped(&line, more.text, 4, 4);
     lm_status status = lm_str_text(&line) ? LM_OK : LM_NOMEM;
-    if (status == LM_OK) printf("    %s", lm_str_text(&line));
-    lm_str_release(&source);
+    if (status == LM_OK) printf("    %s", line.text);
+    lm_str_release(&more);
     lm_str_release(&line);
     return status;
 }
 
+static void print_builtin(const lm_builtin *set) {
+    char size[32], classes[16] = "-";
+    snprintf(size, sizeof size, "%d to %d, %s", set->smallest, set->largest,
+             set->channels == 1 ? "grey" : "RGB");
+    if (set->classes) snprintf(classes, sizeof classes, "%d", set->classes);
+    printf(ROW "    %s\n", set->name, "any", size, classes, "-", "yes", set->what);
+}
+
 static void print_head(const char *data) {
     printf("under %s\nhere: \"part\" was not fetched to its end, \"other\" has files of "
-           "other names\n\n",
-           data);
-    printf("%-13s %9s  %-15s %7s  %8s  %-5s  %s\n", "name", "images", "size", "classes",
-           "download", "here", "what; licence; home page");
+           "other names\n\n" ROW,
+           data, "name", "images", "size", "classes", "download", "here");
 }
 
 /* ---- JSON -------------------------------------------------------------------- */
@@ -106,7 +114,7 @@ static json_t *files_json(const lm_known_set *set) {
     return files;
 }
 
-static json_t *set_json(const lm_known_set *set, const place *found) {
+static json_t *known_json(const lm_known_set *set, const place *found) {
     return json_pack(
         "{s:s, s:s, s:s, s:o, s:i, s:i, s:i, s:i, s:s, s:s, s:s?, s:s, s:s, s:o}", "name",
         set->name, "title", set->title, "about", set->about, "images", images_json(set),
@@ -115,20 +123,35 @@ static json_t *set_json(const lm_known_set *set, const place *found) {
         found->folder, "here", here_words[found->presence], "files", files_json(set));
 }
 
+static json_t *builtin_json(const lm_builtin *set) {
+    return json_pack("{s:s, s:s, s:i, s:i, s:i, s:i, s:s}", "name", set->name, "about",
+                     set->what, "smallest", set->smallest, "largest", set->largest,
+                     "channels", set->channels, "classes", set->classes, "here", "yes");
+}
+
 /* ---- the command ------------------------------------------------------------- */
 
+/* Prints them, or adds them to `sets`. */
 static lm_status list_known(const cli_context *cli, const char *data, json_t *sets) {
     lm_status status = LM_OK;
     for (const lm_known_set *set = lm_known_sets; set->name && status == LM_OK; set++) {
         place found;
         LM_TRY(look(set, data, &found));
         if (cli->json)
-            json_array_append_new(sets, set_json(set, &found));
+            json_array_append_new(sets, known_json(set, &found));
         else
-            status = print_row(set, &found);
+            status = print_known(set, &found);
         lm_free(found.folder);
     }
     return status;
+}
+
+static void list_builtin(const cli_context *cli, json_t *sets) {
+    for (int i = 0; lm_builtin_sets[i]; i++)
+        if (cli->json)
+            json_array_append_new(sets, builtin_json(lm_builtin_sets[i]));
+        else
+            print_builtin(lm_builtin_sets[i]);
 }
 
 static lm_status run(cli_context *cli) {
@@ -136,6 +159,7 @@ static lm_status run(cli_context *cli) {
     LM_TRY(lm_data_folder(&data));
     json_t *sets = json_array();
     if (!cli->json) print_head(data);
+    list_builtin(cli, sets);
     lm_status status = list_known(cli, data, sets);
     lm_free(data);
     if (status == LM_OK && cli->json)

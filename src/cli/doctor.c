@@ -2,11 +2,11 @@
 #include "cli/cli.h"
 
 #include "backend/backend.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "base/version.h"
-#include "data/builtin.h"
-#include "data/data.h"
+#include "data/known.h"
 
 #include <png.h>
 #include <stdio.h>
@@ -16,9 +16,6 @@
 #include <zlib.h>
 
 static const lm_option options[] = {{0}};
-
-static const char *const known_sets[] = {"mnist", "fashion-mnist", "kmnist"};
-enum { N_SETS = sizeof known_sets / sizeof *known_sets };
 
 /* "model name" of /proc/cpuinfo, or what uname would say elsewhere. */
 static void processor_name(char *name, size_t size) {
@@ -39,50 +36,60 @@ static double memory_gigabytes(void) {
     return (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE) / 1e9;
 }
 
-/* "60000 images of 28 x 28 in PATH", or why it cannot be used. */
-static void describe_set(const char *name, bool *found, char *text, size_t size) {
-    lm_dataset *set;
-    *found = lm_dataset_open(name, LM_SPLIT_TRAIN, &set) == LM_OK;
-    if (*found) {
-        snprintf(text, size, "%lld images of %d x %d, %s", (long long)set->count,
-                 set->height, set->width, set->source);
-        lm_dataset_free(set);
-    } else
-        snprintf(text, size, "%s", lm_message());
+/* Which of the known sets have a folder with something in it, by name: true or false. */
+static lm_status find_sets(const char *data, json_t *sets) {
+    for (const lm_known_set *set = lm_known_sets; set->name; set++) {
+        lm_presence presence;
+        char *folder = lm_path_join(data, set->name);
+        if (!folder) return LM_NOMEM;
+        lm_status status = lm_known_presence(set, folder, &presence);
+        lm_free(folder);
+        LM_TRY(status);
+        json_object_set_new(
+            sets, set->name,
+            json_boolean(presence == LM_PRESENCE_WHOLE || presence == LM_PRESENCE_OTHER));
+    }
+    return LM_OK;
+}
+
+static void print_sets(const char *data, json_t *sets) {
+    const char *name;
+    json_t *here;
+    printf("data sets  in %s:", data);
+    int count = 0;
+    json_object_foreach(sets, name, here) if (json_is_true(here))
+        printf("%s %s", count++ ? "," : "", name);
+    printf("%s; 'limn data list' tells more\n", count ? "" : " none");
+}
+
+static void print_text(const char *processor, const char *backend, const char *data,
+                       json_t *sets) {
+    printf("limn       %s\n", lm_version);
+    printf("processor  %s, %d threads in use\n", processor, lm_threads());
+    printf("memory     %.1f GB\n", memory_gigabytes());
+    printf("cpu        %s\n", backend);
+    printf("libraries  libpng %s, zlib %s, jansson %s\n", png_libpng_ver, zlibVersion(),
+           JANSSON_VERSION);
+    print_sets(data, sets);
 }
 
 static lm_status run(cli_context *cli) {
-    char processor[128], backend[128], text[512];
+    char processor[128], backend[128], *data;
     processor_name(processor, sizeof processor);
     lm_backend_cpu_describe(backend, sizeof backend);
-    const char *data = getenv("LIMN_DATA");
+    LM_TRY(lm_data_folder(&data));
     json_t *sets = json_object();
-    if (!cli->json) {
-        printf("limn       %s\n", lm_version);
-        printf("processor  %s, %d threads in use\n", processor, lm_threads());
-        printf("memory     %.1f GB\n", memory_gigabytes());
-        printf("cpu        %s\n", backend);
-        printf("libraries  libpng %s, zlib %s, jansson %s\n", png_libpng_ver,
-               zlibVersion(), JANSSON_VERSION);
-        printf("LIMN_DATA  %s\n", data ? data : "not set");
-        printf("data sets\n");
-        for (int i = 0; lm_builtin_sets[i]; i++)
-            printf("  %-16s %s, always there\n", lm_builtin_sets[i]->name,
-                   lm_builtin_sets[i]->what);
-    }
-    for (int i = 0; i < N_SETS; i++) {
-        bool found;
-        describe_set(known_sets[i], &found, text, sizeof text);
-        json_object_set_new(sets, known_sets[i], json_boolean(found));
-        if (!cli->json) printf("  %-16s %s\n", known_sets[i], text);
-    }
-    if (cli->json)
+    lm_status status = find_sets(data, sets);
+    if (status == LM_OK && cli->json)
         cli_print_json(json_pack("{s:s, s:s, s:i, s:f, s:s, s:O}", "limn", lm_version,
                                  "processor", processor, "threads", lm_threads(),
                                  "memory_gb", memory_gigabytes(), "cpu", backend, "sets",
                                  sets));
+    else if (status == LM_OK)
+        print_text(processor, backend, data, sets);
     json_decref(sets);
-    return LM_OK;
+    lm_free(data);
+    return status;
 }
 
 const cli_command doctor_command = {.name = "doctor",

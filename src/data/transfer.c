@@ -257,9 +257,9 @@ const bool lm_transfer_possible = false;
 
 lm_status lm_transfer_run(const lm_transfer *transfer, lm_transfer_end *end) {
     return lm_fail(LM_UNSUPPORTED,
-                   "%s: this program was built without libcurl: fetch it by hand into "
-                   "%s, or install libcurl4-openssl-dev and build again",
-                   transfer->url, transfer->path);
+                   "%s: this program was built without libcurl: fetch it by hand, or "
+                   "install libcurl4-openssl-dev and build again",
+                   transfer->url);
 }
 
 #endif
