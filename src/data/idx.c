@@ -1,5 +1,6 @@
 #include "data/idx.h"
 
+#include "base/bytes.h"
 #include "base/file.h"
 #include "base/mem.h"
 
@@ -9,10 +10,6 @@
 
 #define MAX_BYTES ((int64_t)8 << 30)
 #define MAX_SIDE  4096
-
-static uint32_t big_endian(const uint8_t *b) {
-    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
-}
 
 /* ---- bytes, perhaps compressed ----------------------------------------------- */
 
@@ -93,7 +90,7 @@ static lm_status read_header(source *s, int rank, lm_idx *array) {
     array->rank = rank;
     array->bytes = 1;
     for (int i = 0; i < rank; i++) {
-        array->dim[i] = big_endian(header + 4 + 4 * i);
+        array->dim[i] = (int64_t)lm_read_be(header + 4 + 4 * i, 4);
         LM_RETURN_IF(array->dim[i] == 0 || (i > 0 && array->dim[i] > MAX_SIDE), LM_FORMAT,
                      "%s: dimension %d is %lld: expected 1 to %d", s->name, i,
                      (long long)array->dim[i], i ? MAX_SIDE : INT32_MAX);

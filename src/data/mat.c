@@ -1,5 +1,6 @@
 #include "data/mat.h"
 
+#include "base/bytes.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -57,10 +58,6 @@ typedef struct variable {
     int32_t dim[LM_MAT_MOST_RANK];
     char name[MOST_NAME + 1];
 } variable;
-
-static uint32_t little_endian(const uint8_t *b) {
-    return (uint32_t)b[3] << 24 | (uint32_t)b[2] << 16 | (uint32_t)b[1] << 8 | b[0];
-}
 
 /* ---- bytes of a variable ----------------------------------------------------- */
 
@@ -127,8 +124,8 @@ static lm_status read_end(source *s) {
 static lm_status read_tag(source *s, tag *t) {
     uint8_t bytes[8];
     LM_TRY(read_bytes(s, bytes, sizeof bytes));
-    uint32_t first = little_endian(bytes);
-    *t = (tag){.type = first, .size = little_endian(bytes + 4)};
+    uint32_t first = (uint32_t)lm_read_le(bytes, 4);
+    *t = (tag){.type = first, .size = (uint32_t)lm_read_le(bytes + 4, 4)};
     if (first >> 16 == 0) return LM_OK;
     *t = (tag){.type = first & 0xffff, .size = first >> 16, .small = true};
     memcpy(s->held, bytes + 4, sizeof s->held);
@@ -160,7 +157,7 @@ static lm_status read_variable(source *s, variable *v) {
     LM_TRY(read_element(s, MI_UINT32, flags, sizeof flags, &size));
     LM_RETURN_IF(size != sizeof flags, LM_FORMAT, "%s: damaged: an array without flags",
                  s->path);
-    v->flags = little_endian(flags);
+    v->flags = (uint32_t)lm_read_le(flags, 4);
     LM_TRY(read_element(s, MI_INT32, v->dim, sizeof v->dim, &size));
     v->rank = (int)(size / sizeof *v->dim);
     LM_TRY(read_element(s, MI_INT8, v->name, MOST_NAME, &size));
