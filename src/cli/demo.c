@@ -40,8 +40,11 @@ static void print_result(const cli_context *cli, const char *out,
            "  %s sample %s -n 100 --seed 1             other digits, same model\n"
            "  %s train --resume --out %s --minutes 10  go on where it stopped\n"
            "  %s info %s                               what is in the run\n"
-           "  %s train ddpm --data mnist --minutes 30         real digits\n",
-           time, r->state.step, r->sheet, limn, out, limn, out, limn, out, limn);
+           "  %s train ddpm --data mnist --minutes 30         real digits\n"
+           "  %s train ddpm --data 'builtin:faces?size=32' --minutes 60\n"
+           "  %s data list                             all sets\n",
+           time, r->state.step, r->sheet, limn, out, limn, out, limn, out, limn, limn,
+           limn);
 }
 
 static lm_status run(cli_context *cli) {

@@ -12,7 +12,8 @@
 
 static const lm_option options[] = {
     {"data", LM_OPT_TEXT, "", 0, 0, NULL, "SPEC",
-     "builtin:digits, mnist, fashion-mnist, kmnist, an IDX file or a folder of them"},
+     "a set's name as builtin:digits, builtin:faces or mnist (limn data list), or a "
+     "path"},
     {"out", LM_OPT_TEXT, "", 0, 0, NULL, "RUN", "run directory [runs/FAMILY-DATA]"},
     {"preset", LM_OPT_TEXT, "", 0, 0, NULL, "NAME", "start from these settings"},
     {"steps", LM_OPT_INT, "", 1, 1e12, NULL, "N", "stop after this many steps"},

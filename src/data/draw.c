@@ -1,7 +1,6 @@
 #include "data/draw.h"
 
 #include <math.h>
-#include <string.h>
 
 static float least(float a, float b) {
     return a < b ? a : b;
@@ -215,14 +214,11 @@ lm_paint lm_paint_between(lm_colour from, lm_point start, lm_colour to, lm_point
 /* A row of pixels while layers are laid over it. */
 typedef struct paint_row {
     int side;
-    float y; /* of the pixels' centres */
+    float pixel;                /* the side of one */
+    float y, x[LM_CANVAS_SIDE]; /* of the pixels' centres */
     float red[LM_CANVAS_SIDE], green[LM_CANVAS_SIDE], blue[LM_CANVAS_SIDE];
     float form_x[LM_CANVAS_SIDE], form_y[LM_CANVAS_SIDE]; /* in a form's coordinates */
 } paint_row;
-
-static float column_x(const paint_row *row, int column) {
-    return ((float)column + 0.5f) * 2 / (float)row->side - 1;
-}
 
 /* Narrows [first, last] to the columns where the form's box, grown by the blur, crosses
  * the row; false where none does. */
@@ -233,8 +229,8 @@ static bool reach(const paint_row *row, const lm_form *form, float blur, int *fi
     float width = c * form->half_width + s * form->half_height + margin;
     float height = s * form->half_width + c * form->half_height + margin;
     if (fabsf(row->y - form->y) > height) return false;
-    float scale = (float)row->side / 2;
-    float left = (form->x - width + 1) * scale, right = (form->x + width + 1) * scale;
+    float left = (form->x - width - row->x[0]) / row->pixel;
+    float right = (form->x + width - row->x[0]) / row->pixel + 1;
     if (right < 0 || left > (float)row->side) return false;
     if (left > (float)*first) *first = (int)left;
     if (right < (float)*last) *last = (int)right;
@@ -245,7 +241,7 @@ static void measure(paint_row *row, const lm_form *form, int first, int n,
                     float *distance) {
     float c = form->cos, s = form->sin, v = row->y - form->y;
     for (int i = 0; i < n; i++) {
-        float u = column_x(row, first + i) - form->x;
+        float u = row->x[first + i] - form->x;
         row->form_x[i] = c * u + s * v;
         row->form_y[i] = c * v - s * u;
     }
@@ -266,51 +262,58 @@ static void cover(paint_row *row, const lm_layer *layer, float blur, int first, 
         measure(row, layer->without, first, n, cut);
         for (int i = 0; i < n; i++) d[i] = most(d[i], -cut[i]);
     }
-    bool soft = blur > 3 / (float)row->side;
+    bool soft = blur > 1.5f * row->pixel;
+    float per_blur = 1 / blur, per_pixel = 1 / row->pixel;
     for (int i = 0; i < n; i++) {
-        float t = clip(0.5f - d[i] / blur, 0, 1);
+        float t = clip(0.5f - d[i] * per_blur, 0, 1);
         covered[i] = layer->opacity * (soft ? t * t * (3 - 2 * t) : t);
     }
     if (!layer->within) return;
-    float pixel = 2 / (float)row->side;
     measure(row, layer->within, first, n, cut);
-    for (int i = 0; i < n; i++) covered[i] *= clip(0.5f - cut[i] / pixel, 0, 1);
+    for (int i = 0; i < n; i++) covered[i] *= clip(0.5f - cut[i] * per_pixel, 0, 1);
+}
+
+static void blend(float *channel, int n, const float *covered, const float *share,
+                  float from, float to) {
+    for (int i = 0; i < n; i++)
+        channel[i] += covered[i] * (from + share[i] * (to - from) - channel[i]);
 }
 
 static void lay(paint_row *row, const lm_layer *layer) {
-    float covered[LM_CANVAS_SIDE], pixel = 2 / (float)row->side;
-    float blur = most(layer->blur, pixel);
+    float covered[LM_CANVAS_SIDE], share[LM_CANVAS_SIDE];
+    float blur = most(layer->blur, row->pixel);
     int first = 0, last = row->side - 1;
     if (!reach(row, &layer->form, blur, &first, &last)) return;
-    if (layer->within && !reach(row, layer->within, pixel, &first, &last)) return;
+    if (layer->within && !reach(row, layer->within, row->pixel, &first, &last)) return;
     int n = last - first + 1;
     cover(row, layer, blur, first, n, covered);
     const lm_paint *paint = &layer->paint;
-    float *red = row->red + first, *green = row->green + first, *blue = row->blue + first;
-    for (int i = 0; i < n; i++) {
-        float t = clip(
-            paint->ax * column_x(row, first + i) + paint->ay * row->y + paint->at, 0, 1);
-        red[i] +=
-            covered[i] * (paint->from.r + t * (paint->to.r - paint->from.r) - red[i]);
-        green[i] +=
-            covered[i] * (paint->from.g + t * (paint->to.g - paint->from.g) - green[i]);
-        blue[i] +=
-            covered[i] * (paint->from.b + t * (paint->to.b - paint->from.b) - blue[i]);
-    }
+    float start = paint->ay * row->y + paint->at;
+    for (int i = 0; i < n; i++)
+        share[i] = clip(paint->ax * row->x[first + i] + start, 0, 1);
+    blend(row->red + first, n, covered, share, paint->from.r, paint->to.r);
+    blend(row->green + first, n, covered, share, paint->from.g, paint->to.g);
+    blend(row->blue + first, n, covered, share, paint->from.b, paint->to.b);
 }
 
-void lm_draw_layers(const lm_layer *layers, int n, int side, uint8_t *pixels) {
-    paint_row row = {.side = side};
+/* Colours lie in [0, 1], and so does what is between them, but for a rounding. */
+static uint8_t to_byte(float colour) {
+    return (uint8_t)(int)(255 * colour + 0.5f);
+}
+
+void lm_draw_layers(const lm_layer *layers, int n, lm_window window, int side,
+                    uint8_t *pixels) {
+    paint_row row = {.side = side, .pixel = 2 * window.reach / (float)side};
+    for (int x = 0; x < side; x++)
+        row.x[x] = window.x - window.reach + ((float)x + 0.5f) * row.pixel;
     for (int y = 0; y < side; y++) {
-        row.y = ((float)y + 0.5f) * 2 / (float)side - 1;
-        memset(row.red, 0, sizeof row.red);
-        memset(row.green, 0, sizeof row.green);
-        memset(row.blue, 0, sizeof row.blue);
+        row.y = window.y - window.reach + ((float)y + 0.5f) * row.pixel;
+        for (int x = 0; x < side; x++) row.red[x] = row.green[x] = row.blue[x] = 0;
         for (int i = 0; i < n; i++) lay(&row, &layers[i]);
         for (int x = 0; x < side; x++) {
-            *pixels++ = (uint8_t)(255 * clip(row.red[x], 0, 1) + 0.5f);
-            *pixels++ = (uint8_t)(255 * clip(row.green[x], 0, 1) + 0.5f);
-            *pixels++ = (uint8_t)(255 * clip(row.blue[x], 0, 1) + 0.5f);
+            *pixels++ = to_byte(row.red[x]);
+            *pixels++ = to_byte(row.green[x]);
+            *pixels++ = to_byte(row.blue[x]);
         }
     }
 }

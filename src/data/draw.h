@@ -69,7 +69,13 @@ typedef struct lm_layer {
     float opacity;
 } lm_layer;
 
+/* The square of the canvas that is seen. */
+typedef struct lm_window {
+    float x, y, reach; /* its centre and half its side; all of the canvas: 0, 0, 1 */
+} lm_window;
+
 /* Paints the layers in order over black into side x side x 3 bytes. */
-void lm_draw_layers(const lm_layer *layers, int n, int side, uint8_t *pixels);
+void lm_draw_layers(const lm_layer *layers, int n, lm_window window, int side,
+                    uint8_t *pixels);
 
 #endif

@@ -9,7 +9,7 @@ static const char *const class_names[] = {"circle", "square", "triangle", "star"
                                           "arrow",  "hexagon"};
 enum { N_SHAPES = sizeof class_names / sizeof *class_names };
 
-/* The factors, all of the large shape. */
+/* The factors, all of the large shape; hue from pink to violet. */
 enum { ACROSS, DOWN, SIZE, TURN, HUE };
 static const lm_factor factors[] = {
     [ACROSS] = {.name = "x"},  [DOWN] = {.name = "y"},  [SIZE] = {.name = "size"},
@@ -163,7 +163,7 @@ static void add_main(scene *s, const lm_sketch *sketch, lm_rng *rng, float light
     float size = 0.3f + 0.28f * f[SIZE], room = 0.92f - size;
     lm_point at = {(2 * f[ACROSS] - 1) * room, (2 * f[DOWN] - 1) * room};
     lm_point below = {at.x + 0.14f * size, at.y + 0.2f * size};
-    float chroma = lm_exact_uniform(rng, 0.1f, 0.2f);
+    float chroma = lm_exact_uniform(rng, 0.1f, 0.2f), hue = 0.85f * f[HUE];
     float step = lm_exact_uniform(rng, 0.22f, 0.4f);
     float light = lightness > 0.58f ? lightness - step : lightness + step;
     lm_layer *shadow = add_figure(s, make_figure(sketch->label, below, size, f[TURN]),
@@ -174,8 +174,8 @@ static void add_main(scene *s, const lm_sketch *sketch, lm_rng *rng, float light
     lm_point lit = {at.x - 0.6f * size, at.y - 0.8f * size},
              dim = {at.x + 0.6f * size, at.y + 0.8f * size};
     add_figure(s, made,
-               lm_paint_between(lm_colour_of(light + 0.07f, chroma, f[HUE]), lit,
-                                lm_colour_of(light - 0.07f, chroma, f[HUE]), dim));
+               lm_paint_between(lm_colour_of(light + 0.07f, chroma, hue), lit,
+                                lm_colour_of(light - 0.07f, chroma, hue), dim));
 }
 
 static void draw(lm_sketch *sketch, uint8_t *pixels) {
@@ -185,7 +185,8 @@ static void draw(lm_sketch *sketch, uint8_t *pixels) {
     add_ground(&made, rng, lightness);
     add_small(&made, rng, lightness);
     add_main(&made, sketch, rng, lightness);
-    lm_draw_layers(made.layers, made.n_layers, sketch->side, pixels);
+    lm_draw_layers(made.layers, made.n_layers, (lm_window){0, 0, 1}, sketch->side,
+                   pixels);
 }
 
 const lm_builtin lm_shapes = {.name = "builtin:shapes",

@@ -59,8 +59,11 @@ static void has_the_same_bytes_everywhere(void **state) {
                  {"builtin:digits?size=64", 0x6aba3cd1525885ca},
                  {"builtin:digits-m", 0x57c31320d4bca287},
                  {"builtin:digits-m:test", 0x305869b8c93d8d72},
-                 {"builtin:shapes", 0x4d622332b5703d65},
-                 {"builtin:shapes:test?size=100", 0x9cf653410384b5ea}};
+                 {"builtin:shapes", 0xaee167a09b11af0f},
+                 {"builtin:shapes:test?size=100", 0x76b3818147b2aaef},
+                 {"builtin:faces", 0xbce450f0017584eb},
+                 {"builtin:faces:test", 0xe59503504cafce69},
+                 {"builtin:faces?size=200", 0x516d61ae742a07a3}};
     int wrong = 0;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         uint64_t hash = hash_images(known[i].spec, 40);
