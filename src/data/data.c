@@ -22,6 +22,7 @@ static const lm_data_format *const formats[] = {
     &lm_svhn_format,
     &lm_usps_format,
     &lm_mnist_m_format,
+    &lm_lsun_format,
     &lm_emnist_format,
     &lm_mnist_format,
     &lm_arrays_format,

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """The rows of tests/data/published.def, from the original files under $LIMN_DATA, read by
 Python's own means: number of images, shape, images of each class, whether that is part of
-the set only, and the SHA-256 of the first 100 images as interleaved bytes. Needs numpy,
-Pillow and SciPy.
+the set only, and the SHA-256 of the first 100 images as interleaved bytes. Needs lmdb,
+numpy, Pillow and SciPy.
     LIMN_DATA=... python3 tests/golden/make_published.py > tests/data/published.def"""
 
 import bz2
 import gzip
 import hashlib
+import io
 import os
 import tarfile
 
+import lmdb
 import numpy as np
 import scipy.io
 from PIL import Image
@@ -80,6 +82,14 @@ def mnist_m(split):
     return pixels, np.array([int(label) for _, label in labels])
 
 
+def lsun(folder):
+    base = lmdb.open(os.path.join(DATA, folder), readonly=True, lock=False)
+    with base.begin() as transaction:
+        values = [bytes(value) for _, value in transaction.cursor()]
+    return [np.asarray(Image.open(io.BytesIO(value)).convert("RGB"))
+            for value in values], None
+
+
 PARTS = ["cifar10:train", "stl10:unlabeled", "svhn:train", "mnist-m:train"]
 SETS = [
     ("mnist:train", *mnist("mnist", "train")),
@@ -94,13 +104,20 @@ SETS = [
     ("svhn:train", *svhn("train_32x32-first8.mat")),
     ("mnist-m:train", *mnist_m("train")),
     ("mnist-m:test", *mnist_m("test")),
+    ("/lsun-like/church_outdoor_sample_lmdb",
+     *lsun("lsun-like/church_outdoor_sample_lmdb")),
+    ("/lsun-like/celeba600_lmdb", *lsun("lsun-like/celeba600_lmdb")),
 ]
 
 print("/* Written by tests/golden/make_published.py. */")
 for spec, images, labels in SETS:
-    digest = hashlib.sha256(np.ascontiguousarray(images[:100]).tobytes()).hexdigest()
-    shape = ", ".join(str(n) for n in images.shape)
+    digest = hashlib.sha256()
+    for image in images[:100]:
+        digest.update(np.ascontiguousarray(image).tobytes())
+    # A list has images of any size, in colour.
+    size = images.shape[1:] if isinstance(images, np.ndarray) else (0, 0, 3)
+    shape = ", ".join(str(n) for n in (len(images), *size))
     counts = [] if labels is None else np.bincount(labels, minlength=10).tolist()
     part = "true" if spec in PARTS else "false"
     print(f'{{"{spec}", {part}, {{{shape}}}, {len(counts)},\n'
-          f' {{{", ".join(map(str, counts or [0]))}}},\n "{digest}"}},')
+          f' {{{", ".join(map(str, counts or [0]))}}},\n "{digest.hexdigest()}"}},')
