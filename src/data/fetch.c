@@ -216,7 +216,8 @@ static lm_status try_urls(job *j) {
         status = try_url(j, urls[i], &arrived);
     }
     lm_str_release(&own);
-    if (status == LM_OK && !arrived) status = lm_fail_context(j->why, "%s", j->file->name);
+    if (status == LM_OK && !arrived)
+        status = lm_fail_context(j->why, "%s", j->file->name);
     return status;
 }
 
