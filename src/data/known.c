@@ -1,10 +1,11 @@
 /* The table of known sets. Its figures are facts published elsewhere:
- *   sizes and SHA-256: TensorFlow Datasets, tensorflow_datasets/url_checksums/;
- *   MD5: torchvision, torchvision/datasets/, and Fashion-MNIST's README;
- *   counts: each set's home page or paper, TensorFlow Datasets' catalogue for EMNIST.
- * Those of MNIST and Fashion-MNIST were compared with the files themselves.
- * Home pages that speak plain HTTP come after the same address with TLS; either way it is
- * the digest that decides. */
+ *   - sizes and SHA-256: TensorFlow Datasets, tensorflow_datasets/url_checksums/;
+ *   - MD5: torchvision, torchvision/datasets/, and Fashion-MNIST's README;
+ *   - counts: home pages and papers, for EMNIST and LSUN TensorFlow Datasets' catalogue.
+ *
+ * MNIST's and Fashion-MNIST's were compared with the files themselves. Where a home page
+ * speaks plain HTTP, the same address is tried with TLS first; either way it is the
+ * digest that decides. */
 #include "data/known.h"
 
 #include <string.h>
@@ -358,6 +359,17 @@ const lm_known_set lm_known_sets[] = {
      .terms = "none stated; cite Yu et al. 2015",
      .home = "https://github.com/fyu/lsun",
      FILES(bedroom_files)},
+    {.name = "lsun",
+     .title = "LSUN scenes",
+     .about = "ten kinds of rooms and places",
+     .images = {[LM_SPLIT_TRAIN] = 9895373, [LM_SPLIT_VALID] = 3000},
+     .channels = 3,
+     .classes = 10,
+     .terms = "none stated; cite Yu et al. 2015",
+     .home = "https://github.com/fyu/lsun",
+     .how = "every scene is an archive of its own, as "
+            "https://dl.yf.io/lsun/scenes/tower_train_lmdb.zip, to be unpacked side by "
+            "side; lsun-church and lsun-bedroom can be fetched"},
     {0},
 };
 
