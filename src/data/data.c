@@ -26,6 +26,7 @@ static const lm_data_format *const formats[] = {
     &lm_emnist_format,
     &lm_mnist_format,
     &lm_arrays_format,
+    &lm_celeba_format,
     &lm_image_folder_format, /* any folder or archive: the last */
 };
 /* clang-format on */

@@ -30,6 +30,7 @@ typedef struct lm_data_format {
 } lm_data_format;
 
 extern const lm_data_format lm_arrays_format;
+extern const lm_data_format lm_celeba_format;
 extern const lm_data_format lm_cifar_format;
 extern const lm_data_format lm_lsun_format;
 extern const lm_data_format lm_mnist_m_format;
