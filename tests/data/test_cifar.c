@@ -1,7 +1,8 @@
-/* CIFAR's binary files: in folders, in archives, and broken. */
+/* CIFAR's files, binary and pickled: in folders, in archives, and broken. */
 #include "testing.h"
 
 #include "base/mem.h"
+#include "data/cifar.h"
 #include "data/data.h"
 
 #include <stdio.h>
@@ -111,6 +112,55 @@ static void reads_a_hundred_classes(void **state) {
     CHECK_FAILS(lm_dataset_open(name, LM_SPLIT_TEST, &set), LM_NOT_FOUND);
 }
 
+static void check_pickled(const char *name, lm_split split, int count, int first,
+                          const int *labels, int classes) {
+    char path[512];
+    lm_dataset *set;
+    snprintf(path, sizeof path, "%s/tests/golden/pickles/%s", getenv("LIMN_TEST_SOURCE"),
+             name);
+    CHECK_OK(lm_dataset_open(path, split, &set));
+    assert_true(set->count == count && set->classes == classes);
+    for (int n = 0; n < count; n++) {
+        uint8_t pixels[3 * PLANE];
+        int32_t label;
+        CHECK_OK(set->get(set, n, pixels, &label));
+        assert_int_equal(label, labels[n]);
+        for (int i = 0; i < PLANE; i++)
+            for (int c = 0; c < 3; c++)
+                assert_int_equal(pixels[3 * i + c],
+                                 (31 * (first + n) + 7 * (c * PLANE + i)) % 256);
+    }
+    lm_dataset_free(set);
+}
+
+static void reads_the_python_version(void **state) {
+    check_pickled("ten", LM_SPLIT_TRAIN, 2, 0, (const int[]){3, 9}, 10);
+    check_pickled("ten", LM_SPLIT_TEST, 1, 2, (const int[]){4}, 10);
+    check_pickled("hundred", LM_SPLIT_TRAIN, 2, 0, (const int[]){57, 99}, 100);
+}
+
+/* Folders called train and test hold images, not pickles. */
+static void leaves_other_folders_alone(void **state) {
+    lm_dataset *set;
+    char name[160];
+    snprintf(name, sizeof name, "%s/classes", folder);
+    mkdir(name, 0700);
+    mkdir(path_of("classes/train"), 0700);
+    mkdir(path_of("classes/test"), 0700);
+    assert_int_not_equal(lm_dataset_open(name, LM_SPLIT_TRAIN, &set), LM_OK);
+    assert_null(strstr(lm_message(), "pickle"));
+}
+
+static void knows_the_classes(void **state) {
+    for (int i = 1; i < 100; i++)
+        assert_true(strcmp(lm_cifar100_names[i - 1], lm_cifar100_names[i]) < 0);
+    assert_string_equal(lm_cifar100_names[99], "worm");
+    lm_dataset *set;
+    CHECK_OK(lm_dataset_open(folder, LM_SPLIT_TRAIN, &set));
+    assert_string_equal(set->class_names[9], "truck");
+    lm_dataset_free(set);
+}
+
 static void refuses_broken_files(void **state) {
     lm_dataset *set;
     char name[160];
@@ -143,6 +193,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(reads_folders),
                                        cmocka_unit_test(reads_archives),
                                        cmocka_unit_test(reads_a_hundred_classes),
+                                       cmocka_unit_test(reads_the_python_version),
+                                       cmocka_unit_test(leaves_other_folders_alone),
+                                       cmocka_unit_test(knows_the_classes),
                                        cmocka_unit_test(refuses_broken_files)};
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
