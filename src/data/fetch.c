@@ -255,7 +255,9 @@ static lm_status unpack(job *j) {
     return LM_OK;
 }
 
-static lm_status fetch_locked(job *j) {
+/* To check needs no right to write; to make something, and the lock, does. */
+static lm_status check_or_fetch(job *j) {
+    if (!j->file->unpack && lm_file_exists(j->path)) return check_present(j);
     LM_TRY(open_part(j));
     LM_TRY(lm_file_exists(j->path) ? check_present(j) : get(j));
     return j->file->unpack ? unpack(j) : LM_OK;
@@ -275,7 +277,7 @@ lm_status lm_fetch_file(const lm_fetch *fetch, const lm_known_file *file,
     j.path = lm_path_join(folder, file->name);
     if (j.path) lm_str_printf(&part, "%s.part", j.path);
     j.part = part.text;
-    lm_status status = j.path && lm_str_text(&part) ? fetch_locked(&j) : LM_NOMEM;
+    lm_status status = j.path && lm_str_text(&part) ? check_or_fetch(&j) : LM_NOMEM;
     if (j.fd >= 0) {
         /* What is empty, or came to its end, helps nobody to go on. */
         if (status == LM_OK || size_of(j.fd) == 0) unlink(j.part);

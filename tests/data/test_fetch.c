@@ -366,6 +366,16 @@ static void test_a_file_that_was_there_is_not_touched(void **state) {
     assert_int_equal(pages[0].requests, 0);
 }
 
+/* As in a folder that may only be read; root may write everywhere. */
+static void test_checking_needs_no_place_to_write(void **state) {
+    write_file("a.bin", content, SIZE);
+    assert_int_equal(mkdir(scratch("a.bin.part"), 0700), 0);
+    CHECK_OK(run());
+    check_noted("there already");
+    assert_int_equal(remove(scratch("a.bin")), 0);
+    CHECK_FAILS(run(), LM_IO);
+}
+
 static void test_a_full_disk(void **state) {
     disk_is_full_at(HALF);
     lm_status status = run();
@@ -496,6 +506,7 @@ int main(void) {
         CASE(other_protocols_are_refused),
         CASE(redirects_in_a_circle),
         CASE(a_file_that_was_there_is_not_touched),
+        CASE(checking_needs_no_place_to_write),
         CASE(a_full_disk),
         CASE(two_at_once),
         CASE(a_link_in_the_parts_place),
