@@ -139,14 +139,14 @@ static lm_status find_named(const lm_known_set *known, char **path) {
     return status;
 }
 
-static const lm_data_format *find_format(const char *path) {
+const lm_data_format *lm_data_find_format(const char *path) {
     for (size_t i = 0; i < COUNT(formats); i++)
         if (formats[i]->recognise(path)) return formats[i];
     return NULL;
 }
 
 static lm_status open_place(const lm_data_place *place, lm_dataset **set) {
-    const lm_data_format *format = find_format(place->path);
+    const lm_data_format *format = lm_data_find_format(place->path);
     if (format) return format->open(place, set);
     lm_str known = LM_STR_INIT;
     for (size_t i = 0; i < COUNT(formats); i++)

@@ -42,6 +42,9 @@ extern const lm_data_format lm_stl10_format;
 extern const lm_data_format lm_svhn_format;
 extern const lm_data_format lm_usps_format;
 
+/* The format that a path would be opened by; NULL: none. */
+const lm_data_format *lm_data_find_format(const char *path);
+
 /* LM_NOT_FOUND: "PATH: no SPLIT images of WHAT there". */
 lm_status lm_data_no_split(const lm_data_place *place, const char *what);
 

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "data/data_internal.h"
 #include "data/known.h"
 
 #include <sys/stat.h>
@@ -109,6 +110,63 @@ static void check_folder(const char *expected) {
     lm_free(folder);
 }
 
+/* ---- readers ----------------------------------------------------------------- */
+
+/* What reads the folder of each set, and a file that the table leaves to archives. */
+static const struct {
+    const char *name;
+    const lm_data_format *format;
+    const char *within;
+} readers[] = {
+    {"mnist", &lm_mnist_format, NULL},
+    {"fashion-mnist", &lm_mnist_format, NULL},
+    {"kmnist", &lm_mnist_format, NULL},
+    {"emnist", &lm_emnist_format, NULL},
+    {"cifar10", &lm_cifar_format, NULL},
+    {"cifar100", &lm_cifar_format, NULL},
+    {"stl10", &lm_stl10_format, "stl10_binary/train_X.bin"},
+    {"svhn", &lm_svhn_format, NULL},
+    {"usps", &lm_usps_format, NULL},
+    {"mnist-m", &lm_mnist_m_format, NULL},
+    {"celeba", &lm_celeba_format, NULL},
+    {"ffhq", &lm_image_folder_format, "00000/00000.png"},
+    {"lsun-church", &lm_lsun_format, "church_outdoor_train_lmdb/data.mdb"},
+    {"lsun-bedroom", &lm_lsun_format, "bedroom_train_lmdb/data.mdb"},
+    {"lsun", &lm_lsun_format, "tower_train_lmdb/data.mdb"},
+};
+
+/* Everything is an empty zip: formats look at names, and at most at first bytes. */
+static void make_within(const char *folder, const char *name) {
+    static const char empty_zip[22] = "PK\5\6";
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    char *slash = strrchr(path, '/');
+    *slash = '\0';
+    CHECK_OK(lm_make_folders(scratch(path)));
+    *slash = '/';
+    FILE *file = fopen(scratch(path), "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(empty_zip, 1, sizeof empty_zip, file), sizeof empty_zip);
+    fclose(file);
+}
+
+static void test_every_set_has_a_reader(void **state) {
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
+        const lm_known_set *set = &lm_known_sets[i];
+        assert_string_equal(readers[i].name, set->name);
+        char folder[64];
+        snprintf(folder, sizeof folder, "readers/%s", set->name);
+        for (int k = 0; k < set->n_files; k++)
+            if (!set->files[k].unpack) make_within(folder, set->files[k].name);
+        if (readers[i].within) make_within(folder, readers[i].within);
+        const lm_data_format *found = lm_data_find_format(scratch(folder));
+        if (found != readers[i].format)
+            fail_msg("%s: is read as %s, not as %s", set->name,
+                     found ? found->what : "nothing", readers[i].format->what);
+    }
+    assert_null(lm_known_sets[sizeof readers / sizeof *readers].name);
+}
+
 static void test_the_data_folder_follows_the_environment(void **state) {
     setenv("HOME", "/h", 1);
     unsetenv("XDG_DATA_HOME");
@@ -126,6 +184,7 @@ int main(void) {
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_presence),
         cmocka_unit_test(test_what_is_read_unpacked_is_there_when_unpacked),
+        cmocka_unit_test(test_every_set_has_a_reader),
         cmocka_unit_test(test_the_data_folder_follows_the_environment),
     };
     return cmocka_run_group_tests_name("known", tests, scratch_begin, scratch_end);
