@@ -10,7 +10,7 @@ small='--set base=8 --set mult=1,2 --set blocks=1 --set batch=2 --set groups=4
 # ---- help and usage
 works "help" "limn COMMAND" --help
 works "version" "^limn [0-9]" --version
-for command in demo train sample info doctor bench 'bench model' 'bench ops'; do
+for command in demo train sample info doctor bench 'bench model' 'bench ops' 'bench data'; do
     works "$command --help" "usage: limn $command" $command --help
 done
 works "family help" "half-life" train ddpm --help
@@ -124,6 +124,10 @@ refuses 1 "nowhere" "export to no folder" bench model dcgan --batch 2 --export n
 # ---- single operators
 problem() { printf '# a comment\n\n%s # another\n' "$1" >problem.txt; }
 problem 'conv n=2 h=9 w=7 c=8 k=16 pad=1 pass=wgrad'
+works "batches" "2 workers  [0-9]* images/s" bench data 'builtin:digits?flip&pad-crop=2' --seconds 0.01
+works "batches as JSON" '"workers": 1, "images_per_second": [1-9]' \
+    bench data builtin:digits --workers 1 --batch 7 --seconds 0.001 --json
+refuses 1 "no such set" "batches of nothing" bench data nothing
 works "operators" "default  *[a-z0-9]" bench ops problem.txt --seconds 0.001
 "$limn" bench ops problem.txt --seconds 0.001 --json >ops.json
 check "as JSON" grep -q '"flops": 290304.0, "bytes": 16704.0, "candidates": \[{"choice"' ops.json
