@@ -314,7 +314,7 @@ static void ink(const pen_path *path, float radius, int side, uint8_t *pixels) {
         if (!path->starts[i]) approach(&page, path->at[i - 1], path->at[i]);
     for (int i = 0; i < count; i++) {
         float cover = (page.reach - sqrtf(page.nearest[i])) / 1.2f;
-        pixels[i] = cover <= 0 ? 0 : cover >= 1 ? 255 : (uint8_t)(255 * cover + 0.5f);
+        pixels[i] = cover <= 0 ? 0 : cover >= 1 ? 255 : (uint8_t)lrintf(255 * cover);
     }
 }
 

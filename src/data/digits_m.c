@@ -6,40 +6,67 @@
 #include "data/noise.h"
 
 /* One way to fill the page: two colours and a field from 0 to 1 that mixes them. */
-typedef struct texture {
-    float (*field)(const struct texture *texture, float x, float y);
+typedef struct texture texture;
+struct texture {
+    /* At n places of the page, which is the square from (0, 0) to (1, 1). */
+    void (*field)(const texture *texture, int n, const float *x, const float *y,
+                  float *field);
     lm_colour from, to;
     uint32_t seed;
     float scale, cos, sin, at; /* cells or stripes over the page, their turn and shift */
     float sharpness;
-} texture;
+};
 
 static float clip(float x) {
     return x < 0 ? 0 : x > 1 ? 1 : x;
 }
 
-/* ---- fields; x and y from 0 to 1 ------------------------------------------------ */
+/* ---- fields -------------------------------------------------------------------- */
 
-static float cloudy(const texture *t, float x, float y) {
-    return clip(1.6f * lm_noise_sum(t->seed, x * t->scale, y * t->scale, 3) - 0.3f);
+static void make_noise(uint32_t seed, float scale, int n, const float *x, const float *y,
+                       float *noise) {
+    float u[LM_MAX_DIGIT] = {0}, v[LM_MAX_DIGIT] = {0};
+    for (int i = 0; i < n; i++) u[i] = x[i] * scale, v[i] = y[i] * scale;
+    lm_noise_row(seed, n, u, v, noise);
 }
 
-static float spotted(const texture *t, float x, float y) {
-    float height = lm_noise(t->seed, x * t->scale + t->at, y * t->scale);
-    return clip(0.5f + t->sharpness * (height - 0.5f));
+static void cloudy(const texture *t, int n, const float *x, const float *y,
+                   float *field) {
+    float coarse[LM_MAX_DIGIT], middle[LM_MAX_DIGIT], fine[LM_MAX_DIGIT];
+    make_noise(t->seed, t->scale, n, x, y, coarse);
+    make_noise(t->seed + 1, 2 * t->scale, n, x, y, middle);
+    make_noise(t->seed + 2, 4 * t->scale, n, x, y, fine);
+    for (int i = 0; i < n; i++) {
+        float sum = (4 * coarse[i] + 2 * middle[i] + fine[i]) / 7;
+        field[i] = clip(1.6f * sum - 0.3f);
+    }
+}
+
+static void spotted(const texture *t, int n, const float *x, const float *y,
+                    float *field) {
+    make_noise(t->seed, t->scale, n, x, y, field);
+    for (int i = 0; i < n; i++) field[i] = clip(0.5f + t->sharpness * (field[i] - 0.5f));
 }
 
 /* Across the direction, bent a little; 0 to 1 and back within a stripe. */
-static float striped(const texture *t, float x, float y) {
-    float bend = 0.12f * lm_noise(t->seed, 2 * x, 2 * y);
-    float place = t->scale * (t->cos * x + t->sin * y + bend) + t->at + 16;
-    float part = place - (float)(int)place;
-    return clip(0.5f + t->sharpness * ((part < 0.5f ? 2 * part : 2 - 2 * part) - 0.5f));
+static void striped(const texture *t, int n, const float *x, const float *y,
+                    float *field) {
+    make_noise(t->seed, 2, n, x, y, field);
+    for (int i = 0; i < n; i++) {
+        float along = t->cos * x[i] + t->sin * y[i] + 0.12f * field[i];
+        float place = t->scale * along + t->at + 16; /* positive */
+        float part = place - (float)(int)place;
+        float height = part < 0.5f ? 2 * part : 2 - 2 * part;
+        field[i] = clip(0.5f + t->sharpness * (height - 0.5f));
+    }
 }
 
-static float graded(const texture *t, float x, float y) {
-    return clip(0.5f + t->cos * (x - 0.5f) + t->sin * (y - 0.5f) +
-                0.3f * (lm_noise(t->seed, 3 * x, 3 * y) - 0.5f));
+static void graded(const texture *t, int n, const float *x, const float *y,
+                   float *field) {
+    make_noise(t->seed, 3, n, x, y, field);
+    for (int i = 0; i < n; i++)
+        field[i] = clip(0.5f + t->cos * (x[i] - 0.5f) + t->sin * (y[i] - 0.5f) +
+                        0.3f * (field[i] - 0.5f));
 }
 
 /* ---- the page ------------------------------------------------------------------ */
@@ -51,7 +78,8 @@ static lm_colour any_colour(lm_rng *rng) {
 
 static texture any_texture(lm_rng *rng) {
     static const struct {
-        float (*field)(const texture *t, float x, float y);
+        void (*field)(const texture *t, int n, const float *x, const float *y,
+                      float *field);
         float least, most; /* scale */
     } kinds[] = {{cloudy, 2, 7}, {spotted, 3, 9}, {striped, 2, 8}, {graded, 1, 1}};
     uint32_t kind = lm_rng_below(rng, sizeof kinds / sizeof *kinds);
@@ -68,13 +96,47 @@ static texture any_texture(lm_rng *rng) {
     return made;
 }
 
-static lm_colour colour_at(const texture *t, float x, float y) {
-    return lm_colour_mix(t->from, t->to, t->field(t, x, y));
+/* A texture upon a texture where a mask says so, and grain. */
+typedef struct page {
+    texture below, above, mask;
+    float grain;
+} page;
+
+static page make_page(lm_rng *rng) {
+    page made = {.below = any_texture(rng)};
+    made.above = any_texture(rng);
+    made.mask = any_texture(rng);
+    made.mask.field = spotted;
+    made.grain = lm_exact_uniform(rng, 0, 0.16f);
+    return made;
 }
 
 static uint8_t difference(float ground, float ink) {
     float d = clip(ground) - ink;
-    return (uint8_t)(255 * (d < 0 ? -d : d) + 0.5f);
+    return (uint8_t)(int)(255 * (d < 0 ? -d : d) + 0.5f);
+}
+
+static void draw_row(const page *p, int row, int side, const uint8_t *digit,
+                     uint8_t *pixels) {
+    float x[LM_MAX_DIGIT], y[LM_MAX_DIGIT];
+    float below[LM_MAX_DIGIT], above[LM_MAX_DIGIT], mask[LM_MAX_DIGIT];
+    for (int i = 0; i < side; i++) {
+        x[i] = ((float)i + 0.5f) / (float)side;
+        y[i] = ((float)row + 0.5f) / (float)side;
+    }
+    p->below.field(&p->below, side, x, y, below);
+    p->above.field(&p->above, side, x, y, above);
+    p->mask.field(&p->mask, side, x, y, mask);
+    for (int i = 0; i < side; i++) {
+        lm_colour under = lm_colour_mix(p->below.from, p->below.to, below[i]);
+        lm_colour over = lm_colour_mix(p->above.from, p->above.to, above[i]);
+        lm_colour c = lm_colour_mix(under, over, mask[i]);
+        float rough = p->grain * (lm_noise_at(p->mask.seed, i, row) - 0.5f);
+        float ink = (float)digit[i] / 255;
+        *pixels++ = difference(c.r + rough, ink);
+        *pixels++ = difference(c.g + rough, ink);
+        *pixels++ = difference(c.b + rough, ink);
+    }
 }
 
 static void draw(lm_sketch *sketch, uint8_t *pixels) {
@@ -82,22 +144,9 @@ static void draw(lm_sketch *sketch, uint8_t *pixels) {
     uint8_t digit[LM_MAX_DIGIT * LM_MAX_DIGIT];
     lm_draw_digit(&sketch->rng, sketch->label, side, digit);
     lm_rng rng = {.stream = sketch->rng.stream, .sample = sketch->rng.sample, .step = 1};
-    /* A texture upon a texture where a mask of spots says so, and grain. */
-    texture below = any_texture(&rng), above = any_texture(&rng),
-            mask = any_texture(&rng);
-    float grain = lm_exact_uniform(&rng, 0, 0.16f);
-    mask.field = spotted;
-    for (int i = 0; i < side * side; i++) {
-        float x = ((float)(i % side) + 0.5f) / (float)side;
-        float y = ((float)(i / side) + 0.5f) / (float)side;
-        lm_colour c = lm_colour_mix(colour_at(&below, x, y), colour_at(&above, x, y),
-                                    mask.field(&mask, x, y));
-        float rough = grain * (lm_noise_at(mask.seed, i % side, i / side) - 0.5f);
-        float ink = (float)digit[i] / 255;
-        *pixels++ = difference(c.r + rough, ink);
-        *pixels++ = difference(c.g + rough, ink);
-        *pixels++ = difference(c.b + rough, ink);
-    }
+    page ground = make_page(&rng);
+    for (int row = 0; row < side; row++)
+        draw_row(&ground, row, side, digit + row * side, pixels + 3 * row * side);
 }
 
 /* Label and digit come from the same numbers as those of builtin:digits: step 0. */

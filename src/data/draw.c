@@ -88,8 +88,8 @@ static void polygon(const lm_form *form, int n, const float *x, const float *y,
             float t = clip((u * ex + v * ey) * per_length, 0, 1);
             float du = u - t * ex, dv = v - t * ey, turn = ex * v - ey * u;
             d[i] = least(d[i], du * du + dv * dv);
-            bool begun = v >= 0, before = v<ey, right = turn> 0;
-            bool crossed = begun == before && before == right;
+            bool begun = v >= 0, ended = !(v < ey), right = turn > 0;
+            bool crossed = begun != ended && begun == right;
             side[i] = crossed ? -side[i] : side[i];
         }
     }
