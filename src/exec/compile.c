@@ -31,6 +31,11 @@ static lm_status join_conv(lm_program *program, lm_graph *from, lm_graph **to) {
     return lm_pass_join_conv(from, keep_call, program, to);
 }
 
+static lm_status share_sums(lm_program *program, lm_graph *from, lm_graph **to) {
+    return program->options.no_simplify ? lm_pass_copy(from, to)
+                                        : lm_pass_share_sums(from, to);
+}
+
 /* Simplified again after inlining, since bodies meet what surrounds their calls. */
 static const struct {
     const char *name;
@@ -40,6 +45,7 @@ static const struct {
     {"inline", inline_calls},
     {"simplify", simplify},
     {"join_conv", join_conv},
+    {"share_sums", share_sums},
 };
 
 /* Whether an assign overwrites what this value, a slice of a variable, shows. */

@@ -65,11 +65,11 @@ static const char *cluster_name(lm_arena *memory, const lm_step *step) {
 }
 
 static const char *step_kind(lm_arena *memory, const lm_step *step) {
-    const lm_node *last = step->nodes[step->n_nodes - 1];
+    const lm_node *first = step->nodes[0];
     if (step->cluster) return cluster_name(memory, step);
-    if (last->kind == LM_KIND_CALL)
-        return lm_composite_text((lm_composite)last->attr.call.composite);
-    return lm_kind_get(last->kind)->text;
+    if (first->kind == LM_KIND_CALL)
+        return lm_composite_text((lm_composite)first->attr.call.composite);
+    return lm_kind_get(first->kind)->text;
 }
 
 /* The layer that most nodes are from: sums of cotangents, for one, are built by whoever

@@ -11,11 +11,11 @@
  *
  * Single node: in[i] is node->src[i], in order, duplicates kept; out[0] is the node.
  * Chain, the one there is: nodes are norm_sums, the norm_dstats of these, the norm_grad
- * that takes both in, then perhaps slices of its channels; in is x, stats, gamma, beta, g
- * and perhaps r; out is what is read outside: the sums or not, then either the gradient
- * or the slices.
- * Cluster: nodes in topological order; in holds the distinct values that are read from
- * memory; out those that are written because something outside needs them. Scalar
+ * that takes both in, then perhaps slices of its channels, and sums of it or of these
+ * over all but the first and last axis; in is x, stats, gamma, beta, g and perhaps r; out
+ * is what is read outside: the norm_sums or not, either the gradient or the slices, the
+ * sums. Cluster: nodes in topological order; in holds the distinct values that are read
+ * from memory; out those that are written because something outside needs them. Scalar
  * constants (CONST without data), IOTA and PHILOX are computed inside, never read.
  *
  * The iteration space of a cluster is `space`. Every node inside has the space's element

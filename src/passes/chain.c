@@ -37,11 +37,22 @@ static bool is_channel_slice(const lm_node *node, const lm_node *of) {
     return node->attr.slice.step[last] == 1;
 }
 
-static bool is_only_sliced(const lm_readers *r, const lm_node *grad, int most) {
+static bool share_channels(const lm_node *a, const lm_node *b) {
+    int last = a->shape.rank - 1;
+    int64_t a_lo = a->attr.slice.lo[last], b_lo = b->attr.slice.lo[last];
+    return a_lo < b_lo + b->shape.dim[last] && b_lo < a_lo + a->shape.dim[last];
+}
+
+/* Nothing reads the gradient but slices, each of other channels. */
+static bool is_only_sliced(const lm_readers *r, const lm_node *grad) {
+    lm_node *const *slice = r->list + r->first[grad->id];
     int n = count_readers(r, grad);
-    if (r->is_root[grad->id] || n == 0 || n > most) return false;
-    for (int i = 0; i < n; i++)
-        if (!is_channel_slice(r->list[r->first[grad->id] + i], grad)) return false;
+    if (r->is_root[grad->id] || n == 0 || n > LM_CHAIN_PARTS) return false;
+    for (int i = 0; i < n; i++) {
+        if (!is_channel_slice(slice[i], grad)) return false;
+        for (int j = 0; j < i; j++)
+            if (share_channels(slice[i], slice[j])) return false;
+    }
     return true;
 }
 
@@ -52,15 +63,31 @@ static int insert(lm_node **members, int n, lm_node *node) {
     return n + 1;
 }
 
+static bool is_position_sum(const lm_node *node) {
+    int rank = node->shape.rank;
+    return node->kind == LM_KIND_REDUCE_SUM && rank > 2 && !lm_is_view(node) &&
+           node->attr.axes == (((1u << (rank - 1)) - 1) & ~1u);
+}
+
+/* One sum of each part at most: two would be the same node. */
+static int insert_sum(const lm_readers *r, lm_node **members, int n,
+                      const lm_node *part) {
+    for (int i = r->first[part->id]; i < r->first[part->id + 1]; i++)
+        if (is_position_sum(r->list[i])) return insert(members, n, r->list[i]);
+    return n;
+}
+
 int lm_chain_list(const lm_readers *r, lm_node *grad, lm_node **members) {
     lm_node *dstats, *sums;
     if (!find_parts(r, grad, &dstats, &sums)) return 0;
     int n = insert(members, 0, sums);
     n = insert(members, n, dstats);
     n = insert(members, n, grad);
-    if (!is_only_sliced(r, grad, LM_CHAIN_MEMBERS - n)) return n;
-    for (int i = r->first[grad->id]; i < r->first[grad->id + 1]; i++)
+    if (!is_only_sliced(r, grad)) return insert_sum(r, members, n, grad);
+    for (int i = r->first[grad->id]; i < r->first[grad->id + 1]; i++) {
         n = insert(members, n, r->list[i]);
+        n = insert_sum(r, members, n, r->list[i]);
+    }
     return n;
 }
 
@@ -74,8 +101,10 @@ lm_status lm_chain_step(const lm_readers *r, lm_node *const *members, int n_memb
     lm_node *out[LM_CHAIN_MEMBERS], *in[6];
     lm_node *const grad = members[2]; /* ids rise from what is read to who reads */
     int n_out = 0, n_in = 0;
+    bool sliced = false;
+    for (int i = 3; i < n_members; i++) sliced |= members[i]->kind == LM_KIND_SLICE;
     if (keeps_sums(r, members[0])) out[n_out++] = members[0];
-    for (int i = n_members > 3 ? 3 : 2; i < n_members; i++) out[n_out++] = members[i];
+    for (int i = sliced ? 3 : 2; i < n_members; i++) out[n_out++] = members[i];
     for (int i = 0; i < grad->n_src; i++)
         if (i != 5) in[n_in++] = grad->src[i];
     *step = (lm_step){

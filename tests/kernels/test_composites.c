@@ -150,6 +150,8 @@ static void check_norm_chain(lm_shape x, int groups) {
         for (int part = 0; part < 2 && !whole; part++)
             rig_output(&r, lm_slice_axis(r.graph, d, x.rank - 1, part ? width / 3 : 0,
                                          part ? width : width / 3));
+        for (int o = variant != 7, end = r.n_out; o < end && x.rank > 2; o++)
+            if (variant & 1) rig_output(&r, lm_sum(r.graph, r.out[o], 1u << 1, true));
         r.alias_in = over[variant];
         r.alias_out = r.alias_in < 0 ? -1 : 1;
         r.chain = true;

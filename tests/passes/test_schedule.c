@@ -118,14 +118,17 @@ static void check_chain(const lm_step *step) {
     assert_int_equal(step->n_in, grad->n_src - 1);
     for (int i = 0; i < step->n_in; i++)
         assert_ptr_equal(step->in[i], grad->src[i < 5 ? i : 6]);
-    bool sliced = step->n_nodes > 3;
-    assert_int_equal(in_list(step->out, step->n_out, (lm_node *)grad), !sliced);
+    int n_slices = 0, n_sums = 0;
     for (int n = 3; n < step->n_nodes; n++) {
-        assert_int_equal(step->nodes[n]->kind, LM_KIND_SLICE);
-        assert_ptr_equal(step->nodes[n]->src[0], grad);
+        bool slice = step->nodes[n]->kind == LM_KIND_SLICE;
+        n_slices += slice;
+        n_sums += !slice;
         assert_true(in_list(step->out, step->n_out, step->nodes[n]));
+        assert_true(is_inside(step, step->nodes[n]->src[0]));
+        if (!slice) assert_int_equal(step->nodes[n]->kind, LM_KIND_REDUCE_SUM);
     }
-    int others = sliced ? step->n_nodes - 3 : 1;
+    assert_int_equal(in_list(step->out, step->n_out, grad), n_slices == 0);
+    int others = (n_slices ? n_slices : 1) + n_sums;
     assert_in_range(step->n_out - others, 0, 1);
     if (step->n_out > others) assert_ptr_equal(step->out[0], sums);
 }
@@ -356,9 +359,20 @@ static void test_late_factors_stay_late(void **state) {
     lm_graph_free(g);
 }
 
-/* The gradients of a norm, where `late` says what it takes in: 0 nothing, 1 a value made
- * of its own sums, which must come between; and who else reads the statistics' part. */
-static counts norm_schedule(bool late, bool read_dstats, int n_slices) {
+/* The gradients of a norm and how they are used: `late`, it takes in a value made of its
+ * own sums, which must come between; something else reads the statistics' part; slices of
+ * it `step` channels apart; sums over positions of these, or of itself. */
+typedef struct norm_use {
+    bool late, read_dstats;
+    int n_slices, step;
+    bool summed;
+} norm_use;
+
+static void sum_positions(lm_graph *g, const char *name, lm_node *x) {
+    lm_graph_output(g, name, lm_sum(g, x, 1u << 1 | 1u << 2, true));
+}
+
+static counts norm_schedule(norm_use use) {
     lm_graph *g;
     CHECK_OK(lm_graph_new(&g));
     lm_shape shape = LM_SHAPE(2, 4, 4, 6);
@@ -371,27 +385,42 @@ static counts norm_schedule(bool late, bool read_dstats, int n_slices) {
     src[5] = lm_call(g, LM_COMP_NORM_DSTATS, of, 3, NULL);
     lm_node *total = lm_sum(g, sums, 7, true);
     src[6] = lm_add(g, src[0], lm_reshape(g, total, LM_SHAPE(1)));
-    lm_node *d = lm_call(g, LM_COMP_NORM_GRAD, src, late ? 7 : 6, NULL);
-    for (int i = 0; i < n_slices; i++)
-        lm_graph_output(g, i ? "b" : "a", lm_slice_axis(g, d, 3, 2 * i, 2 * i + 3));
-    if (n_slices == 0) lm_graph_output(g, "d", d);
+    lm_node *d = lm_call(g, LM_COMP_NORM_GRAD, src, use.late ? 7 : 6, NULL);
+    for (int i = 0; i < use.n_slices; i++) {
+        lm_node *part = lm_slice_axis(g, d, 3, use.step * i, use.step * i + 3);
+        lm_graph_output(g, i ? "b" : "a", part);
+        if (use.summed) sum_positions(g, i ? "sum b" : "sum a", part);
+    }
+    if (use.n_slices == 0) lm_graph_output(g, "d", d);
+    if (use.n_slices == 0 && use.summed) sum_positions(g, "sum d", d);
     lm_graph_output(g, "sums", total);
-    if (read_dstats) lm_graph_output(g, "dstats", src[5]);
+    if (use.read_dstats) lm_graph_output(g, "dstats", src[5]);
     lm_schedule schedule = build(g, true, true);
     counts c = check_schedule(&schedule);
-    c.outputs = schedule.n_steps;
+    c.members = schedule.n_steps;
     lm_schedule_release(&schedule);
     lm_graph_free(g);
     return c;
 }
 
 static void test_gradients_of_norms_chain(void **state) {
-    assert_int_equal(norm_schedule(false, false, 0).chains, 1);
-    assert_int_equal(norm_schedule(false, false, 2).chains, 1);
-    /* All slices in it: one step besides the total. */
-    assert_int_equal(norm_schedule(false, false, 2).outputs, 2);
-    assert_int_equal(norm_schedule(true, false, 0).chains, 0);
-    assert_int_equal(norm_schedule(false, true, 0).chains, 0);
+    static const struct {
+        norm_use use;
+        int chains, steps; /* one is the total of the sums */
+    } cases[] = {
+        {{0}, 1, 2},
+        {{.n_slices = 2, .step = 3}, 1, 2},
+        {{.n_slices = 2, .step = 3, .summed = true}, 1, 2},
+        {{.summed = true}, 1, 2},
+        {{.n_slices = 2, .step = 2}, 1, 4}, /* they share a channel */
+        {{.late = true}, 0, 5},
+        {{.read_dstats = true}, 0, 4},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        counts c = norm_schedule(cases[i].use);
+        assert_int_equal(c.chains, cases[i].chains);
+        assert_int_equal(c.members, cases[i].steps);
+    }
 }
 
 /* A mask in bytes is read as bytes by each of its readers, not stored as floats. */

@@ -356,9 +356,11 @@ lm_status lm_comp_lower_norm_dstats(lm_backend *backend, const lm_step *step,
 
 enum { MOST_PARTS = 8 };
 
-/* The gradient as a whole, or cut by channels. */
+/* The gradient as a whole, or cut by channels; and the sums of that over positions. */
 typedef struct norm_part {
+    const lm_node *node;
     int out, first, width;
+    int sums_out; /* -1: none */
 } norm_part;
 
 /* A thread takes whole samples, so that x and g are in the cache when they are read for
@@ -370,10 +372,11 @@ typedef struct chain_state {
     int n_parts;
 } chain_state;
 
-/* Of each thread: sums of the sample and of a piece; what the gradient is behind the
- * activation, whose derivative is dear; tables, sums and the statistics' part. */
+/* Of each thread: sums of the sample, of a piece, of the parts; what the gradient is
+ * behind the activation, whose derivative is dear; tables, sums and the statistics' part.
+ */
 static size_t chain_doubles(const norm_state *s) {
-    return 4 * (size_t)s->channels;
+    return 5 * (size_t)s->channels;
 }
 
 static size_t kept_floats(const norm_state *s) {
@@ -403,8 +406,9 @@ static void sum_sample(norm_work *w, int64_t sample, double *sums, float *kept,
     for (int i = 0; i < row; i++) rounded[i] = (float)sums[i];
 }
 
-/* dz: of the piece. */
-static void put_part(const norm_work *w, const norm_part *part, const float *dz) {
+/* dz: of the piece; sums: of the part's channels so far. */
+static void put_part(const norm_work *w, const norm_part *part, const float *dz,
+                     double *sums) {
     const norm_state *s = w->s;
     lm_norm_rows norm = w->norm;
     int64_t at = w->at + part->first;
@@ -418,6 +422,14 @@ static void put_part(const norm_work *w, const norm_part *part, const float *dz)
     norm.slope += part->first;
     norm.shift += part->first;
     s->ops->gradient(d, x + at, dz + part->first, more, &norm, false);
+    if (part->sums_out >= 0) s->ops->add_rows(d, norm.rows, part->width, sums);
+}
+
+static void put_part_sums(const norm_work *w, const norm_part *part, int64_t sample,
+                          const double *sums) {
+    if (part->sums_out < 0) return;
+    float *out = (float *)w->args->out[part->sums_out] + sample * part->width;
+    for (int i = 0; i < part->width; i++) out[i] = (float)sums[i];
 }
 
 static void run_sample(const chain_state *c, norm_work *w, int64_t sample, double *sums) {
@@ -434,12 +446,17 @@ static void run_sample(const chain_state *c, norm_work *w, int64_t sample, doubl
                 s->gamma_by_sample ? gamma + sample * s->channels : gamma, rounded,
                 s->groups, s->channels / s->groups, d);
     fill_stats_grad(w, stats + sample * s->groups * 2, d);
+    double *of_parts = sums + 4 * s->channels;
+    memset(of_parts, 0, (size_t)s->channels * sizeof *of_parts);
     for (int64_t p = 0; p < s->pieces; p++) {
         go_to(w, sample * s->pieces + p);
         const float *dz = s->silu ? kept + p * s->rows * s->channels
                                   : (const float *)w->args->in[4] + w->at;
-        for (int i = 0; i < c->n_parts; i++) put_part(w, &c->part[i], dz);
+        for (int i = 0; i < c->n_parts; i++)
+            put_part(w, &c->part[i], dz, of_parts + c->part[i].first);
     }
+    for (int i = 0; i < c->n_parts; i++)
+        put_part_sums(w, &c->part[i], sample, of_parts + c->part[i].first);
 }
 
 static lm_status run_chain(lm_kernel *kernel, const lm_kernel_args *args) {
@@ -467,15 +484,19 @@ static void find_outputs(chain_state *c, const lm_step *step) {
         int first = out->kind == LM_KIND_SLICE ? (int)out->attr.slice.lo[last] : 0;
         if (out == step->nodes[0])
             c->sums_out = o;
-        else
-            c->part[c->n_parts++] = (norm_part){o, first, (int)out->shape.dim[last]};
+        else if (out->kind != LM_KIND_REDUCE_SUM)
+            c->part[c->n_parts++] =
+                (norm_part){out, o, first, (int)out->shape.dim[last], -1};
+        for (int i = 0; i < c->n_parts; i++)
+            if (out->kind == LM_KIND_REDUCE_SUM && out->src[0] == c->part[i].node)
+                c->part[i].sums_out = o;
     }
 }
 
 lm_status lm_comp_lower_norm_chain(lm_backend *backend, const lm_step *step,
                                    lm_kernel *kernel) {
     chain_state *c =
-        lm_cpu_kernel_init(kernel, step, "norm_sums, norm_grad", run_chain, sizeof *c);
+        lm_cpu_kernel_init(kernel, step, "norm chain", run_chain, sizeof *c);
     if (!c) return LM_NOMEM;
     norm_state *s = &c->norm;
     describe(s, step->nodes[2], kernel);

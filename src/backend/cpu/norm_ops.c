@@ -237,10 +237,27 @@ static void gradient(float *d, const float *x, const float *g, const float *r,
         gradient_rows(d, x, g, r, norm, false);
 }
 
+/* ---- sums -------------------------------------------------------------------- */
+
+static void add_rows(const float *x, int64_t rows, int channels, double *sum) {
+    for (; rows > 0; rows -= ROWS, x += (int64_t)ROWS * channels)
+        for (int c = 0; c < channels; c += BLOCK) {
+            int width = channels - c < BLOCK ? channels - c : BLOCK;
+            int count = rows < ROWS ? (int)rows : ROWS;
+            float s[BLOCK];
+            clear(s, width);
+            for (int r = 0; r < count; r++)
+                LM_VM_LANES for (int i = 0; i < width; i++) s[i] +=
+                    x[(int64_t)r * channels + c + i];
+            for (int i = 0; i < width; i++) sum[c + i] += (double)s[i];
+        }
+}
+
 const lm_norm_ops LM_ISA_NAME(lm_norm_ops_table) = {
     .moments = moments,
     .join_moments = join_moments,
     .apply = apply,
     .sums = sums,
     .gradient = gradient,
+    .add_rows = add_rows,
 };

@@ -33,6 +33,8 @@ typedef struct lm_norm_ops {
      */
     void (*gradient)(float *d, const float *x, const float *g, const float *r,
                      const lm_norm_rows *norm, bool silu);
+    /* sum[c] += x over the rows. */
+    void (*add_rows)(const float *x, int64_t rows, int channels, double *sum);
 } lm_norm_ops;
 
 LM_ISA_DECLARE(lm_norm_ops, lm_norm_ops_table);
