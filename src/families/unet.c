@@ -136,8 +136,7 @@ static lm_node *halve(unet *u, lm_node *x) {
 
 static lm_node *twice(unet *u, lm_node *x) {
     if (!x) return NULL;
-    lm_node *y = lm_nn_upsample_nearest(u->nn, x, 2);
-    return conv3x3(u, "double", y, x->shape.dim[3], 1);
+    return lm_nn_upsample_conv(u->nn, "double", x, x->shape.dim[3], LM_INIT(FAN_AVG, 1));
 }
 
 static lm_node *push_skip(unet *u, lm_node *x) {

@@ -98,6 +98,41 @@ lm_node *lm_nn_conv_transpose(lm_nn *nn, const char *name, lm_node *x, int64_t o
     return y;
 }
 
+/* Along one axis, three taps w on pixels that come in twos are, with x' the pixels
+ * before, y[2u] = w0 x'[u-1] + (w1+w2) x'[u],   y[2u+1] = (w0+w1) x'[u] + w2 x'[u+1], a
+ * transposed convolution of stride 2 with the four taps w2, w1+w2, w0+w1, w0. From weight
+ * [out,3,3,C] to [C,4,4,out]. */
+static lm_node *double_taps(lm_graph *g, lm_node *weight) {
+    static const float axis[4][3] = {{0, 0, 1}, {0, 1, 1}, {1, 1, 0}, {1, 0, 0}};
+    if (!weight) return NULL;
+    int64_t out = weight->shape.dim[0], in = weight->shape.dim[3];
+    float both[16][9];
+    for (int t = 0; t < 16; t++)
+        for (int w = 0; w < 9; w++) both[t][w] = axis[t / 4][w / 3] * axis[t % 4][w % 3];
+    lm_node *sums = lm_const_data(g, LM_F32, LM_SHAPE(16, 9), both);
+    lm_node *taps = lm_reshape(g, weight, LM_SHAPE(out, 9, in));
+    taps = lm_permute(g, taps, (int[]){1, 2, 0});
+    taps = lm_matmul(g, sums, lm_reshape(g, taps, LM_SHAPE(9, in * out)), false, false);
+    taps = lm_permute(g, lm_reshape(g, taps, LM_SHAPE(16, in, out)), (int[]){1, 0, 2});
+    return lm_reshape(g, taps, LM_SHAPE(in, 4, 4, out));
+}
+
+lm_node *lm_nn_upsample_conv(lm_nn *nn, const char *name, lm_node *x, int64_t out,
+                             lm_init init) {
+    lm_graph *g = nn->graph;
+    lm_conv_spec spec = {.kernel = 4, .stride = 2, .pad = 1};
+    lm_conv_attr attr;
+    if (!read_conv_spec(nn, name, x, &spec, &attr)) return NULL;
+    for (int i = 0; i < 2; i++) attr.size[i] = (int32_t)(2 * x->shape.dim[1 + i]);
+    lm_scope_push(g, "%s", name);
+    lm_node *weight =
+        lm_nn_param(nn, "weight", LM_SHAPE(out, 3, 3, x->shape.dim[3]), init);
+    lm_node *bias = lm_nn_param(nn, "bias", LM_SHAPE(out), LM_INIT(ZEROS, 0));
+    lm_node *y = lm_add(g, lm_conv_dgrad(g, x, double_taps(g, weight), &attr), bias);
+    lm_scope_pop(g);
+    return y;
+}
+
 lm_node *lm_nn_dropout(lm_nn *nn, lm_node *x, double p) {
     if (!x || !nn->train || p <= 0) return x;
     lm_graph *g = nn->graph;

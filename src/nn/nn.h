@@ -40,6 +40,10 @@ lm_node *lm_nn_conv(lm_nn *nn, const char *name, lm_node *x, int64_t out,
  * H' = (H - 1) stride + kernel - 2 pad - pad_extra. weight [C, k, k, out]. */
 lm_node *lm_nn_conv_transpose(lm_nn *nn, const char *name, lm_node *x, int64_t out,
                               const lm_conv_spec *spec);
+/* lm_nn_upsample_nearest by 2, then lm_nn_conv of 3x3 taps and padding 1 with bias,
+ * without the enlarged image: x[N,H,W,C] -> [N,2H,2W,out]. weight [out, 3, 3, C]. */
+lm_node *lm_nn_upsample_conv(lm_nn *nn, const char *name, lm_node *x, int64_t out,
+                             lm_init init);
 /* gamma 1, beta 0; groups must divide C. silu: SiLU applied to the result. */
 lm_node *lm_nn_group_norm(lm_nn *nn, const char *name, lm_node *x, int groups, double eps,
                           bool silu);

@@ -199,6 +199,42 @@ static void run_layer(bench *b, lm_node *x, lm_node *y, double *result) {
     lm_engine_free(engine);
 }
 
+/* Upsampling and convolution in one, or one after the other: the result, or the gradient
+ * of its squares' sum by the weights, or by x. */
+static lm_node *build_doubling(bench *b, lm_node *x, bool apart, int what) {
+    enum { OUT = 3 };
+    lm_conv_spec spec = {.kernel = 3, .stride = 1, .pad = 1, .bias = true};
+    lm_node *y =
+        apart ? lm_nn_conv(&b->nn, "l", lm_nn_upsample_nearest(&b->nn, x, 2), OUT, &spec)
+              : lm_nn_upsample_conv(&b->nn, "l", x, OUT, spec.init);
+    lm_scope_push(b->graph, "l");
+    lm_node *w = lm_nn_param(&b->nn, "weight", LM_SHAPE(OUT, 3, 3, 2), spec.init);
+    lm_scope_pop(b->graph);
+    lm_node *d[2] = {y, y};
+    if (what)
+        CHECK_OK(lm_grad(b->graph, lm_sum_all(b->graph, lm_square(b->graph, y)), NULL, 2,
+                         (lm_node *[]){w, x}, d));
+    return d[what == 2];
+}
+
+static void test_upsample_conv(void **state) {
+    double result[2][2 * 6 * 10 * 3];
+    for (int what = 0; what < 3; what++) {
+        int64_t count = 0;
+        for (int apart = 0; apart < 2; apart++) {
+            bench b;
+            bench_init(&b);
+            lm_node *x = lm_input(b.graph, "x", LM_F32, LM_SHAPE(2, 3, 5, 2));
+            lm_node *y = build_doubling(&b, x, apart, what);
+            count = lm_shape_count(y->shape);
+            run_layer(&b, x, y, result[apart]);
+            bench_release(&b);
+        }
+        for (int64_t i = 0; i < count; i++)
+            assert_true(fabs(result[0][i] - result[1][i]) < 1e-11);
+    }
+}
+
 /* Each channel by mean and biased variance over samples and positions. */
 static void test_batch_norm(void **state) {
     enum { ROWS = 3 * 5 * 2, CHANNELS = 7 };
@@ -252,10 +288,10 @@ static void test_conv_transpose(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),          cmocka_unit_test(test_average_weights),
-        cmocka_unit_test(test_failures),       cmocka_unit_test(test_dropout),
-        cmocka_unit_test(test_streams),        cmocka_unit_test(test_batch_norm),
-        cmocka_unit_test(test_conv_transpose),
+        cmocka_unit_test(test_names),         cmocka_unit_test(test_average_weights),
+        cmocka_unit_test(test_failures),      cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_upsample_conv), cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_batch_norm),    cmocka_unit_test(test_conv_transpose),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
