@@ -1,6 +1,9 @@
 /* limn data: the word before its verbs, and what they share. */
 #include "cli/data.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +15,13 @@ lm_split cli_data_split(const cli_context *cli) {
     int split = 0;
     while (strcmp(lm_split_name((lm_split)split), name) != 0) split++;
     return (lm_split)split;
+}
+
+void cli_data_keep_pages(void) {
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+#endif
 }
 
 lm_status cli_data_open(const cli_context *cli, lm_dataset **set) {

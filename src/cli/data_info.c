@@ -229,6 +229,7 @@ static lm_status run(cli_context *cli) {
     if (!limit && set->endless) limit = SAMPLE;
     int64_t total = limit && limit < set->count ? limit : set->count;
     cli_watch_signals();
+    cli_data_keep_pages();
     cli_meter meter = cli_meter_start(cli, "reading", "images", (double)total, 0);
     lm_survey survey;
     lm_status status =

@@ -106,6 +106,7 @@ static lm_status run(cli_context *cli) {
     lm_str spec = LM_STR_INIT;
     lm_prepared result;
     cli_watch_signals();
+    cli_data_keep_pages();
     lm_status status = join_spec(cli, &spec);
     if (status == LM_OK) status = prepare(cli, spec.text, out, &result);
     lm_str_release(&spec);

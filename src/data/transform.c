@@ -238,6 +238,8 @@ static lm_status fit_cropped(const lm_transform *how, const lm_image *from,
                              lm_image *to) {
     int edge = from->height < from->width ? from->height : from->width;
     lm_image square;
+    if (from->height == from->width)
+        return lm_image_resize(from, how->size, how->size, how->filter, to);
     LM_TRY(lm_image_crop(from, edge, edge, &square));
     lm_status status = lm_image_resize(&square, how->size, how->size, how->filter, to);
     lm_image_release(&square);
