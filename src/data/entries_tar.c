@@ -27,6 +27,9 @@ enum {
     MOST_EXTENSION = 1 << 20 /* bytes of a pax or long-name record */
 };
 
+/* The place of a hard link, which has no bytes of its own. */
+#define LINKED UINT64_MAX
+
 /* ---- headers ----------------------------------------------------------------- */
 
 /* Octal, after spaces, ended by space, NUL or the field; or GNU's big-endian binary. */
@@ -135,25 +138,28 @@ static lm_status read_extension(tar_walk *w, char type, uint64_t size) {
 
 /* ---- the walk ---------------------------------------------------------------- */
 
+/* Uses up what extensions said. */
+static lm_status take_file(tar_walk *w, const uint8_t *block, uint64_t size) {
+    char type = (char)block[TYPE_AT];
+    lm_entry entry = {.size = size, .offset = type == '1' ? LINKED : w->at + BLOCK};
+    if (!w->has_name) header_name(block, w->name);
+    w->has_name = w->has_size = false;
+    if (!strchr("017", type)) return LM_OK; /* which NUL is in, too: an old file */
+    return lm_entries_add(w->entries, w->name, entry);
+}
+
 static lm_status take_header(tar_walk *w, const uint8_t *block) {
     char type = (char)block[TYPE_AT];
-    bool extends = type == 'x' || type == 'L',
-         regular = type == '0' || type == '\0' || type == '7';
+    bool extends = type == 'x' || type == 'L', speaks = type == 'K' || type == 'g';
     uint64_t size =
         w->has_size && !extends ? w->size : read_number(block + SIZE_AT, SIZE_BYTES);
     if (type >= '1' && type <= '6') size = 0; /* links, devices, folders */
-    uint64_t room = w->entries->file_size - w->at - BLOCK;
-    if (!extends && type != 'K' && type != 'g') {
-        if (!w->has_name) header_name(block, w->name);
-        LM_RETURN_IF(size > room, LM_FORMAT, "%s: %s ends early", w->entries->path,
-                     w->name);
-        if (regular)
-            LM_TRY(lm_entries_add(w->entries, w->name,
-                                  (lm_entry){.size = size, .offset = w->at + BLOCK}));
-        w->has_name = w->has_size = false;
-    }
-    if (size > room) return broken(w, "an entry beyond the end");
-    if (extends) LM_TRY(read_extension(w, type, size));
+    if (size > w->entries->file_size - w->at - BLOCK)
+        return broken(w, "it ends within the entry");
+    if (extends)
+        LM_TRY(read_extension(w, type, size));
+    else if (!speaks)
+        LM_TRY(take_file(w, block, size));
     w->at += BLOCK + (size + BLOCK - 1) / BLOCK * BLOCK;
     return LM_OK;
 }
@@ -180,7 +186,9 @@ static lm_status list_tar(lm_entries *entries) {
 
 static lm_status read_tar(const lm_entries *entries, const lm_entry *entry, void *to,
                           size_t size) {
-    lm_status status = lm_read_at(entries->fd, entry->offset, to, size);
+    lm_status status = entry->offset == LINKED
+                           ? lm_fail(LM_UNSUPPORTED, "a hard link: unpack the tar first")
+                           : lm_read_at(entries->fd, entry->offset, to, size);
     if (status != LM_OK) lm_fail_context(status, "%s: %s", entries->path, entry->name);
     return status;
 }

@@ -140,6 +140,16 @@ static void reads_folders_and_archives(void **state) {
     set = open_set("around");
     check_pets(set);
     lm_dataset_free(set);
+    run("cp -r pets linked && ln linked/cats/b.pgm linked/dogs/b.pgm && tar cf "
+        "linked.tar "
+        "linked");
+    set = open_set("linked.tar");
+    lm_image image;
+    int32_t label;
+    assert_int_equal(set->count, 5);
+    CHECK_FAILS(lm_dataset_read(set, 3, &image, &label), LM_UNSUPPORTED);
+    assert_non_null(strstr(lm_message(), "dogs/b.pgm: a hard link"));
+    lm_dataset_free(set);
     write_picture("pets/dogs/c.pgm", 3, 2, 1, 31);
     set = open_set("pets");
     assert_true(set->hash != hash);

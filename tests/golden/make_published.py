@@ -20,6 +20,10 @@ from PIL import Image
 DATA = os.environ["LIMN_DATA"]
 
 
+def decode(file):
+    return np.asarray(Image.open(file).convert("RGB"))
+
+
 def idx(path, header):
     with gzip.open(os.path.join(DATA, path)) as file:
         return np.frombuffer(file.read(), np.uint8, offset=header)
@@ -86,11 +90,21 @@ def lsun(folder):
     base = lmdb.open(os.path.join(DATA, folder), readonly=True, lock=False)
     with base.begin() as transaction:
         values = [bytes(value) for _, value in transaction.cursor()]
-    return [np.asarray(Image.open(io.BytesIO(value)).convert("RGB"))
-            for value in values], None
+    return [decode(io.BytesIO(value)) for value in values], None
 
 
-PARTS = ["cifar10:train", "stl10:unlabeled", "svhn:train", "mnist-m:train"]
+def folder(name):
+    files = sorted(os.listdir(os.path.join(DATA, name)))
+    return np.stack([decode(os.path.join(DATA, name, file)) for file in files]), None
+
+
+def archive(name):
+    with tarfile.open(os.path.join(DATA, name)) as tar:
+        members = sorted((m for m in tar.getmembers() if m.isfile()), key=lambda m: m.name)
+        return np.stack([decode(tar.extractfile(m)) for m in members]), None
+
+
+PARTS = ["cifar10:train", "stl10:unlabeled", "svhn:train", "mnist-m:train", "celeba:train", "ffhq:train"]
 SETS = [
     ("mnist:train", *mnist("mnist", "train")),
     ("mnist:test", *mnist("mnist", "t10k")),
@@ -106,6 +120,11 @@ SETS = [
     ("mnist-m:test", *mnist_m("test")),
     ("/lsun-like/church_outdoor_sample_lmdb",
      *lsun("lsun-like/church_outdoor_sample_lmdb")),
+    ("/lsun-like/church_outdoor", *folder("lsun-like/church_outdoor")),
+    ("/lsun-like/bedroom", *folder("lsun-like/bedroom")),
+    ("ffhq:train", *folder("ffhq")),
+    ("celeba:train", *archive("celeba/img_align_celeba-first32.tar.gz")),
+    ("/celeba/celebA-4000-89x109.tar.gz", *archive("celeba/celebA-4000-89x109.tar.gz")),
     ("/lsun-like/celeba600_lmdb", *lsun("lsun-like/celeba600_lmdb")),
 ]
 
