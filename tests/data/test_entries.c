@@ -175,17 +175,16 @@ static void survives_damage(void **state) {
     assert_int_equal(lm_mem_get_stats().bytes, held);
 }
 
-/* Overwrites `size` bytes of a copy of files.zip where `from` stands for the last time.
- */
-static void write_forged_zip(const char *from, size_t offset, const void *to,
+/* Overwrites `size` bytes of a copy of files.zip, so many before the last `name`. */
+static void write_forged_zip(const char *name, size_t before, const void *to,
                              size_t size) {
     uint8_t *bytes, *found = NULL;
     size_t all;
     CHECK_OK(lm_file_read(golden("files.zip"), 1 << 20, (void **)&bytes, &all));
-    for (size_t i = 0; i + strlen(from) <= all; i++)
-        if (memcmp(bytes + i, from, strlen(from)) == 0) found = bytes + i;
+    for (size_t i = 0; i + strlen(name) <= all; i++)
+        if (memcmp(bytes + i, name, strlen(name)) == 0) found = bytes + i;
     assert_non_null(found);
-    memcpy(found + offset, to, size);
+    memcpy(found - before, to, size);
     write_file("forged.zip", bytes, all);
     lm_free(bytes);
 }
@@ -222,7 +221,7 @@ static void names_what_is_wrong_with_a_zip(void **state) {
         {42, {1}, 1, LM_FORMAT, "a.bin: not where the zip says it is"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        write_forged_zip("./a.bin", cases[i].at - 46, cases[i].bytes,
+        write_forged_zip("./a.bin", 46 - cases[i].at, cases[i].bytes,
                          (size_t)cases[i].size);
         check_first_fails(cases[i].status, cases[i].message);
     }
