@@ -130,9 +130,10 @@ static lm_status open_source(const lm_data_place *place, const char *path, bool 
     if (*found)
         status = fill(place, &tree, made);
     else if (status == LM_OK)
-        status =
-            lm_fail(LM_FORMAT,
-                    "%s: no images there; limn reads PNG, JPEG, WebP, BMP and PNM", path);
+        status = lm_fail(LM_FORMAT,
+                         "%s: no images there; limn reads PNG, JPEG, WebP, BMP and PNM, "
+                         "and known sets by their files' original names",
+                         path);
     lm_image_tree_release(&tree);
     if (status == LM_OK)
         *set = made;

@@ -136,6 +136,13 @@ static void reads_folders_and_archives(void **state) {
         assert_true(set->hash == hash);
         lm_dataset_free(set);
     }
+    char path[512];
+    snprintf(path, sizeof path, "%s/tests/golden/archives/pets.zip",
+             getenv("LIMN_TEST_SOURCE"));
+    CHECK_OK(lm_dataset_open_any(path, LM_SPLIT_TRAIN, &set));
+    check_pets(set);
+    assert_true(set->hash == hash);
+    lm_dataset_free(set);
     run("mkdir around && mv pets.tar around");
     set = open_set("around");
     check_pets(set);
@@ -302,6 +309,31 @@ static void sizes_and_channels_may_differ(void **state) {
     lm_dataset_free(set);
 }
 
+/* So many that threads read their headers. */
+static void many_pictures_are_alike(void **state) {
+    enum { COUNT = 400 };
+    char name[64];
+    uint64_t hash[2];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(name, sizeof name, "many/%d/%d.pgm", i % 7, i);
+        write_picture(name, 2, 3, 1, i % 256);
+    }
+    for (int k = 0; k < 2; k++) {
+        lm_dataset *set = open_set("many");
+        assert_int_equal(set->count, COUNT);
+        assert_int_equal(set->height, 3);
+        assert_int_equal(set->classes, 7);
+        hash[k] = set->hash;
+        lm_dataset_free(set);
+    }
+    assert_true(hash[0] == hash[1]);
+    write_picture("many/3/3.pgm", 3, 3, 1, 3);
+    lm_dataset *set = open_set("many");
+    assert_int_equal(set->height, 0);
+    assert_true(set->hash != hash[0]);
+    lm_dataset_free(set);
+}
+
 static char warning[512];
 
 static void keep_warning(void *user, lm_log_level level, const char *line) {
@@ -374,6 +406,7 @@ int main(void) {
         cmocka_unit_test(label_files_come_before_folders),
         cmocka_unit_test(names_what_is_wrong_with_labels),
         cmocka_unit_test(sizes_and_channels_may_differ),
+        cmocka_unit_test(many_pictures_are_alike),
         cmocka_unit_test(broken_pictures_are_named),
         cmocka_unit_test(says_what_it_reads_where_nothing_is),
         cmocka_unit_test(fails_cleanly_without_memory),

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Small archives for tests/data/test_entries.c, by Python's zipfile and tarfile.
+"""Small archives for tests/data/test_entries.c and test_images.c, by Python's zipfile and
+tarfile.
 
-Each holds the same files; byte i of the file that is to be listed as NAME is
+Each but pets.zip holds the same files; byte i of the file that is to be listed as NAME is
 (i * i + len(NAME)) % 251.
 Run in tests/golden/archives: python3 ../make_archives.py
 """
@@ -64,6 +65,15 @@ def write_zip64(path):
     zipfile.ZIP_FILECOUNT_LIMIT = limit
 
 
+def write_pets(path):
+    """The pictures of tests/data/test_images.c."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for i, name in enumerate(["cats/b.pgm", "cats/old/a.PGM", "dogs/c.pgm",
+                                  "ants/z.pgm"]):
+            archive.writestr("../pets/" + name, b"P5\n3 2\n255\n" + bytes([10 * i + 10] * 6))
+
+
+write_pets("pets.zip")
 write_zip("files.zip")
 write_zip("files-stored.zip", method=zipfile.ZIP_STORED)
 write_zip64("files-64.zip")
