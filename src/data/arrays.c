@@ -301,8 +301,9 @@ static lm_status open_npz(const lm_data_place *place, const char *path,
     lm_str list = LM_STR_INIT;
     name_pair pair;
     lm_status status = lm_archive_read(path, MOST_PACKED, note_key, NULL, &list);
-    if (status == LM_OK && !lm_str_text(&list)) status = LM_NOMEM;
-    if (status == LM_OK && !choose(list_has, list.text, place->split, &pair))
+    const char *names = lm_str_text(&list);
+    if (status == LM_OK && !names) status = LM_NOMEM;
+    if (status == LM_OK && !choose(list_has, names, place->split, &pair))
         status = lm_data_no_split(place, "arrays");
     lm_str_release(&list);
     unpacking u = {.archive = path, .pair = &pair};

@@ -181,6 +181,16 @@ static void check_refused(const char *name, const char *says) {
     assert_int_equal(lm_mem_get_stats().blocks, 0);
 }
 
+static void test_an_archive_of_something_else(void **state) {
+    lm_dataset *set;
+    char command[300];
+    snprintf(command, sizeof command, "cd %s && tar cf other.npz a-file", scratch_folder);
+    CHECK_OK(lm_file_append_line(scratch("a-file"), "text"));
+    assert_int_equal(system(command), 0);
+    lm_status status = lm_dataset_open(scratch("other.npz"), LM_SPLIT_TRAIN, &set);
+    if (status != LM_UNSUPPORTED) CHECK_FAILS(status, LM_NOT_FOUND);
+}
+
 static void test_images_that_do_not_fit(void **state) {
     const float floats[8] = {0};
     CHECK_OK(lm_npy_write(scratch("f.npy"), LM_F32, LM_SHAPE(2, 2, 2), floats));
@@ -236,6 +246,7 @@ int main(void) {
         cmocka_unit_test(test_folders),
         cmocka_unit_test(test_archives_of_numpy),
         cmocka_unit_test(test_an_archive_in_a_folder),
+        cmocka_unit_test(test_an_archive_of_something_else),
         cmocka_unit_test(test_images_that_do_not_fit),
         cmocka_unit_test(test_labels_that_do_not_fit),
         cmocka_unit_test(test_out_of_memory),

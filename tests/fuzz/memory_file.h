@@ -19,6 +19,18 @@ static inline void memory_file_open(memory_file *file, const uint8_t *data, size
     snprintf(file->path, sizeof file->path, "/proc/self/fd/%d", file->fd);
 }
 
+/* The same file by a name that ends in `end`, for what goes by names; lasts until
+ * memory_file_forget. */
+static inline void memory_file_name(const memory_file *file, const char *end,
+                                    char path[64]) {
+    snprintf(path, 64, "/tmp/limn-fuzz-%d%s", (int)getpid(), end);
+    if (symlink(file->path, path) != 0) abort();
+}
+
+static inline void memory_file_forget(const char *path) {
+    unlink(path);
+}
+
 static inline void memory_file_close(memory_file *file) {
     close(file->fd);
 }
