@@ -102,6 +102,14 @@ void lm_dataset_item(const lm_dataset *set, int64_t index, lm_str *name) {
         lm_str_printf(name, "image %lld", (long long)index);
 }
 
+lm_status lm_dataset_fail(const lm_dataset *set, int64_t index, lm_status status) {
+    lm_str item = LM_STR_INIT;
+    lm_dataset_item(set, index, &item);
+    lm_fail_context(status, "%s", item.length && !item.failed ? item.text : set->name);
+    lm_str_release(&item);
+    return status;
+}
+
 /* ---- finding ----------------------------------------------------------------- */
 
 lm_status lm_data_no_split(const lm_data_place *place, const char *what) {

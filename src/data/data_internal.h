@@ -45,6 +45,9 @@ extern const lm_data_format lm_usps_format;
 /* The format that a path would be opened by; NULL: none. */
 const lm_data_format *lm_data_find_format(const char *path);
 
+/* Puts the image's name before the message, as lm_dataset_item has it. */
+lm_status lm_dataset_fail(const lm_dataset *set, int64_t index, lm_status status);
+
 /* LM_NOT_FOUND: "PATH: no SPLIT images of WHAT there". */
 lm_status lm_data_no_split(const lm_data_place *place, const char *what);
 

@@ -125,11 +125,7 @@ static lm_status read_image(const lm_dataset *set, int64_t index, lm_image *imag
     if (status == LM_OK) status = lm_image_set_channels(image, set->channels);
     if (status == LM_OK) return get_label(set, index, label);
     lm_image_release(image);
-    lm_str item = LM_STR_INIT;
-    lm_dataset_item(set, index, &item);
-    status = lm_fail_context(status, "%s", lm_str_text(&item) ? item.text : set->name);
-    lm_str_release(&item);
-    return status;
+    return lm_dataset_fail(set, index, status);
 }
 
 /* The key, which nothing keeps from being any bytes. */

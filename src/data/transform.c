@@ -298,11 +298,7 @@ static lm_status read(const lm_dataset *set, int64_t index, lm_image *image,
     lm_status status = apply(&t->how, set->channels, image);
     if (status == LM_OK) return LM_OK;
     lm_image_release(image);
-    lm_str item = LM_STR_INIT;
-    lm_dataset_item(t->inner, inner_index(t, index), &item);
-    status = lm_fail_context(status, "%s", lm_str_text(&item) ? item.text : "");
-    lm_str_release(&item);
-    return status;
+    return lm_dataset_fail(t->inner, inner_index(t, index), status);
 }
 
 static lm_status get(const lm_dataset *set, int64_t index, uint8_t *pixels,

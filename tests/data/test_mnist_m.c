@@ -17,10 +17,10 @@ static uint8_t pixel_at(int n, int i) {
     return (uint8_t)(n * 41 + i * 7 + i / 96);
 }
 
-static void write_picture(const char *name, int n, int edge) {
+static void write_picture(const char *name, int n) {
     lm_image image;
-    CHECK_OK(lm_image_init(&image, edge, edge, 3));
-    for (int i = 0; i < 3 * edge * edge; i++) image.pixels[i] = pixel_at(n, i);
+    CHECK_OK(lm_image_init(&image, EDGE, EDGE, 3));
+    for (int i = 0; i < SIZE; i++) image.pixels[i] = pixel_at(n, i);
     CHECK_OK(lm_png_write(scratch(name), &image, NULL));
     lm_image_release(&image);
 }
@@ -38,7 +38,7 @@ static void write_set(void) {
     mkdir(scratch("mnist_m/mnist_m_train"), 0700);
     for (int i = 0; i < COUNT; i++) {
         snprintf(name, sizeof name, "mnist_m/mnist_m_train/%08d.png", i);
-        write_picture(name, i, EDGE);
+        write_picture(name, i);
         snprintf(text + strlen(text), 64, "%08d.png %d\n", order[i], 9 - order[i]);
     }
     write_text("mnist_m/mnist_m_train_labels.txt", text);
@@ -120,16 +120,15 @@ static void refuses_labels_that_do_not_match(void **state) {
     write_set();
 }
 
-static void refuses_pictures_of_another_size(void **state) {
+static void names_pictures_that_cannot_be_read(void **state) {
     lm_dataset *set;
     uint8_t pixels[SIZE];
     int32_t label;
-    write_picture("mnist_m/mnist_m_train/00000002.png", 2, EDGE / 2);
+    write_text("mnist_m/mnist_m_train/00000002.png", "not a picture");
     CHECK_OK(lm_dataset_open(scratch("mnist_m"), LM_SPLIT_TRAIN, &set));
     CHECK_FAILS(set->get(set, 0, pixels, &label), LM_FORMAT);
-    assert_non_null(strstr(lm_message(), "mnist_m_train/00000002.png: 16 x 16 pixels"));
-    write_text("mnist_m/mnist_m_train/00000002.png", "not a picture");
-    CHECK_FAILS(set->get(set, 0, pixels, &label), LM_FORMAT);
+    assert_non_null(strstr(lm_message(), "mnist_m_train/00000002.png: "));
+    CHECK_OK(set->get(set, 1, pixels, &label));
     lm_dataset_free(set);
     write_set();
 }
@@ -189,7 +188,7 @@ int main(void) {
         cmocka_unit_test(reads_the_folder),
         cmocka_unit_test(reads_the_archive),
         cmocka_unit_test(refuses_labels_that_do_not_match),
-        cmocka_unit_test(refuses_pictures_of_another_size),
+        cmocka_unit_test(names_pictures_that_cannot_be_read),
         cmocka_unit_test(parses_lines),
         cmocka_unit_test(leaks_nothing),
     };
