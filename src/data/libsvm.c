@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -61,7 +62,7 @@ static bool read_number(cursor *c, double *number) {
     }
     value *= pow(10, scale);
     *number = negative ? -value : value;
-    return isfinite(value);
+    return value <= FLT_MAX; /* not so for infinity */
 }
 
 static void skip_blanks(cursor *c) {

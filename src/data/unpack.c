@@ -25,19 +25,25 @@ lm_status lm_archive_open(const char *path, bool raw, struct archive **archive) 
     return status;
 }
 
-/* The size that the archive states is a promise only: what is missing is an error. */
+/* The size that the archive states is a promise only: memory grows with what comes, and
+ * what is missing is an error. */
 static lm_status read_bytes(struct archive *archive, const char *path, const char *name,
                             size_t size, size_t limit, void **bytes) {
     LM_RETURN_IF(size > limit, LM_FORMAT,
                  "%s: %s has %zu bytes, more than the %zu that are read within an "
                  "archive: unpack it",
                  path, name, size, limit);
-    *bytes = lm_alloc(size + 1);
-    if (!*bytes) return LM_NOMEM;
-    la_ssize_t got = archive_read_data(archive, *bytes, size);
-    if (got < 0) return lm_archive_fail(path, archive);
-    LM_RETURN_IF((size_t)got != size, LM_FORMAT, "%s: %s ends early", path, name);
-    return LM_OK;
+    size_t have = 0, room = size < (64 << 20) ? size : 64 << 20;
+    for (;; room = room < size / 4 ? 4 * room : size) {
+        char *grown = lm_realloc(*bytes, room + 1);
+        if (!grown) return LM_NOMEM;
+        *bytes = grown;
+        la_ssize_t got = archive_read_data(archive, grown + have, room - have);
+        if (got < 0) return lm_archive_fail(path, archive);
+        have += (size_t)got;
+        LM_RETURN_IF(have != room, LM_FORMAT, "%s: %s ends early", path, name);
+        if (have == size) return LM_OK;
+    }
 }
 
 /* A warning is about a name, and the entry is there. */

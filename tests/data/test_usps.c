@@ -122,6 +122,7 @@ static void test_wrong_text(void **state) {
         {"1 1:\n2 2:0\n", "line 1: expected a number after INDEX:"},
         {"1 1:nan\n", "line 1: expected a number after INDEX:"},
         {"1 1:0x1\n", "line 1: expected INDEX:VALUE"},
+        {"1 1:1e99\n", "line 1: expected a number after INDEX:"},
         {"1 1:1e999\n", "line 1: expected a number after INDEX:"},
         {"1 0:1\n", "index after 0: expected one above it, up to 256"},
         {"1 257:1\n", "index after 0: expected one above it, up to 256"},
