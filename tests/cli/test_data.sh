@@ -26,9 +26,9 @@ idx() {
 works "data --help" "info " data --help
 check "data alone" sh -c '"$1" data 2>&1 >/dev/null | grep -q "usage: limn data VERB"' - "$limn"
 refuses 2 "did you mean info" "unknown verb" data inof digits
-for verb in info prepare; do
+for verb in info show prepare; do
     out=
-    [ $verb = info ] || out="--out made"
+    [ $verb = info ] || out="--out made.png"
     works "data $verb --help" "usage: limn data $verb SPEC" data $verb --help
     refuses 2 "expected 'limn data $verb SPEC" "$verb without a set" data $verb
     refuses 1 "nowhere" "$verb of what is not there" data $verb nowhere $out
@@ -47,6 +47,56 @@ works "info as JSON" '"duplicates": 0' data info digits --json
 works "of an endless set" "of the first 20" data info builtin:digits --limit 20
 printf '\0\0\0\0' >>digits/train-images-idx3-ubyte
 refuses 1 "more data than its header" "too long a file" data info digits
+
+# ---- show
+idx 10
+works "show" "10 images" data show digits --out sheet.png
+check "a sheet" sh -c 'head -c 8 sheet.png | tail -c 7 | grep -q "^PNG"'
+works "by class" "9 images" data show digits --by-class -n 9 --out rows.png
+works "fewer" "3 images" data show digits -n 3 --out three.png
+works "as JSON" '"columns": 2' data show digits -n 3 --out three.png --json
+cp three.png first.png
+works "again" "3 images" data show digits -n 3 --out three.png
+check "the same" cmp three.png first.png
+works "another seed" "3 images" data show digits -n 3 --seed 1 --out three.png
+check "other images" sh -c '! cmp -s three.png first.png'
+works "of an endless set" "16 images" data show builtin:digits:test -n 16 --out digits.png
+refuses 2 "expected a file to write as sheet.png" "a folder to show into" data show digits --out .
+refuses 1 "cannot write" "a sheet in no folder" data show digits --out none/sheet.png
+
+# ---- images that cannot be read
+# ppm NAME WIDTH HEIGHT [LETTER]: a picture with all samples LETTER.
+ppm() {
+    { printf 'P6 %d %d 255\n' "$2" "$3"
+    head -c $((3 * $2 * $3)) /dev/zero | tr '\0' "${4:-a}"; } >"$1"
+}
+mkdir -p bad/cats bad/dogs
+ppm bad/cats/1.ppm 9 8
+ppm bad/cats/2.ppm 9 8 b
+ppm bad/dogs/1.ppm 9 8 c
+ppm bad/dogs/2.ppm 9 8 c
+works "a folder of images" "images  *4" data info bad
+check "its classes" grep -q ' cats .* 2  50.0 %' out
+check "its duplicates" grep -q 'dogs/2.ppm is dogs/1.ppm' out
+head -c 100 bad/cats/2.ppm >cut && mv cut bad/cats/2.ppm
+works "with one that is cut" "unreadable  *1" data info bad
+check "which is named" grep -q 'cats/2.ppm: ' out
+works "show leaves it out" "3 images, some" data show bad --out bad.png
+check "and says so in a line" test "$(grep -c 'cats/2.ppm' err)" = 1
+refuses 1 "cats/2.ppm: .*; --skip-bad" "prepare stops at it" data prepare bad --size 8 --out bad8
+works "or leaves it out" "3 images .* 1 could not be read" data prepare bad --size 8 --out bad8 --skip-bad
+check "and lists it" grep -q '"why": ".*cats/2.ppm: ' bad8/manifest.json
+check "labels follow" sh -c 'tail -c 12 bad8/labels.npy | od -An -td4 | grep -q "0  *1  *1"'
+ppm bad/dogs/3.ppm 8 9
+rm bad/cats/2.ppm
+works "mixed sizes" "2 different" data info bad
+refuses 1 "images differ in size; say one" "without size=" data prepare bad --out mixed
+works "with --size" "4 images of 6 x 6" data prepare bad --size 6 --out mixed
+printf 'P6 60000 60000 255\nabc' >bad/dogs/3.ppm
+works "an image of 60000 x 60000" "unreadable  *1" data info bad
+check "is too large" grep -q 'dogs/3.ppm: .*60000' out
+mkdir empty
+refuses 1 "empty" "a folder without images" data info empty
 
 # ---- prepare
 idx 10
