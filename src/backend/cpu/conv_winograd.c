@@ -45,15 +45,17 @@ static lm_wino_weights see_weights(const winograd_state *s, const float *data) {
                        : (lm_wino_weights){data, 1, filter, tap};
 }
 
-static const float *find_packed(winograd_state *s, const lm_kernel_args *args) {
+/* NULL: whoever needs them makes them. */
+static const float *find_packed(winograd_state *s, const lm_kernel_args *args,
+                                const lm_wino_weights *weights) {
     uint64_t version = args->version[1];
     bool same = version != 0 && version == s->version;
     if (same && s->packed) return s->packed;
     if (same) s->packed = lm_alloc_aligned(lm_wino_packed_bytes(&s->plan));
-    void *place = s->packed ? (void *)s->packed : (char *)args->workspace + s->packed_at;
-    lm_wino_weights weights = see_weights(s, args->in[1]);
-    lm_wino_pack(&s->plan, &weights, place);
     s->version = version;
+    if (s->plan.alone && !s->packed) return NULL;
+    void *place = s->packed ? (void *)s->packed : (char *)args->workspace + s->packed_at;
+    lm_wino_pack(&s->plan, weights, place);
     return place;
 }
 
@@ -78,8 +80,9 @@ static lm_wino_around find_around(const winograd_state *s, const lm_kernel_args 
 static lm_status run_forward(lm_kernel *kernel, const lm_kernel_args *args) {
     winograd_state *s = kernel->state;
     lm_wino_around around = find_around(s, args);
-    lm_wino_forward(&s->plan, args->in[0], find_packed(s, args), &around, args->out[0],
-                    args->workspace);
+    lm_wino_weights weights = see_weights(s, args->in[1]);
+    lm_wino_forward(&s->plan, args->in[0], find_packed(s, args, &weights), &weights,
+                    &around, args->out[0], args->workspace);
     return LM_OK;
 }
 
@@ -122,7 +125,8 @@ static void plan_winograd(winograd_state *s, const lm_dnnl_conv *c, lm_kernel *k
         lm_wino_plan_forward(&s->plan, c->batch, s->mirrored ? &y : &x,
                              s->mirrored ? &x : &y, lm_threads());
         s->packed_at = lm_wino_forward_bytes(&s->plan);
-        s->norm_at = s->packed_at + lm_wino_packed_bytes(&s->plan);
+        s->norm_at = s->packed_at;
+        if (!s->plan.alone) s->norm_at += lm_wino_packed_bytes(&s->plan);
         kernel->workspace = s->norm_at;
     }
     kernel->group = "winograd";

@@ -65,6 +65,7 @@ void lm_wino_plan_forward(lm_wino_plan *plan, int64_t batch, const lm_wino_image
         cut(plan, most, most);
     }
     plan->shared = lm_wino_blocks(plan) < BLOCKS_EACH * (int64_t)threads && threads > 1;
+    plan->alone = plan->shared && y->channels / plan->ops->panel >= threads;
 }
 
 /* Largest power of two, so that two, four or eight threads have equal shares. */
@@ -258,15 +259,15 @@ static void gather_taps(const lm_wino_weights *w, int64_t depth, int count, int6
 
 enum { GATHERED = 16, MOST_LANES = 16 };
 
-/* Transformed weights of one vector of columns and up to GATHERED channels in. */
+/* Transformed weights of one vector of columns and up to GATHERED channels in, into the
+ * panel that starts at column `start`. */
 static void pack_vector(const lm_wino_plan *plan, const lm_wino_weights *w, int64_t depth,
-                        int64_t col, float *packed) {
+                        int64_t col, int64_t start, float *panel) {
     const lm_wino_ops *ops = plan->ops;
     int64_t channels = plan->x.channels, columns = plan->y.channels;
     int count = (int)lm_wino_min(GATHERED, channels - depth), lanes = ops->lanes;
-    int64_t start = panel_start(plan, packed_columns(plan), col);
     int width = lm_wino_panel(plan, packed_columns(plan), start);
-    float *to = packed + LM_WINO_PLANES * channels * start + depth * width + col - start;
+    float *to = panel + depth * width + col - start;
     float taps[9 * GATHERED * MOST_LANES];
     bool direct = w->width == 1 && col + lanes <= columns;
     if (!direct) gather_taps(w, depth, count, col, columns, lanes, taps);
@@ -282,9 +283,20 @@ void lm_wino_pack(const lm_wino_plan *plan, const lm_wino_weights *weights,
     int64_t vectors = packed_columns(plan) / plan->ops->lanes;
     int64_t groups = (plan->x.channels + GATHERED - 1) / GATHERED;
 #pragma omp parallel for schedule(static) num_threads(plan->threads)
-    for (int64_t i = 0; i < vectors * groups; i++)
-        pack_vector(plan, weights, i % groups * GATHERED, i / groups * plan->ops->lanes,
-                    packed);
+    for (int64_t i = 0; i < vectors * groups; i++) {
+        int64_t col = i / groups * plan->ops->lanes;
+        int64_t start = panel_start(plan, packed_columns(plan), col);
+        pack_vector(plan, weights, i % groups * GATHERED, col, start,
+                    packed + LM_WINO_PLANES * plan->x.channels * start);
+    }
+}
+
+static void pack_panel(const lm_wino_plan *plan, const lm_wino_weights *weights,
+                       int64_t start, float *panel) {
+    int width = lm_wino_panel(plan, packed_columns(plan), start);
+    for (int64_t depth = 0; depth < plan->x.channels; depth += GATHERED)
+        for (int64_t col = start; col < start + width; col += plan->ops->lanes)
+            pack_vector(plan, weights, depth, col, start, panel);
 }
 
 /* ---- forward ----------------------------------------------------------------- */
@@ -313,9 +325,10 @@ static int64_t shared_floats(const lm_wino_plan *plan) {
     return plan->shared ? LM_WINO_PLANES * input_plane(plan) : 0;
 }
 
-/* Of one thread; the planes of inputs among them unless shared. */
+/* Of one thread; the planes of inputs among them unless shared, or a panel of weights. */
 static int64_t thread_floats(const lm_wino_plan *plan) {
     int64_t planes = result_plane(plan) + (plan->shared ? 0 : input_plane(plan));
+    if (plan->alone) planes += plan->x.channels * plan->ops->panel;
     return lm_wino_round_up(LM_WINO_PLANES * planes + (int64_t)lm_wino_strip_floats(plan),
                             16);
 }
@@ -333,7 +346,8 @@ size_t lm_wino_forward_bytes(const lm_wino_plan *plan) {
 typedef struct forward {
     const lm_wino_plan *plan;
     const lm_wino_around *around;
-    const float *packed;
+    const float *packed; /* or NULL */
+    const lm_wino_weights *weights;
     float *y;
     float *added;   /* [N][columns]: bias + shift */
     float *results; /* this thread's planes of products */
@@ -377,19 +391,23 @@ static int put_unit(const forward *f, int64_t unit, int64_t tile, int64_t col,
 }
 
 /* One panel of results of a block, whose inputs start at `tile` of the planes. */
-static void put_panel(const forward *f, int64_t first, int64_t tile, int64_t col,
-                      int width, lm_wino_ahead *ahead) {
+static void put_panel(const forward *f, const float *panel, int64_t first, int64_t tile,
+                      int64_t col, lm_wino_ahead *ahead) {
     const lm_wino_plan *plan = f->plan;
+    int width = lm_wino_panel(plan, packed_columns(plan), col);
     int64_t depth = plan->x.channels, end = first + lm_wino_block_units(plan, first);
-    const float *packed = f->packed + LM_WINO_PLANES * depth * col;
     const float *inputs = f->inputs.data + tile * f->inputs.tile;
     int tiles = (int)lm_wino_block_tiles(plan, first);
     for (int p = 0; p < LM_WINO_PLANES; p++)
         plan->ops->multiply(f->results + p * result_plane(plan), width,
                             inputs + p * f->inputs.plane, f->inputs.tile,
-                            packed + p * depth * width, tiles, (int)depth, ahead);
+                            panel + p * depth * width, tiles, (int)depth, ahead);
     for (int64_t unit = first, t = 0; unit < end; unit++)
         t += put_unit(f, unit, t, col, width);
+}
+
+static const float *find_panel(const forward *f, int64_t col) {
+    return f->packed + LM_WINO_PLANES * f->plan->x.channels * col;
 }
 
 /* What the next block reads and writes. */
@@ -422,37 +440,59 @@ static void run_blocks(const forward *f, const lm_wino_source *source, float *st
         int64_t first = b * plan->block, units = lm_wino_block_units(plan, first);
         lm_wino_ahead ahead = look_ahead(f, source->data, first + units);
         lm_wino_transform(plan, source, first, units, 0, &f->inputs, strip);
-        for (int64_t col = 0, width; col < columns; col += width) {
-            width = lm_wino_panel(plan, columns, col);
-            put_panel(f, first, 0, col, (int)width, &ahead);
-        }
+        for (int64_t col = 0; col < columns; col += lm_wino_panel(plan, columns, col))
+            put_panel(f, find_panel(f, col), first, 0, col, &ahead);
     }
+}
+
+/* By all threads of the region. */
+static void transform_all(const forward *f, const lm_wino_source *source, float *strip) {
+    const lm_wino_plan *plan = f->plan;
+#pragma omp for schedule(dynamic)
+    for (int64_t b = 0; b < lm_wino_blocks(plan); b++) {
+        int64_t first = b * plan->block, units = lm_wino_block_units(plan, first);
+        int64_t tile = lm_wino_find(plan, first).tile;
+        lm_wino_transform(plan, source, first, units, tile, &f->inputs, strip);
+    }
+}
+
+static void put_block(const forward *f, const float *panel, int64_t block, int64_t col) {
+    int64_t first = block * f->plan->block;
+    put_panel(f, panel, first, lm_wino_find(f->plan, first).tile, col, NULL);
 }
 
 /* All tiles first, then each thread takes panels of blocks. */
 static void run_shared(const forward *f, const lm_wino_source *source, float *strip) {
     const lm_wino_plan *plan = f->plan;
-    int64_t columns = packed_columns(plan), blocks = lm_wino_blocks(plan);
-#pragma omp for schedule(dynamic)
-    for (int64_t b = 0; b < blocks; b++) {
-        int64_t first = b * plan->block, units = lm_wino_block_units(plan, first);
-        int64_t tile = lm_wino_find(plan, first).tile;
-        lm_wino_transform(plan, source, first, units, tile, &f->inputs, strip);
-    }
-    int64_t vectors = columns / plan->ops->lanes;
+    int64_t columns = packed_columns(plan), vectors = columns / plan->ops->lanes;
+    transform_all(f, source, strip);
 #pragma omp for schedule(dynamic) collapse(2)
     for (int64_t v = 0; v < vectors; v++)
-        for (int64_t b = 0; b < blocks; b++) {
-            int64_t col = v * plan->ops->lanes, start = panel_start(plan, columns, col);
-            if (start != col) continue; /* not the first vector of its panel */
-            int64_t tile = lm_wino_find(plan, b * plan->block).tile;
-            put_panel(f, b * plan->block, tile, col, lm_wino_panel(plan, columns, col),
-                      NULL);
+        for (int64_t b = 0; b < lm_wino_blocks(plan); b++) {
+            int64_t col = v * plan->ops->lanes;
+            if (panel_start(plan, columns, col) == col)
+                put_block(f, find_panel(f, col), b, col);
         }
 }
 
+/* All tiles first, then each thread takes panels, whose weights it makes in `panel`. */
+static void run_alone(const forward *f, const lm_wino_source *source, float *strip,
+                      float *panel) {
+    const lm_wino_plan *plan = f->plan;
+    int64_t columns = packed_columns(plan), vectors = columns / plan->ops->lanes;
+    transform_all(f, source, strip);
+#pragma omp for schedule(dynamic)
+    for (int64_t v = 0; v < vectors; v++) {
+        int64_t col = v * plan->ops->lanes;
+        if (panel_start(plan, columns, col) != col) continue;
+        pack_panel(plan, f->weights, col, panel);
+        for (int64_t b = 0; b < lm_wino_blocks(plan); b++) put_block(f, panel, b, col);
+    }
+}
+
 void lm_wino_forward(const lm_wino_plan *plan, const float *x, const float *packed,
-                     const lm_wino_around *around, float *y, void *workspace) {
+                     const lm_wino_weights *weights, const lm_wino_around *around,
+                     float *y, void *workspace) {
     float *added = workspace;
     float *planes = added + lm_wino_round_up(added_floats(plan), 16);
     float *areas = planes + shared_floats(plan);
@@ -461,13 +501,16 @@ void lm_wino_forward(const lm_wino_plan *plan, const float *x, const float *pack
 #pragma omp parallel num_threads(plan->threads)
     {
         float *area = areas + omp_get_thread_num() * thread_floats(plan);
-        forward f = {plan, around, packed, y, added, area, {0}};
+        forward f = {plan, around, packed, weights, y, added, area, {0}};
         float *rest = area + LM_WINO_PLANES * result_plane(plan);
         f.inputs = (lm_wino_planes){plan->shared ? planes : rest, input_plane(plan),
                                     plan->ops->panel, input_width(plan)};
         if (!plan->shared) rest += LM_WINO_PLANES * input_plane(plan);
+        float *panel = rest + lm_wino_strip_floats(plan);
         fill_added(&f);
-        if (plan->shared)
+        if (!packed)
+            run_alone(&f, &source, rest, panel);
+        else if (plan->shared)
             run_shared(&f, &source, rest);
         else
             run_blocks(&f, &source, rest);

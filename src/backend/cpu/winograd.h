@@ -29,6 +29,7 @@ typedef struct lm_wino_plan {
     int block;     /* units of a block */
     int tiles;     /* the most tiles of a block */
     int shared;    /* forward: too few blocks for all threads, which share the planes */
+    int alone;     /* and have panels enough to transform the weights of their own */
     int slices;    /* gradient: of the units, each with sums of its own; by shape alone */
     int64_t share; /* gradient: filters that one thread takes; by threads */
     int threads;
@@ -64,8 +65,11 @@ size_t lm_wino_norm_bytes(const lm_wino_plan *plan);
 
 void lm_wino_pack(const lm_wino_plan *plan, const lm_wino_weights *weights,
                   float *packed);
+/* packed may be NULL where the plan is `alone`: then each thread makes the panel that it
+ * is about to use, which never leaves its cache, of `weights`. */
 void lm_wino_forward(const lm_wino_plan *plan, const float *x, const float *packed,
-                     const lm_wino_around *around, float *y, void *workspace);
+                     const lm_wino_weights *weights, const lm_wino_around *around,
+                     float *y, void *workspace);
 /* dw[K,3,3,C] = sum over samples and positions of dy times the inputs, which are those of
  * the convolution after normalisation and activation (around->norm, before). */
 void lm_wino_gradient(const lm_wino_plan *plan, const float *x, const float *dy,
