@@ -143,6 +143,7 @@ static bool closes_circle(fuser *f, const lm_cluster *merged) {
         }
         const lm_cluster *cluster = &f->clusters[home];
         for (int m = 0; m < cluster->n_members; m++) {
+            if (f->home[cluster->members[m]->id] != home) continue; /* repeated here */
             f->visited[cluster->members[m]->id] = f->search;
             push_users(&s, cluster->members[m]);
         }

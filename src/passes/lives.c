@@ -112,10 +112,9 @@ lm_status lm_lives_init(lm_lives *lives, const lm_schedule *schedule, const lm_p
     lives->of = lm_arena_alloc(&lives->arena, n * sizeof *lives->of);
     lives->first = lm_arena_alloc(&lives->arena, n * sizeof *lives->first);
     lives->last = lm_arena_alloc(&lives->arena, n * sizeof *lives->last);
-    lives->apart = lm_arena_alloc(&lives->arena, n * sizeof *lives->apart);
     lives->live = lm_arena_alloc(&lives->arena, s * sizeof *lives->live);
     lm_status status = LM_NOMEM;
-    if (lives->of && lives->first && lives->last && lives->apart && lives->live)
+    if (lives->of && lives->first && lives->last && lives->live)
         status = fill(lives, plan, &options->plan);
     if (status != LM_OK) lm_lives_release(lives);
     return status;
@@ -273,74 +272,6 @@ static lm_status make_gap(lm_lives *lives, const recipe *r) {
     return LM_OK;
 }
 
-/* ---- terms apart ------------------------------------------------------------- */
-
-/* A norm_grad with a term r needs x, g and r at once. Added after it, in one more pass
- * over memory, r can be made when x is gone. */
-typedef struct split {
-    const lm_node *call, *term;
-    int64_t saved;
-} split;
-
-static const lm_step *producer_of(const lm_lives *lives, const lm_node *value) {
-    return &lives->schedule->steps[lives->of[value->id].born];
-}
-
-/* What the term is made of would be kept until the call is through. */
-static int64_t bytes_kept(const lm_lives *lives, const lm_node *term, int call,
-                          int peak) {
-    const lm_step *step = producer_of(lives, term);
-    int64_t bytes = 0;
-    for (int i = 0; i < step->n_in; i++) {
-        const lm_life *in = &lives->of[lm_view_root(step->in[i], NULL)->id];
-        if (in->bytes && in->held < peak && peak <= call) bytes += in->bytes;
-    }
-    return bytes;
-}
-
-static bool find_split(const lm_lives *lives, const lm_node *call, int peak,
-                       split *found) {
-    if (call->kind != LM_KIND_CALL || call->n_src != 7 || lives->apart[call->id] ||
-        call->attr.call.composite != LM_COMP_NORM_GRAD)
-        return false;
-    const lm_node *term = lm_view_root(call->src[6], NULL);
-    const lm_life *r = &lives->of[term->id];
-    const lm_life *x = &lives->of[lm_view_root(call->src[0], NULL)->id];
-    int step = lives->of[call->id].born;
-    if (term->kind != LM_KIND_MATMUL || !r->bytes || r->whole || r->born > peak ||
-        step < peak || r->last != step || r->uses->next || x->last != step ||
-        x->bytes < r->bytes)
-        return false;
-    *found = (split){call, term, r->bytes - bytes_kept(lives, term, step, peak)};
-    return is_worth_it(lives, found->saved, peak);
-}
-
-static void set_apart(lm_lives *lives, const split *s) {
-    lm_life *r = &lives->of[s->term->id];
-    const lm_step *step = producer_of(lives, s->term);
-    change_live(lives, r->born, r->last, -r->bytes);
-    for (int i = 0; i < step->n_in; i++) {
-        lm_life *in = &lives->of[lm_view_root(step->in[i], NULL)->id];
-        if (!in->bytes || in->held >= r->last) continue;
-        change_live(lives, in->held + 1, r->last, in->bytes);
-        in->held = in->last = r->last;
-    }
-    lives->apart[s->call->id] = true;
-    r->bytes = 0;
-}
-
-static bool split_at_peak(lm_lives *lives, int peak) {
-    split s;
-    for (int v = 0; v < lives->n_nodes; v++) {
-        if (!lives->of[v].bytes ||
-            !find_split(lives, lm_graph_node(lives->schedule->graph, v), peak, &s))
-            continue;
-        set_apart(lives, &s);
-        return true;
-    }
-    return false;
-}
-
 /* ---- all of it --------------------------------------------------------------- */
 
 lm_status lm_lives_shorten(lm_lives *lives) {
@@ -352,9 +283,7 @@ lm_status lm_lives_shorten(lm_lives *lives) {
                 find_recipe(lives, lm_graph_node(lives->schedule->graph, v), peak, &r) &&
                 is_better(&r, &best))
                 best = r;
-        if (best.value)
-            LM_TRY(make_gap(lives, &best));
-        else if (!split_at_peak(lives, peak))
-            return LM_OK;
+        if (!best.value) return LM_OK;
+        LM_TRY(make_gap(lives, &best));
     }
 }

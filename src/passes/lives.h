@@ -32,7 +32,6 @@ typedef struct lm_lives {
     lm_life *of;       /* by node id */
     int *first, *last; /* by node id: steps that compute it, -1: none does */
     int64_t *live;     /* by step: bytes in use */
-    bool *apart;       /* by node id: a norm_grad whose last term is better added after */
     int n_nodes;
     uint32_t copies;
     int64_t least;  /* smaller values are not made again */

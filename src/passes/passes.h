@@ -28,10 +28,9 @@ lm_status lm_pass_join_conv(lm_graph *from, lm_keep_call has, void *user, lm_gra
 lm_status lm_pass_share_sums(lm_graph *from, lm_graph **to);
 
 /* Makes cheap values (elementwise, random, broadcast, concat, norm_act) once more for
- * readers that come late, where the arena gets smaller by not keeping them; and adds the
- * last term of a norm_grad in a step of its own where it need not be alive with all the
- * others then. The order of steps decides what is late, so this is the last pass and
- * knows how steps are made and placed. Values of fewer bytes than `least` are left alone.
+ * readers that come late, where the arena gets smaller by not keeping them. The order of
+ * steps decides what is late, so this is the last pass and knows how steps are made and
+ * placed. Values of fewer bytes than `least` are left alone.
  */
 typedef struct lm_repeat_options {
     lm_schedule_options schedule;

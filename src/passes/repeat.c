@@ -53,28 +53,13 @@ static bool reads_late(const repeater *r, const lm_node *reader, int i) {
     return life->copy && step >= life->late_start;
 }
 
-/* norm_grad(.., r) as norm_grad(..) + r. */
-static lm_node *add_apart(lm_rewrite *rewrite, const lm_node *old, lm_node *const *src) {
-    const int32_t *i = old->attr.call.i;
-    const float *f = old->attr.call.f;
-    lm_call_attr how = {.i = {i[0], i[1], i[2]}, .f = {f[0], f[1]}};
-    lm_node *norm = lm_call(rewrite->to, LM_COMP_NORM_GRAD, src, old->n_src - 1, &how);
-    return lm_ew2(rewrite->to, LM_EW_ADD, norm, src[old->n_src - 1]);
-}
-
-static lm_node *rebuild(lm_rewrite *rewrite, const lm_node *old, lm_node *const *src) {
-    const repeater *r = rewrite->user;
-    return r->lives.apart[old->id] ? add_apart(rewrite, old, src)
-                                   : lm_rewrite_same(rewrite, old, src);
-}
-
 /* A reshape may be read early and late; whoever reads it late gets one of its own. */
 static lm_node *read_copies(lm_rewrite *rewrite, const lm_node *old,
                             lm_node *const *src) {
     repeater *r = rewrite->user;
     int n_late = 0;
     for (int i = 0; i < old->n_src; i++) n_late += reads_late(r, old, i);
-    if (n_late == 0 || lm_is_view(old)) return rebuild(rewrite, old, src);
+    if (n_late == 0 || lm_is_view(old)) return lm_rewrite_same(rewrite, old, src);
     lm_node **now = lm_arena_copy(&r->lives.arena, src, (size_t)old->n_src * sizeof *now);
     if (!now) return lm_graph_fail(rewrite->to, LM_NOMEM, "no memory");
     for (int i = 0; i < old->n_src; i++) {
@@ -82,7 +67,7 @@ static lm_node *read_copies(lm_rewrite *rewrite, const lm_node *old,
         const lm_node *root = lm_view_root(old->src[i], NULL);
         now[i] = view_over(rewrite, old->src[i], root, late_copy(rewrite, root));
     }
-    return rebuild(rewrite, old, now);
+    return lm_rewrite_same(rewrite, old, now);
 }
 
 /* ---- the pass ---------------------------------------------------------------- */

@@ -160,46 +160,6 @@ static void test_same_values(void **state) {
     }
 }
 
-/* ---- terms apart ---------------------------------------------------------------- */
-
-/* x, g and r, each as wide as what is made of them; r of something narrow. */
-static lm_graph *gradient_of_norm(void) {
-    lm_graph *g;
-    CHECK_OK(lm_graph_new(&g));
-    lm_shape shape = LM_SHAPE(4, ROWS / 4, COLUMNS);
-    lm_node *w = input(g, "w", COLUMNS, COLUMNS), *x = input(g, "x", ROWS, COLUMNS);
-    lm_node *narrow = lm_matmul(g, x, input(g, "n", COLUMNS, 2), false, false);
-    lm_node *wide[] = {lm_matmul(g, x, w, false, false), lm_matmul(g, x, w, false, true),
-                       lm_matmul(g, narrow, input(g, "t", 2, COLUMNS), false, false)};
-    for (int i = 0; i < 3; i++) wide[i] = lm_reshape(g, wide[i], shape);
-    lm_node *stats = lm_input(g, "stats", LM_F32, LM_SHAPE(4, 4, 2));
-    lm_node *gamma = lm_input(g, "gamma", LM_F32, LM_SHAPE(COLUMNS));
-    lm_node *beta = lm_input(g, "beta", LM_F32, LM_SHAPE(COLUMNS));
-    lm_node *d = lm_input(g, "d", LM_F32, LM_SHAPE(4, 4, 2));
-    lm_node *src[] = {wide[0], stats, gamma, beta, wide[1], d, wide[2]};
-    lm_node *dx = lm_call(g, LM_COMP_NORM_GRAD, src, 7, &(lm_call_attr){.i = {1}});
-    dx = lm_reshape(g, dx, LM_SHAPE(ROWS, COLUMNS));
-    lm_graph_output(g, "y", lm_matmul(g, dx, input(g, "u", COLUMNS, 2), false, false));
-    CHECK_OK(lm_graph_status(g));
-    return g;
-}
-
-static void test_terms_apart(void **state) {
-    lm_graph *graph = gradient_of_norm(), *result = repeated(graph, &everything);
-    assert_int_equal(planned_bytes(graph) - planned_bytes(result),
-                     (ROWS * COLUMNS - 2 * ROWS) * (int)sizeof(float));
-    lm_graph_free(result);
-    random_result with, without;
-    lm_compile_options options = {.repeat_least = 1, .poison = true, .check = true};
-    CHECK_OK(random_graph_run(graph, "cpu", &options, 2, &with));
-    options.no_repeat = true;
-    CHECK_OK(random_graph_run(graph, "cpu", &options, 2, &without));
-    assert_true(random_result_distance(&with, &without) < 1e-5);
-    free(with.values);
-    free(without.values);
-    lm_graph_free(graph);
-}
-
 /* ---- any graph ------------------------------------------------------------------ */
 
 static void test_memory_never_grows(void **state) {
@@ -246,7 +206,6 @@ int main(void) {
         cmocka_unit_test(test_what_is_made_again),
         cmocka_unit_test(test_small_values_are_kept),
         cmocka_unit_test(test_same_values),
-        cmocka_unit_test(test_terms_apart),
         cmocka_unit_test(test_memory_never_grows),
         cmocka_unit_test(test_every_allocation_may_fail),
     };

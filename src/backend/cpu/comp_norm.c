@@ -469,7 +469,7 @@ static lm_status run_chain(lm_kernel *kernel, const lm_kernel_args *args) {
         size_t thread = (size_t)omp_get_thread_num();
         norm_work w = {.s = s, .args = args, .filled = -1};
         w.tables = floats + thread * chain_floats(s);
-#pragma omp for schedule(static)
+#pragma omp for schedule(dynamic)
         for (int64_t n = 0; n < s->samples; n++)
             run_sample(c, &w, n, doubles + thread * chain_doubles(s));
     }
@@ -495,8 +495,7 @@ static void find_outputs(chain_state *c, const lm_step *step) {
 
 lm_status lm_comp_lower_norm_chain(lm_backend *backend, const lm_step *step,
                                    lm_kernel *kernel) {
-    chain_state *c =
-        lm_cpu_kernel_init(kernel, step, "norm chain", run_chain, sizeof *c);
+    chain_state *c = lm_cpu_kernel_init(kernel, step, "norm chain", run_chain, sizeof *c);
     if (!c) return LM_NOMEM;
     norm_state *s = &c->norm;
     describe(s, step->nodes[2], kernel);
