@@ -71,9 +71,11 @@ static void graded(const texture *t, int n, const float *x, const float *y,
 
 /* ---- the page ------------------------------------------------------------------ */
 
+/* Most photographs are darker than half way. */
 static lm_colour any_colour(lm_rng *rng) {
     float r = lm_exact_uniform(rng, 0, 1), g = lm_exact_uniform(rng, 0, 1);
-    return (lm_colour){r, g, lm_exact_uniform(rng, 0, 1)};
+    float b = lm_exact_uniform(rng, 0, 1), light = lm_exact_uniform(rng, 0.55f, 1);
+    return (lm_colour){light * r, light * g, light * b};
 }
 
 static texture any_texture(lm_rng *rng) {
@@ -86,7 +88,8 @@ static texture any_texture(lm_rng *rng) {
     texture made = {.field = kinds[kind].field};
     made.seed = lm_rng_below(rng, UINT32_MAX);
     made.from = any_colour(rng);
-    made.to = any_colour(rng);
+    lm_colour other = any_colour(rng);
+    made.to = lm_colour_mix(made.from, other, lm_exact_uniform(rng, 0.15f, 0.9f));
     made.scale = lm_exact_uniform(rng, kinds[kind].least, kinds[kind].most);
     float turn = lm_exact_uniform(rng, 0, 1);
     made.cos = (float)lm_exact_cos(LM_TAU * turn);
@@ -107,7 +110,7 @@ static page make_page(lm_rng *rng) {
     made.above = any_texture(rng);
     made.mask = any_texture(rng);
     made.mask.field = spotted;
-    made.grain = lm_exact_uniform(rng, 0, 0.16f);
+    made.grain = lm_exact_uniform(rng, 0, 0.1f);
     return made;
 }
 

@@ -47,7 +47,7 @@ static void changes_only_what_it_should(void **state) {
                       mouth = {44, 76, 84, 100}, chin = {28, 56, 100, 112},
                       body = {0, 100, 127, 127}, nowhere = {-1, -1, -1, -1},
                       face = {52, 60, 76, 95};
-    static const struct {
+    const struct {
         int factor, least;
         area shows, never;
     } cases[] = {{FACE_BACKGROUND, 500000, everywhere, face},
