@@ -61,12 +61,16 @@ static lm_status probe(const uint8_t *bytes, size_t size, lm_picture *picture) {
     chunk c;
     LM_RETURN_IF(!next_chunk(bytes, size, &at, &c), LM_FORMAT, "ends early");
     LM_TRY(read_header(&c, picture));
-    /* To the end, since EXIF may follow the pixels. */
-    while (next_chunk(bytes, size, &at, &c) && c.whole) {
+    /* To the pixels at least, and to the end, since EXIF may follow them. */
+    bool pixels = false;
+    while (next_chunk(bytes, size, &at, &c)) {
+        if (is_type(&c, "IDAT")) pixels = true;
+        if (!c.whole) break;
         if (is_type(&c, "iCCP")) picture->icc = true;
         if (is_type(&c, "eXIf"))
             picture->orientation = lm_exif_orientation(c.data, c.length);
     }
+    LM_RETURN_IF(!pixels, LM_FORMAT, "ends early");
     return LM_OK;
 }
 
