@@ -66,6 +66,14 @@ lm_status lm_dataset_add_file(lm_dataset *set, const char *path) {
     return LM_OK;
 }
 
+void lm_dataset_take_files(lm_dataset *set, lm_dataset *inner) {
+    set->split = inner->split;
+    set->files = inner->files;
+    set->n_files = inner->n_files;
+    inner->files = NULL;
+    inner->n_files = 0;
+}
+
 void lm_dataset_free(lm_dataset *set) {
     if (!set) return;
     if (set->release) set->release(set);

@@ -10,6 +10,8 @@ lm_status lm_dataset_new(const char *name, const char *source, lm_dataset **set)
 
 /* Notes a file that the set was read from, where its source alone does not say it. */
 lm_status lm_dataset_add_file(lm_dataset *set, const char *path);
+/* For a set that shows another: takes over its files and says the same split. */
+void lm_dataset_take_files(lm_dataset *set, lm_dataset *inner);
 
 /* Where a set is opened from. */
 typedef struct lm_data_place {

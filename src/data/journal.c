@@ -78,8 +78,8 @@ static lm_status keep_lines(const lm_journal *journal, const char *text, size_t 
     return lm_writer_commit(&writer);
 }
 
-static lm_status read_lines(lm_journal *journal, const char *folder,
-                            const json_t *request, const char *text, size_t size) {
+lm_status lm_journal_parse(lm_journal *journal, const char *folder, const json_t *request,
+                           const char *text, size_t size, size_t *whole) {
     const char *at = text, *end = text + size;
     json_t *line = next_line(&at, end);
     lm_status status =
@@ -90,7 +90,7 @@ static lm_status read_lines(lm_journal *journal, const char *folder,
         status = apply_mark(journal, line);
         json_decref(line);
     }
-    if (status == LM_OK) status = keep_lines(journal, text, size, (size_t)(at - text));
+    *whole = (size_t)(at - text);
     return status;
 }
 
@@ -102,7 +102,9 @@ static lm_status go_on(lm_journal *journal, const char *folder, const json_t *re
         LM_TRY(lm_file_read(journal->path, MAX_JOURNAL, &text, &size));
     lm_status status = LM_OK;
     if (text && memchr(text, '\n', size)) {
-        status = read_lines(journal, folder, request, text, size);
+        size_t whole;
+        status = lm_journal_parse(journal, folder, request, text, size, &whole);
+        if (status == LM_OK) status = keep_lines(journal, text, size, whole);
     } else {
         if (size) status = keep_lines(journal, text, size, 0);
         json_t *line = json_deep_copy(request);

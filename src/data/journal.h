@@ -20,6 +20,10 @@ typedef struct lm_journal {
 /* Goes on with the journal in `folder`, or begins one. LM_ARG: it is of another request.
  */
 lm_status lm_journal_open(const char *folder, const json_t *request, lm_journal *journal);
+/* What a file holds, its lines so far; *whole: the bytes of those that are whole. The
+ * journal has its path and an empty list of what is skipped. */
+lm_status lm_journal_parse(lm_journal *journal, const char *folder, const json_t *request,
+                           const char *text, size_t size, size_t *whole);
 /* Notes an image that is left out; written with the next mark. */
 lm_status lm_journal_skip(lm_journal *journal, int64_t index, const char *why);
 /* Adds a line: done, rows and hash are true from now on. */

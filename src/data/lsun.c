@@ -158,6 +158,14 @@ static void hash_part(lm_dataset *set, const lm_lmdb *lmdb) {
     }
 }
 
+/* The lock file beside it changes whenever somebody looks. */
+static lm_status add_data_file(lm_dataset *set, const char *folder) {
+    char *path = lm_path_join(folder, "data.mdb");
+    lm_status status = path ? lm_dataset_add_file(set, path) : LM_NOMEM;
+    lm_free(path);
+    return status;
+}
+
 static lm_status add_part(lm_dataset *set, const char *path, int32_t label) {
     lsun *s = set->state;
     part *grown = lm_realloc(s->parts, (size_t)(s->n_parts + 1) * sizeof *grown);
@@ -167,6 +175,7 @@ static lm_status add_part(lm_dataset *set, const char *path, int32_t label) {
     *added = (part){.first = set->count, .label = label};
     LM_TRY(lm_lmdb_open(path, &added->lmdb));
     s->n_parts++;
+    LM_TRY(add_data_file(set, path));
     LM_RETURN_IF(lm_lmdb_count(added->lmdb) == 0, LM_FORMAT, "%s: no images in it", path);
     set->count += lm_lmdb_count(added->lmdb);
     hash_part(set, added->lmdb);

@@ -104,7 +104,8 @@ static lm_status check(const lm_manifest *m) {
     return LM_OK;
 }
 
-static lm_status parse(json_t *json, lm_manifest *m) {
+lm_status lm_manifest_parse(json_t *json, lm_manifest *m) {
+    *m = (lm_manifest){0};
     const char *format, *hash;
     json_int_t count;
     int version;
@@ -140,7 +141,7 @@ lm_status lm_manifest_read(const char *folder, lm_manifest *manifest, json_t **j
                            ? lm_json_read(path, MAX_MANIFEST, json)
                            : lm_fail(LM_NOT_FOUND, "%s: no such file", path);
     if (status == LM_OK) {
-        status = parse(*json, manifest);
+        status = lm_manifest_parse(*json, manifest);
         if (status != LM_OK) {
             status = lm_fail_context(status, "%s", path);
             json_decref(*json);

@@ -38,8 +38,10 @@ typedef struct lm_manifest {
 
 lm_status lm_manifest_write(const char *folder, const lm_manifest *manifest);
 
-/* Checks that everything is there and possible; *json holds what the manifest borrows and
- * is the caller's. LM_NOT_FOUND: no such file. */
+/* Checks that everything is there and possible; what it borrows is the JSON's. */
+lm_status lm_manifest_parse(json_t *json, lm_manifest *manifest);
+/* The same from the file; *json holds what the manifest borrows and is the caller's.
+ * LM_NOT_FOUND: no such file. */
 lm_status lm_manifest_read(const char *folder, lm_manifest *manifest, json_t **json);
 
 #endif

@@ -132,7 +132,8 @@ static lm_status choose_parts(relabelled *r, int parts) {
 }
 
 /* All but the labels is the inner set's. */
-static void copy_description(const lm_dataset *inner, lm_dataset *made) {
+static void copy_description(lm_dataset *inner, lm_dataset *made) {
+    lm_dataset_take_files(made, inner);
     made->height = inner->height;
     made->width = inner->width;
     made->channels = inner->channels;

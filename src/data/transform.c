@@ -416,14 +416,12 @@ static lm_status check_pad(const lm_transform *how, const lm_dataset *set) {
 static lm_status describe(lm_dataset *made, const char *text) {
     transformed *t = made->state;
     lm_dataset *inner = t->inner;
-    made->files = inner->files, made->n_files = inner->n_files; /* handed over */
-    inner->files = NULL, inner->n_files = 0;
+    lm_dataset_take_files(made, inner);
     LM_TRY(find_size(t, &made->height, &made->width));
     made->channels = t->how.channels ? t->how.channels : inner->channels;
     made->classes = t->how.n_chosen ? t->how.n_chosen : inner->classes;
     made->count = inner->count;
     made->endless = inner->endless;
-    made->split = inner->split;
     if (t->how.n_chosen) LM_TRY(list_chosen(t, &made->count));
     if (t->how.limit && t->how.limit < made->count) {
         made->count = t->how.limit;
