@@ -24,7 +24,7 @@ lm_status lm_cifar_read_binary(lm_cifar_batch *batch, const char *name, int labe
     batch->labels = lm_alloc((size_t)batch->count * sizeof *batch->labels);
     if (!batch->labels) return LM_NOMEM;
     for (int64_t i = 0; i < batch->count; i++)
-        batch->labels[i] = batch->pixels[(size_t)i * record - 1];
+        batch->labels[i] = batch->bytes[(size_t)i * record + (size_t)labels - 1];
     return check_labels(batch, name, classes);
 }
 

@@ -61,6 +61,7 @@ static lm_status inflate_some(source *s, uint8_t *to, size_t size, size_t *got) 
 static lm_status read_some(source *s, uint8_t *to, size_t size, size_t *got) {
     if (s->gzip) return inflate_some(s, to, size, got);
     *got = size < s->left ? size : s->left;
+    if (!*got) return LM_OK; /* an empty file is nowhere in memory */
     memcpy(to, s->at, *got);
     s->at += *got;
     s->left -= *got;
