@@ -192,6 +192,25 @@ static void test_resume_refuses_what_differs(void **state) {
     CHECK_FAILS(lm_train(&request, &result), LM_NOT_FOUND);
 }
 
+/* The setting, which presets use, does what the SPEC's option does. */
+static void test_flip_by_setting(void **state) {
+    const char *flipped[N_SMALL + 1];
+    memcpy(flipped, small_model, sizeof small_model);
+    flipped[N_SMALL] = "flip=on";
+    lm_train_result plain, by_spec, by_setting;
+    lm_train_request request = small_run("plain", 2);
+    CHECK_OK(lm_train(&request, &plain));
+    request = small_run("by-spec", 2);
+    request.data = "builtin:digits?flip";
+    CHECK_OK(lm_train(&request, &by_spec));
+    request = small_run("by-setting", 2);
+    request.assignments = flipped;
+    request.n_assignments = N_SMALL + 1;
+    CHECK_OK(lm_train(&request, &by_setting));
+    assert_true(by_setting.loss == by_spec.loss);
+    assert_true(by_setting.loss != plain.loss);
+}
+
 /* As an earlier version would have left it. */
 static void make_older(const char *run) {
     char command[400];
@@ -392,6 +411,7 @@ int main(void) {
         cmocka_unit_test(test_resume_continues_bit_for_bit),
         cmocka_unit_test(test_resume_rewinds_the_log),
         cmocka_unit_test(test_resume_refuses_what_differs),
+        cmocka_unit_test(test_flip_by_setting),
         cmocka_unit_test(test_resume_refuses_another_order),
         cmocka_unit_test(test_two_in_one_folder),
         cmocka_unit_test(test_checkpoint_of_another_model),
