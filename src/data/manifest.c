@@ -60,8 +60,8 @@ lm_status lm_manifest_write(const char *folder, const lm_manifest *m) {
         "format", FORMAT, "version", VERSION, "made_from", m->request, "transform",
         m->transform, "source", m->source, "count", (json_int_t)m->count, "height",
         m->height, "width", m->width, "channels", m->channels, "hash", hash_json(m->hash),
-        "classes", m->classes, "class_names", m->class_names, "attributes",
-        m->attribute_names, "skipped", m->skipped);
+        "classes", m->classes, "class_names", m->class_names, "attributes", m->attributes,
+        "skipped", m->skipped);
     lm_status status = lm_json_write(path, json);
     json_decref(json);
     lm_free(path);
@@ -75,6 +75,14 @@ static bool is_names(const json_t *list, int count) {
     for (int i = 0; i < count; i++)
         if (!json_is_string(json_array_get(list, (size_t)i))) return false;
     return true;
+}
+
+static bool is_attribute(const json_t *json) {
+    const json_t *levels = json_object_get(json, "levels");
+    const json_t *names = json_object_get(json, "names");
+    json_int_t count = json_integer_value(levels);
+    return json_is_string(json_object_get(json, "name")) && json_is_integer(levels) &&
+           count >= 0 && count <= MOST_CLASSES && (!names || is_names(names, (int)count));
 }
 
 static bool find_split(const json_t *request, lm_split *split) {
@@ -97,10 +105,10 @@ static lm_status check(const lm_manifest *m) {
                  "classes %d: expected 0 to %d", m->classes, MOST_CLASSES);
     LM_RETURN_IF(m->class_names && !is_names(m->class_names, m->classes), LM_FORMAT,
                  "class_names: expected %d texts", m->classes);
-    int attributes = (int)json_array_size(m->attribute_names);
-    LM_RETURN_IF(m->attribute_names &&
-                     (attributes < 1 || !is_names(m->attribute_names, attributes)),
-                 LM_FORMAT, "attributes: expected texts");
+    bool attributes = !m->attributes || json_array_size(m->attributes) > 0;
+    for (size_t i = 0; i < json_array_size(m->attributes) && attributes; i++)
+        attributes = is_attribute(json_array_get(m->attributes, i));
+    LM_RETURN_IF(!attributes, LM_FORMAT, "attributes: expected names, levels and names");
     return LM_OK;
 }
 
@@ -123,7 +131,7 @@ lm_status lm_manifest_parse(json_t *json, lm_manifest *m) {
                        &m->source, "count", &count, "height", &m->height, "width",
                        &m->width, "channels", &m->channels, "hash", &hash, "classes",
                        &m->classes, "class_names", &m->class_names, "attributes",
-                       &m->attribute_names, "skipped", &m->skipped),
+                       &m->attributes, "skipped", &m->skipped),
         LM_FORMAT, "%s", error.text);
     m->count = count;
     m->hash = strtoull(hash, NULL, 16);

@@ -27,10 +27,11 @@ lm_status lm_request_compare(const char *folder, const json_t *there,
                              const json_t *wanted);
 
 typedef struct lm_manifest {
-    const json_t *request, *source, *transform;  /* borrowed */
-    const json_t *skipped;                       /* [{index, why}] */
-    const json_t *class_names, *attribute_names; /* arrays of strings, or NULL */
-    int64_t count;                               /* images in the files */
+    const json_t *request, *source, *transform; /* borrowed */
+    const json_t *skipped;                      /* [{index, why}] */
+    const json_t *class_names;                  /* [texts], or NULL */
+    const json_t *attributes; /* [{name, levels, names}] as lm_attribute_kind, or NULL */
+    int64_t count;            /* images in the files */
     int height, width, channels, classes;
     uint64_t hash; /* of the images' pixels and labels, one after the other */
     lm_split split;

@@ -138,6 +138,19 @@ static json_t *names_json(const char *const *names, int count) {
     return list;
 }
 
+static json_t *attributes_json(const lm_dataset *set) {
+    json_t *list = json_array();
+    for (int i = 0; i < set->n_attributes; i++) {
+        const lm_attribute_kind *kinds = set->attribute_kinds;
+        int levels = kinds ? kinds[i].levels : 2;
+        json_t *names = kinds ? names_json(kinds[i].names, levels) : NULL;
+        json_array_append_new(list, json_pack("{s:s, s:i, s:o*}", "name",
+                                              set->attribute_names[i], "levels", levels,
+                                              "names", names));
+    }
+    return list;
+}
+
 static bool on_source(void *user, int64_t files, int64_t bytes) {
     const lm_prepare_job *job = user;
     return !job->hook || job->hook(job->user, LM_PREPARE_SOURCES, bytes, 0);
@@ -167,14 +180,14 @@ static lm_status write_manifest(const preparation *p) {
     LM_TRY(describe_source(p, &source));
     json_t *transform = transform_json(p->job->spec);
     json_t *classes = names_json(set->class_names, set->classes);
-    json_t *attributes = names_json(set->attribute_names, set->n_attributes);
+    json_t *attributes = set->attributes ? attributes_json(set) : NULL;
     lm_status status =
         lm_manifest_write(p->job->out, &(lm_manifest){.request = p->request,
                                                       .source = source,
                                                       .transform = transform,
                                                       .skipped = p->journal.skipped,
                                                       .class_names = classes,
-                                                      .attribute_names = attributes,
+                                                      .attributes = attributes,
                                                       .count = p->journal.rows,
                                                       .height = set->height,
                                                       .width = set->width,
@@ -264,6 +277,9 @@ static lm_status run(preparation *p, lm_prepared *result) {
 
 static lm_status check_set(const lm_dataset *set, const char *spec) {
     LM_RETURN_IF(!set->get, LM_ARG, "%s: images differ in size", set->name);
+    LM_RETURN_IF(lm_augment_changes(&set->augment), LM_ARG,
+                 "%s: flip and pad-crop are done while training; say them then",
+                 set->name);
     LM_RETURN_IF(set->endless, LM_ARG,
                  "%s: endless; say how many images, as in '%s%climit=10000'", set->name,
                  spec, strchr(spec, '?') ? '&' : '?');

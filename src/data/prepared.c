@@ -12,7 +12,8 @@
 typedef struct prepared_state {
     json_t *json; /* of the manifest; holds the names */
     lm_npy_map images, labels, attributes;
-    const char **class_names, **attribute_names; /* the arrays are owned */
+    const char **class_names, **attribute_names, **level_names; /* arrays are owned */
+    lm_attribute_kind *kinds;
 } prepared_state;
 
 /* ---- images ------------------------------------------------------------------ */
@@ -66,6 +67,8 @@ static void release_state(lm_dataset *set) {
     lm_npy_map_close(&state->attributes);
     lm_free(state->class_names);
     lm_free(state->attribute_names);
+    lm_free(state->level_names);
+    lm_free(state->kinds);
     json_decref(state->json);
     lm_free(state);
 }
@@ -98,13 +101,46 @@ static lm_status check_labels(const lm_dataset *set, const char *folder) {
     return LM_OK;
 }
 
-static lm_status list_names(const json_t *list, const char ***names) {
-    size_t count = json_array_size(list);
-    if (!count) return LM_OK;
-    *names = lm_alloc(count * sizeof **names);
-    if (!*names) return LM_NOMEM;
+static void copy_names(const json_t *list, const char **names) {
+    for (size_t i = 0; i < json_array_size(list); i++)
+        names[i] = json_string_value(json_array_get(list, i));
+}
+
+static lm_status name_classes(lm_dataset *set, const json_t *list) {
+    prepared_state *state = set->state;
+    if (!list) return LM_OK;
+    state->class_names =
+        lm_alloc((json_array_size(list) + 1) * sizeof *state->class_names);
+    if (!state->class_names) return LM_NOMEM;
+    copy_names(list, state->class_names);
+    set->class_names = state->class_names;
+    return LM_OK;
+}
+
+static lm_status describe_attributes(lm_dataset *set, const json_t *list) {
+    prepared_state *state = set->state;
+    size_t count = json_array_size(list), levels = 0;
     for (size_t i = 0; i < count; i++)
-        (*names)[i] = json_string_value(json_array_get(list, i));
+        levels += json_array_size(json_object_get(json_array_get(list, i), "names"));
+    if (count == 0) return LM_OK;
+    state->attribute_names = lm_alloc(count * sizeof *state->attribute_names);
+    state->kinds = lm_calloc(count, sizeof *state->kinds);
+    const char **names = state->level_names =
+        lm_alloc((levels + 1) * sizeof *state->level_names);
+    if (!state->attribute_names || !state->kinds || !names) return LM_NOMEM;
+    for (size_t i = 0; i < count; i++) {
+        const json_t *item = json_array_get(list, i);
+        const json_t *own = json_object_get(item, "names");
+        state->attribute_names[i] = json_string_value(json_object_get(item, "name"));
+        state->kinds[i].levels = (int)json_integer_value(json_object_get(item, "levels"));
+        if (own) state->kinds[i].names = names;
+        copy_names(own, names);
+        names += json_array_size(own);
+    }
+    set->n_attributes = (int)count;
+    set->attribute_names = state->attribute_names;
+    set->attribute_kinds = state->kinds;
+    set->attributes = get_attributes;
     return LM_OK;
 }
 
@@ -118,27 +154,22 @@ static lm_status map_arrays(lm_dataset *set, const char *folder, const lm_manife
                          &state->labels));
         LM_TRY(check_labels(set, folder));
     }
-    if (!m->attribute_names) return LM_OK;
+    if (!set->n_attributes) return LM_OK;
     return map_array(folder, LM_PREPARED_ATTRIBUTES, LM_F32,
                      LM_SHAPE(m->count, set->n_attributes), &state->attributes);
 }
 
 static lm_status fill(lm_dataset *set, const char *folder, const lm_manifest *m) {
-    prepared_state *state = set->state;
     set->height = m->height;
     set->width = m->width;
     set->channels = m->channels;
     set->classes = m->classes;
     set->count = m->count;
     set->hash = m->hash;
-    set->n_attributes = (int)json_array_size(m->attribute_names);
     set->get = get_image;
     set->label = get_label;
-    set->attributes = set->n_attributes ? get_attributes : NULL;
-    LM_TRY(list_names(m->class_names, &state->class_names));
-    LM_TRY(list_names(m->attribute_names, &state->attribute_names));
-    set->class_names = state->class_names;
-    set->attribute_names = state->attribute_names;
+    LM_TRY(name_classes(set, m->class_names));
+    LM_TRY(describe_attributes(set, m->attributes));
     return map_arrays(set, folder, m);
 }
 

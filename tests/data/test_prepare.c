@@ -30,6 +30,8 @@ static lm_status get_two(const lm_dataset *set, int64_t index, float *values) {
 static lm_dataset make(void) {
     static const char *const names[] = {"number", "half"};
     static const char *const classes[] = {"ant", "bee", "\"cat\""};
+    static const char *const levels[] = {"low", "middle", "high"};
+    static const lm_attribute_kind kinds[] = {{0, NULL}, {3, levels}};
     return (lm_dataset){.name = (char *)"some",
                         .source = (char *)"nowhere at all",
                         .split = LM_SPLIT_TEST,
@@ -43,6 +45,7 @@ static lm_dataset make(void) {
                         .get = get_some,
                         .n_attributes = 2,
                         .attribute_names = names,
+                        .attribute_kinds = kinds,
                         .attributes = get_two};
 }
 
@@ -114,6 +117,10 @@ static void images_come_back(void **state) {
     assert_string_equal(set->class_names[2], "\"cat\"");
     assert_int_equal(set->n_attributes, 2);
     assert_string_equal(set->attribute_names[1], "half");
+    assert_int_equal(set->attribute_kinds[0].levels, 0);
+    assert_null(set->attribute_kinds[0].names);
+    assert_int_equal(set->attribute_kinds[1].levels, 3);
+    assert_string_equal(set->attribute_kinds[1].names[2], "high");
     for (int64_t i = 0; i < COUNT; i++) {
         uint8_t pixels[BYTES], want[BYTES];
         float values[2];
@@ -227,6 +234,10 @@ static void refuses_other_folders(void **state) {
     assert_non_null(strstr(lm_message(), "holds a file images.npy"));
     write_text(out, "manifest.json", "{\"name\": \"somebody's\"}", "wb");
     CHECK_FAILS(lm_prepare(&set, &job, &result), LM_FORMAT);
+    set.augment.flip = true;
+    CHECK_FAILS(lm_prepare(&set, &job, &result), LM_ARG);
+    assert_non_null(strstr(lm_message(), "while training"));
+    set.augment.flip = false;
     set.endless = true;
     CHECK_FAILS(lm_prepare(&set, &job, &result), LM_ARG);
     assert_non_null(strstr(lm_message(), "limit="));
@@ -279,6 +290,8 @@ static void distrusts_manifests(void **state) {
         {"\"classes\": 3", "\"classes\":-3", "classes -3"},
         {"\"bee\"", "12345", "class_names"},
         {"\"half\"", "123456", "attributes"},
+        {"\"levels\": 3", "\"levels\": 4", "attributes"},
+        {"\"levels\": 0", "\"levels\":-1", "attributes"},
         {"\"version\": 1", "\"version\": 2", "version 2"},
         {"limn-prepared", "limn-prefared", "not the manifest"},
         {"\"split\": \"test\"", "\"split\": \"tess\"", "no split"},
