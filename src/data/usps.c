@@ -24,10 +24,13 @@ static const char *const groups[LM_SPLIT_TEST + 1][2] = {
     [LM_SPLIT_TRAIN] = {"train/data", "train/target"},
     [LM_SPLIT_TEST] = {"test/data", "test/target"}};
 
+/* lm_free'd by the caller; NULL: none. A folder called "usps" is no such file. */
 static char *find_file(const char *folder, lm_split split) {
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        if (lm_folder_has(folder, files[i].names[split]))
-            return lm_path_join(folder, files[i].names[split]);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *path = lm_path_join(folder, files[i].names[split]);
+        if (path && lm_file_exists(path) && !lm_is_folder(path)) return path;
+        lm_free(path);
+    }
     return NULL;
 }
 

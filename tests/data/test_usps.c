@@ -68,6 +68,15 @@ static void test_both_forms(void **state) {
     CHECK_FAILS(lm_dataset_open(golden(""), LM_SPLIT_VALID, &set), LM_NOT_FOUND);
 }
 
+static void test_other_folders(void **state) {
+    lm_dataset *set;
+    mkdir(scratch("domains"), 0700);
+    mkdir(scratch("domains/usps"), 0700);
+    assert_int_not_equal(lm_dataset_open(scratch("domains"), LM_SPLIT_TRAIN, &set),
+                         LM_OK);
+    assert_null(strstr(lm_message(), "USPS"));
+}
+
 static void test_broken_archives(void **state) {
     lm_dataset *set;
     mkdir(scratch("broken"), 0700);
@@ -166,6 +175,7 @@ static void test_published_forms_agree(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_both_forms),
+        cmocka_unit_test(test_other_folders),
         cmocka_unit_test(test_broken_archives),
         cmocka_unit_test(test_plain_text),
         cmocka_unit_test(test_wrong_text),
