@@ -117,8 +117,8 @@ static void print_attributes(const lm_dataset *set, const lm_survey *s) {
 }
 
 static void print_text(const lm_dataset *set, const lm_survey *s) {
-    printf("set         %s\nsource      %s\nhash        %016" PRIx64 "\n", set->name,
-           set->source, set->hash);
+    printf("set         %s, %s\nsource      %s\nhash        %016" PRIx64 "\n", set->name,
+           lm_split_name(set->split), set->source, set->hash);
     if (set->endless)
         printf("images      endless; of the first %" PRId64 ":\n", s->seen);
     else if (s->seen < set->count)
@@ -202,17 +202,17 @@ static json_t *unreadable_json(const lm_survey *s) {
 static void print_json(const lm_dataset *set, const lm_survey *s) {
     char hash[20];
     snprintf(hash, sizeof hash, "%016" PRIx64, set->hash);
-    cli_print_json(
-        json_pack("{s:s, s:s, s:s, s:b, s:I, s:I, s:o, s:i, s:o, s:o, s:I, s:o, s:o, "
-                  "s:o, s:I, s:o}",
-                  "set", set->name, "source", set->source, "hash", hash, "endless",
-                  set->endless, "images", (json_int_t)set->count, "seen",
-                  (json_int_t)s->seen, "sizes", sizes_json(s), "channels", set->channels,
-                  "mean", numbers_json(s->mean, set->channels), "deviation",
-                  numbers_json(s->deviation, set->channels), "duplicates",
-                  (json_int_t)s->duplicates, "pairs", pairs_json(set, s), "unreadable",
-                  unreadable_json(s), "classes", classes_json(set, s), "unlabelled",
-                  (json_int_t)s->unlabelled, "attributes", attributes_json(set, s)));
+    cli_print_json(json_pack(
+        "{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:o, s:i, s:o, s:o, s:I, s:o, s:o, "
+        "s:o, s:I, s:o}",
+        "set", set->name, "split", lm_split_name(set->split), "source", set->source,
+        "hash", hash, "endless", set->endless, "images", (json_int_t)set->count, "seen",
+        (json_int_t)s->seen, "sizes", sizes_json(s), "channels", set->channels, "mean",
+        numbers_json(s->mean, set->channels), "deviation",
+        numbers_json(s->deviation, set->channels), "duplicates",
+        (json_int_t)s->duplicates, "pairs", pairs_json(set, s), "unreadable",
+        unreadable_json(s), "classes", classes_json(set, s), "unlabelled",
+        (json_int_t)s->unlabelled, "attributes", attributes_json(set, s)));
 }
 
 /* ---- the command ------------------------------------------------------------- */

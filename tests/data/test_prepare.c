@@ -196,6 +196,40 @@ static void survives_a_kill(void **state) {
     same_folder(whole, cut);
 }
 
+static bool stop_at_sources(void *user, lm_prepare_stage stage, int64_t done,
+                            int64_t total) {
+    return stage != LM_PREPARE_SOURCES;
+}
+
+/* Stopped when all images are written, and only the manifest is missing. */
+static void stops_while_it_hashes(void **state) {
+    char first[600], second[600], path[600];
+    char *files[] = {path};
+    lm_prepared result;
+    lm_dataset set = make();
+    set.files = files, set.n_files = 1;
+    at(scratch_folder, "hash-first", first);
+    at(scratch_folder, "hash-second", second);
+    write_text(scratch_folder, "source", "abc", "wb");
+    at(scratch_folder, "source", path);
+    lm_prepare_job job = {.spec = "some", .out = first, .threads = 1};
+    CHECK_OK(lm_prepare(&set, &job, &result));
+    job.out = second;
+    job.hook = stop_at_sources;
+    CHECK_FAILS(lm_prepare(&set, &job, &result), LM_INTERRUPTED);
+    job.hook = NULL;
+    CHECK_OK(lm_prepare(&set, &job, &result));
+    assert_int_equal(result.resumed, COUNT);
+    same_folder(first, second);
+    void *list;
+    size_t size;
+    CHECK_OK(lm_file_read(at(second, "sources.sha256", path), 1 << 20, &list, &size));
+    /* FIPS 180-2, appendix B.1 */
+    assert_memory_equal(list, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61",
+                        56);
+    lm_free(list);
+}
+
 static void bad_images(void **state) {
     char out[600];
     lm_prepared result;
@@ -357,16 +391,38 @@ static void leaks_nothing(void **state) {
     fail_msg("memory never sufficed");
 }
 
+/* Arrays that are not what the manifest says. */
+static void distrusts_arrays(void **state) {
+    static const char *const names[] = {"images.npy", "labels.npy", "attributes.npy"};
+    for (int i = 0; i < 3; i++) {
+        char out[600], path[600], name[32];
+        lm_prepared result;
+        lm_dataset *set;
+        snprintf(name, sizeof name, "array-%d", i);
+        CHECK_OK(prepare(at(scratch_folder, name, out), 1, false, &result));
+        assert_int_equal(truncate(at(out, names[i], path), 200), 0);
+        CHECK_FAILS(lm_dataset_open(out, LM_SPLIT_TEST, &set), LM_FORMAT);
+        assert_non_null(strstr(lm_message(), names[i]));
+        unlink(path);
+        lm_status status = lm_dataset_open(out, LM_SPLIT_TEST, &set);
+        assert_true(status != LM_OK && strstr(lm_message(), i ? names[i] : name));
+    }
+    char out[600];
+    lm_prepared result;
+    lm_dataset *set;
+    CHECK_OK(prepare(at(scratch_folder, "label", out), 1, false, &result));
+    patch(out, "labels.npy", "\2", "\3"); /* the first bee; there are three classes */
+    CHECK_FAILS(lm_dataset_open(out, LM_SPLIT_TEST, &set), LM_FORMAT);
+    assert_non_null(strstr(lm_message(), "label 3 of image 3: expected -1 to 2"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(images_come_back),
-        cmocka_unit_test(goes_on_where_it_stopped),
-        cmocka_unit_test(survives_a_kill),
-        cmocka_unit_test(bad_images),
-        cmocka_unit_test(refuses_other_folders),
-        cmocka_unit_test(full_disk),
-        cmocka_unit_test(distrusts_manifests),
-        cmocka_unit_test(splits_in_one_folder),
+        cmocka_unit_test(images_come_back), cmocka_unit_test(goes_on_where_it_stopped),
+        cmocka_unit_test(survives_a_kill),  cmocka_unit_test(stops_while_it_hashes),
+        cmocka_unit_test(bad_images),       cmocka_unit_test(refuses_other_folders),
+        cmocka_unit_test(full_disk),        cmocka_unit_test(distrusts_manifests),
+        cmocka_unit_test(distrusts_arrays), cmocka_unit_test(splits_in_one_folder),
         cmocka_unit_test(leaks_nothing),
     };
     return cmocka_run_group_tests(tests, scratch_begin, scratch_end);
