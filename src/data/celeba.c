@@ -95,21 +95,24 @@ typedef struct list {
     lm_status (*row)(celeba *c, int64_t picture, char **fields, int count);
 } list;
 
-/* Beside the pictures, or where the home page has the lists. */
-static char *find_beside(const char *images, const char *name) {
+/* Beside the pictures, or where the home page has the lists; *found stays NULL where
+ * there is none. */
+static lm_status find_beside(const char *images, const char *name, char **found) {
     static const char *const folders[] = {"", "Anno/", "Eval/", "../Anno/", "../Eval/"};
+    enum { N_FOLDERS = sizeof folders / sizeof *folders };
     int parent = (int)(lm_path_base(images) - images);
-    char *found = NULL;
-    for (size_t i = 0; !found && i < sizeof folders / sizeof *folders; i++)
-        for (int k = 0; !found && k < N_ENDINGS; k++) {
-            lm_str path = LM_STR_INIT;
-            lm_str_printf(&path, "%.*s%s%s%s", parent, images, folders[i], name,
-                          endings[k]);
-            if (lm_str_text(&path) && lm_file_exists(path.text))
-                found = lm_strdup(path.text);
-            lm_str_release(&path);
-        }
-    return found;
+    lm_str path = LM_STR_INIT;
+    for (int i = 0; i < N_FOLDERS * N_ENDINGS && !*found && !path.failed; i++) {
+        lm_str_clear(&path);
+        lm_str_printf(&path, "%.*s%s%s%s", parent, images, folders[i / N_ENDINGS], name,
+                      endings[i % N_ENDINGS]);
+        if (path.failed || !lm_file_exists(path.text)) continue;
+        *found = lm_strdup(path.text);
+        path.failed = !*found;
+    }
+    lm_status status = path.failed ? LM_NOMEM : LM_OK;
+    lm_str_release(&path);
+    return status;
 }
 
 /* Among the entries; -1: not there. */
@@ -125,8 +128,8 @@ static int64_t find_within(const lm_entries *entries, const char *name) {
 static lm_status load_list(const celeba *c, const char *name, char **path, char **bytes) {
     const lm_entries *entries = c->images->entries;
     size_t size = 0;
-    *bytes = NULL;
-    *path = find_beside(lm_entries_path(entries), name);
+    *path = *bytes = NULL;
+    LM_TRY(find_beside(lm_entries_path(entries), name, path));
     if (*path) {
         LM_TRY(lm_file_read(*path, MOST_LIST_BYTES, (void **)bytes, &size));
     } else {

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static const struct {
     const char *name;
@@ -27,7 +28,7 @@ static bool find_split(const char *path, lm_split *split) {
     size_t length = folder_length(path);
     for (size_t i = 0; i < sizeof split_folders / sizeof *split_folders; i++)
         if (strlen(split_folders[i].name) == length &&
-            strncmp(split_folders[i].name, path, length) == 0) {
+            strncasecmp(split_folders[i].name, path, length) == 0) {
             *split = split_folders[i].split;
             return true;
         }

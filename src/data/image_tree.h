@@ -23,7 +23,7 @@ typedef struct lm_image_tree {
 
 /* The rules, from the folder that holds all pictures on:
  *   - when all folders in it have names of splits (train, test, valid or val, extra,
- *     unlabeled), these are the splits, and the rest is below them;
+ *     unlabeled; also in capitals), these are the splits, and the rest is below them;
  *   - when all pictures lie in folders, and there are at least two, these are classes,
  *     whatever is below them;
  *   - but folders that all have names of five digits (00000, 01000: FFHQ and StyleGAN's

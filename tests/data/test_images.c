@@ -167,7 +167,7 @@ static void splits_are_folders(void **state) {
     lm_dataset *set;
     write_picture("split/data/train/a/1.pgm", 2, 2, 1, 1);
     write_picture("split/data/train/b/2.pgm", 2, 2, 1, 2);
-    write_picture("split/data/val/b/3.pgm", 2, 2, 1, 3);
+    write_picture("split/data/Val/b/3.pgm", 2, 2, 1, 3);
     set = open_set("split");
     assert_int_equal(set->count, 2);
     check_image(set, 1, 2, 1);
