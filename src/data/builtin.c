@@ -6,7 +6,8 @@
 
 #include <string.h>
 
-const lm_builtin *const lm_builtin_sets[] = {&lm_digits, &lm_digits_m, &lm_shapes, &lm_faces, NULL};
+const lm_builtin *const lm_builtin_sets[] = {&lm_digits, &lm_digits_m, &lm_shapes,
+                                             &lm_faces, NULL};
 
 enum { STREAM_TRAIN = 20, STREAM_TEST = 21 };
 

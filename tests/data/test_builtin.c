@@ -48,8 +48,8 @@ static uint64_t hash_images(const char *spec, int count) {
     return hash;
 }
 
-/* Equal for gcc and clang, -O0 and -O3, x86-64 with and without FMA, and arm64. A set whose
- * drawing changes on purpose gets another recipe number. */
+/* Equal for gcc and clang, -O0 and -O3, x86-64 with and without FMA, and arm64. A set
+ * whose drawing changes on purpose gets another recipe number. */
 static void has_the_same_bytes_everywhere(void **state) {
     static const struct {
         const char *spec;

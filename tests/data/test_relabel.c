@@ -2,6 +2,7 @@
 #include "testing.h"
 
 #include "base/mem.h"
+#include "data/data_internal.h"
 #include "data/relabel.h"
 #include "data/transform.h"
 
@@ -40,6 +41,7 @@ static lm_dataset *make_plain(void) {
     set->attribute_names = names;
     set->attribute_kinds = kinds;
     set->attributes = get_values;
+    CHECK_OK(lm_dataset_add_file(set, "from/here"));
     return set;
 }
 
@@ -88,6 +90,7 @@ static void labels_by_attributes(void **state) {
     float values[3];
     CHECK_OK(set->attributes(set, 3, values));
     assert_true(values[0] == 1 && values[2] == 0);
+    assert_int_equal(set->n_files, 1); /* handed on through both layers */
     lm_dataset_free(set);
     set = make("label=height");
     check_labels(set, 2, halves);
