@@ -354,7 +354,7 @@ lm_status lm_comp_lower_norm_dstats(lm_backend *backend, const lm_step *step,
 
 /* ---- sums and gradient in one ------------------------------------------------- */
 
-enum { MOST_PARTS = 8 };
+enum { MOST_PARTS = 8, SAMPLES_EACH = 4 };
 
 /* The gradient as a whole, or cut by channels; and the sums of that over positions. */
 typedef struct norm_part {
@@ -363,50 +363,108 @@ typedef struct norm_part {
     int sums_out; /* -1: none */
 } norm_part;
 
-/* A thread takes whole samples, so that x and g are in the cache when they are read for
- * the second time. */
+/* With samples enough, a thread takes whole ones, so that x and g are in the cache when
+ * they are read for the second time; else pieces of all, in four rounds. */
 typedef struct chain_state {
     norm_state norm; /* of the norm_grad; first, as its functions see it alone */
     int sums_out;    /* -1: nobody reads the sums */
     norm_part part[MOST_PARTS];
     int n_parts;
+    bool by_pieces;
 } chain_state;
 
-/* Of each thread: sums of the sample, of a piece, of the parts; what the gradient is
- * behind the activation, whose derivative is dear; tables, sums and the statistics' part.
- */
-static size_t chain_doubles(const norm_state *s) {
-    return 5 * (size_t)s->channels;
+/* What is kept of a sample between the rounds. */
+typedef struct chain_area {
+    double *sums;  /* by piece: of gradients, then of the parts of the result */
+    float *dz;     /* g behind the activation, whose derivative is dear */
+    float *totals; /* the first sums of all pieces */
+    float *dstats;
+} chain_area;
+
+static size_t area_doubles(const norm_state *s) {
+    return (size_t)s->pieces * 3 * (size_t)s->channels;
 }
 
-static size_t kept_floats(const norm_state *s) {
+static size_t dz_floats(const norm_state *s) {
     return s->silu ? (size_t)s->positions * (size_t)s->channels : 0;
 }
 
-static size_t chain_floats(const norm_state *s) {
-    size_t floats =
-        kept_floats(s) + table_floats(s) + 2 * (size_t)(s->channels + s->groups);
+static size_t area_floats(const norm_state *s) {
+    size_t floats = dz_floats(s) + 2 * (size_t)(s->channels + s->groups);
     return (floats + 15) / 16 * 16;
 }
 
-static void sum_sample(norm_work *w, int64_t sample, double *sums, float *kept,
-                       float *rounded) {
-    const norm_state *s = w->s;
-    const float *x = w->args->in[0], *g = w->args->in[4];
-    int row = 2 * s->channels;
-    double *piece = sums + row;
-    memset(sums, 0, (size_t)row * sizeof *sums);
-    for (int64_t p = 0; p < s->pieces; p++) {
-        memset(piece, 0, (size_t)row * sizeof *piece);
-        go_to(w, sample * s->pieces + p);
-        s->ops->sums(x + w->at, g + w->at, &w->norm, s->silu, piece, piece + s->channels,
-                     kept + p * s->rows * s->channels);
-        for (int i = 0; i < row; i++) sums[i] += piece[i];
-    }
-    for (int i = 0; i < row; i++) rounded[i] = (float)sums[i];
+static size_t count_areas(const chain_state *c) {
+    return c->by_pieces ? (size_t)c->norm.samples : (size_t)c->norm.threads;
 }
 
-/* dz: of the piece; sums: of the part's channels so far. */
+typedef struct chain_work {
+    const chain_state *c;
+    norm_work w;
+    int64_t sloped; /* the sample that the tables' slopes are of */
+    double *doubles;
+    float *floats; /* of all areas */
+} chain_work;
+
+static chain_area find_area(const chain_work *k) {
+    const norm_state *s = &k->c->norm;
+    size_t number = k->c->by_pieces ? (size_t)k->w.sample : (size_t)omp_get_thread_num();
+    float *floats = k->floats + number * area_floats(s);
+    float *totals = floats + dz_floats(s);
+    return (chain_area){k->doubles + number * area_doubles(s), floats, totals,
+                        totals + 2 * (size_t)s->channels};
+}
+
+/* The sums of piece `number`, and where its dz goes or comes from. */
+static double *sums_at(const chain_work *k, const chain_area *area, int64_t number) {
+    const norm_state *s = &k->c->norm;
+    return area->sums + number % s->pieces * 3 * s->channels;
+}
+
+static float *dz_at(const chain_work *k, const chain_area *area, int64_t number) {
+    const norm_state *s = &k->c->norm;
+    return area->dz + number % s->pieces * s->rows * s->channels;
+}
+
+static void sum_piece(chain_work *k, int64_t number) {
+    const norm_state *s = &k->c->norm;
+    const float *x = k->w.args->in[0], *g = k->w.args->in[4];
+    go_to(&k->w, number);
+    chain_area area = find_area(k);
+    double *sums = sums_at(k, &area, number);
+    memset(sums, 0, 3 * (size_t)s->channels * sizeof *sums);
+    s->ops->sums(x + k->w.at, g + k->w.at, &k->w.norm, s->silu, sums, sums + s->channels,
+                 dz_at(k, &area, number));
+}
+
+/* The total over the pieces of their sums first..first+count, in their order. */
+static void add_pieces(const norm_state *s, const chain_area *area, int first, int count,
+                       float *to) {
+    for (int i = first; i < first + count; i++) {
+        double total = 0;
+        for (int64_t p = 0; p < s->pieces; p++)
+            total += area->sums[p * 3 * s->channels + i];
+        to[i - first] = (float)total;
+    }
+}
+
+static void finish_sums(chain_work *k, int64_t sample) {
+    const norm_state *s = &k->c->norm;
+    const lm_kernel_args *args = k->w.args;
+    const float *stats = (const float *)args->in[1] + sample * s->groups * 2;
+    const float *gamma = args->in[2];
+    size_t row = 2 * (size_t)s->channels;
+    k->w.sample = sample;
+    chain_area area = find_area(k);
+    add_pieces(s, &area, 0, (int)row, area.totals);
+    if (k->c->sums_out >= 0)
+        memcpy((float *)args->out[k->c->sums_out] + (size_t)sample * row, area.totals,
+               row * sizeof(float));
+    find_dstats(stats, s->gamma_by_sample ? gamma + sample * s->channels : gamma,
+                area.totals, s->groups, s->channels / s->groups, area.dstats);
+}
+
+/* dz: of the piece; sums: for the part's channels. */
 static void put_part(const norm_work *w, const norm_part *part, const float *dz,
                      double *sums) {
     const norm_state *s = w->s;
@@ -425,53 +483,79 @@ static void put_part(const norm_work *w, const norm_part *part, const float *dz,
     if (part->sums_out >= 0) s->ops->add_rows(d, norm.rows, part->width, sums);
 }
 
-static void put_part_sums(const norm_work *w, const norm_part *part, int64_t sample,
-                          const double *sums) {
-    if (part->sums_out < 0) return;
-    float *out = (float *)w->args->out[part->sums_out] + sample * part->width;
-    for (int i = 0; i < part->width; i++) out[i] = (float)sums[i];
+static void put_piece(chain_work *k, int64_t number) {
+    const norm_state *s = &k->c->norm;
+    norm_work *w = &k->w;
+    go_to(w, number);
+    chain_area area = find_area(k);
+    if (k->sloped != w->sample)
+        fill_stats_grad(w, (const float *)w->args->in[1] + w->sample * s->groups * 2,
+                        area.dstats);
+    k->sloped = w->sample;
+    const float *g = (const float *)w->args->in[4] + w->at;
+    for (int i = 0; i < k->c->n_parts; i++) {
+        const norm_part *part = &k->c->part[i];
+        put_part(w, part, s->silu ? dz_at(k, &area, number) : g,
+                 sums_at(k, &area, number) + 2 * s->channels + part->first);
+    }
 }
 
-static void run_sample(const chain_state *c, norm_work *w, int64_t sample, double *sums) {
-    const norm_state *s = w->s;
-    float *rounded = w->tables + table_floats(s), *d = rounded + 2 * s->channels;
-    float *kept = d + 2 * s->groups;
-    const float *stats = w->args->in[1], *gamma = w->args->in[2];
-    w->d = NULL;
-    sum_sample(w, sample, sums, kept, rounded);
-    if (c->sums_out >= 0)
-        memcpy((float *)w->args->out[c->sums_out] + sample * 2 * s->channels, rounded,
-               2 * (size_t)s->channels * sizeof *rounded);
-    find_dstats(stats + sample * s->groups * 2,
-                s->gamma_by_sample ? gamma + sample * s->channels : gamma, rounded,
-                s->groups, s->channels / s->groups, d);
-    fill_stats_grad(w, stats + sample * s->groups * 2, d);
-    double *of_parts = sums + 4 * s->channels;
-    memset(of_parts, 0, (size_t)s->channels * sizeof *of_parts);
-    for (int64_t p = 0; p < s->pieces; p++) {
-        go_to(w, sample * s->pieces + p);
-        const float *dz = s->silu ? kept + p * s->rows * s->channels
-                                  : (const float *)w->args->in[4] + w->at;
-        for (int i = 0; i < c->n_parts; i++)
-            put_part(w, &c->part[i], dz, of_parts + c->part[i].first);
+static void finish_parts(chain_work *k, int64_t sample) {
+    const norm_state *s = &k->c->norm;
+    k->w.sample = sample;
+    chain_area area = find_area(k);
+    for (int i = 0; i < k->c->n_parts; i++) {
+        const norm_part *part = &k->c->part[i];
+        if (part->sums_out >= 0)
+            add_pieces(s, &area, 2 * s->channels + part->first, part->width,
+                       (float *)k->w.args->out[part->sums_out] + sample * part->width);
     }
-    for (int i = 0; i < c->n_parts; i++)
-        put_part_sums(w, &c->part[i], sample, of_parts + c->part[i].first);
+}
+
+/* These two by all threads of the region. */
+static void run_by_samples(chain_work *k) {
+    const norm_state *s = &k->c->norm;
+#pragma omp for schedule(dynamic)
+    for (int64_t n = 0; n < s->samples; n++) {
+        for (int64_t p = 0; p < s->pieces; p++) sum_piece(k, n * s->pieces + p);
+        finish_sums(k, n);
+        for (int64_t p = 0; p < s->pieces; p++) put_piece(k, n * s->pieces + p);
+        finish_parts(k, n);
+    }
+}
+
+static void run_by_pieces(chain_work *k) {
+    const norm_state *s = &k->c->norm;
+    int64_t pieces = s->samples * s->pieces;
+#pragma omp for schedule(static)
+    for (int64_t p = 0; p < pieces; p++) sum_piece(k, p);
+#pragma omp for schedule(static)
+    for (int64_t n = 0; n < s->samples; n++) finish_sums(k, n);
+#pragma omp for schedule(static)
+    for (int64_t p = 0; p < pieces; p++) put_piece(k, p);
+#pragma omp for schedule(static)
+    for (int64_t n = 0; n < s->samples; n++) finish_parts(k, n);
 }
 
 static lm_status run_chain(lm_kernel *kernel, const lm_kernel_args *args) {
     const chain_state *c = kernel->state;
     const norm_state *s = &c->norm;
+    size_t areas = count_areas(c);
     double *doubles = args->workspace;
-    float *floats = (float *)(doubles + (size_t)s->threads * chain_doubles(s));
+    float *floats = (float *)(doubles + areas * area_doubles(s));
 #pragma omp parallel num_threads(s->threads)
     {
-        size_t thread = (size_t)omp_get_thread_num();
-        norm_work w = {.s = s, .args = args, .filled = -1};
-        w.tables = floats + thread * chain_floats(s);
-#pragma omp for schedule(dynamic)
-        for (int64_t n = 0; n < s->samples; n++)
-            run_sample(c, &w, n, doubles + thread * chain_doubles(s));
+        chain_work k = {.c = c,
+                        .w = {.s = s, .args = args, .filled = -1},
+                        .sloped = -1,
+                        .doubles = doubles,
+                        .floats = floats};
+        k.w.tables = floats + areas * area_floats(s) +
+                     (size_t)omp_get_thread_num() * table_floats(s);
+        if (c->by_pieces)
+            run_by_pieces(&k);
+        else
+            run_by_samples(&k);
     }
     return LM_OK;
 }
@@ -503,7 +587,9 @@ lm_status lm_comp_lower_norm_chain(lm_backend *backend, const lm_step *step,
     s->more = step->n_in > 5 ? 5 : 0;
     find_outputs(c, step);
     kernel->flops *= 2;
-    kernel->workspace = (size_t)s->threads * (chain_doubles(s) * sizeof(double) +
-                                              chain_floats(s) * sizeof(float));
+    c->by_pieces = s->threads > 1 && s->samples < SAMPLES_EACH * (int64_t)s->threads;
+    kernel->workspace = count_areas(c) * (area_doubles(s) * sizeof(double) +
+                                          area_floats(s) * sizeof(float)) +
+                        (size_t)s->threads * table_floats(s) * sizeof(float);
     return LM_OK;
 }
