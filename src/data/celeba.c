@@ -81,7 +81,6 @@ static bool is_wanted(const char *name) {
 typedef struct celeba {
     lm_dataset *set;
     lm_images *images; /* its state */
-    lm_split split;    /* that is wanted */
     lm_image_tree tree;
     lm_image_index index;
     bool *seen;          /* of each picture of the tree: the list has a row for it */
@@ -232,24 +231,19 @@ static lm_status take_split(celeba *c, int64_t picture, char **fields, int count
     return LM_OK;
 }
 
-static bool is_in_split(const void *user, int64_t picture) {
-    const celeba *c = user;
-    return c->tree.image[picture].split == c->split;
-}
-
 /* ---- opening ----------------------------------------------------------------- */
 
 static const list attribute_list = {ATTRIBUTES, name_attributes, take_attributes};
 static const list partition_list = {PARTITION, pass_over, take_split};
 
 /* The attributes of the chosen pictures. */
-static lm_status keep_attributes(celeba *c) {
+static lm_status keep_attributes(celeba *c, lm_split split) {
     size_t width = (size_t)c->set->n_attributes, kept = 0;
     if (width == 0) return LM_OK;
     c->images->attributes = lm_alloc((size_t)c->set->count * width);
     if (!c->images->attributes) return LM_NOMEM;
     for (int64_t i = 0; i < c->tree.count; i++)
-        if (is_in_split(c, i))
+        if (c->tree.image[i].split == split)
             memcpy(c->images->attributes + width * kept++,
                    c->attributes + width * (size_t)i, width);
     return LM_OK;
@@ -257,7 +251,7 @@ static lm_status keep_attributes(celeba *c) {
 
 static lm_status fill(celeba *c, const lm_data_place *place) {
     lm_images *s = c->images;
-    bool listed, split;
+    bool listed, parted;
     LM_TRY(lm_image_tree_make(s->entries, &s->arena, &c->tree));
     LM_RETURN_IF(c->tree.count == 0, LM_FORMAT, "%s: no images there",
                  lm_entries_path(s->entries));
@@ -266,17 +260,17 @@ static lm_status fill(celeba *c, const lm_data_place *place) {
     if (!c->seen) return LM_NOMEM;
     for (int64_t i = 0; i < c->tree.count; i++) c->tree.image[i].split = LM_SPLIT_TRAIN;
     LM_TRY(read_list(c, &attribute_list, &listed));
-    LM_TRY(read_list(c, &partition_list, &split));
-    LM_TRY(lm_images_choose(c->set, &c->tree, is_in_split, c));
+    LM_TRY(read_list(c, &partition_list, &parted));
+    LM_TRY(lm_images_choose(c->set, &c->tree, place->split));
     LM_RETURN_IF(c->set->count == 0, LM_NOT_FOUND, "%s: no %s images there%s",
                  place->path, lm_split_name(place->split),
-                 split ? "" : ": without " PARTITION ".txt beside them, all are train");
-    LM_TRY(keep_attributes(c));
+                 parted ? "" : ": without " PARTITION ".txt beside them, all are train");
+    LM_TRY(keep_attributes(c, place->split));
     return lm_images_finish(c->set);
 }
 
 static lm_status open_celeba(const lm_data_place *place, lm_dataset **set) {
-    celeba c = {.split = place->split};
+    celeba c = {0};
     char *path = find_images(place->path);
     if (!path) return LM_NOMEM;
     lm_status status = lm_images_new(place, path, is_wanted, &c.set);

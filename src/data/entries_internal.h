@@ -14,7 +14,7 @@ typedef struct lm_entry {
     uint32_t order;  /* as it was listed */
     uint32_t crc;    /* zip */
     uint16_t method; /* zip */
-    bool readable;   /* zip */
+    bool readable;   /* zip: it is packed so that we can */
 } lm_entry;
 
 /* One way in which files lie together. */

@@ -36,9 +36,8 @@ enum {
 
 typedef struct directory {
     uint64_t at, size; /* in the file */
-    uint64_t
-        before; /* bytes in front of the zip, as in programs that unpack themselves */
-    uint64_t packed; /* bytes of all files so far */
+    uint64_t before;   /* bytes in front of the zip: it may unpack itself */
+    uint64_t packed;   /* bytes of all files so far */
 } directory;
 
 static lm_status broken(const lm_entries *e, const char *what) {

@@ -50,17 +50,6 @@ static bool recognise(const char *path) {
 
 /* ---- opening ----------------------------------------------------------------- */
 
-typedef struct choice {
-    const lm_image_tree *tree;
-    const lm_image_labels *labels;
-    lm_split split;
-} choice;
-
-static bool is_in_split(const void *user, int64_t image) {
-    const choice *c = user;
-    return c->tree->image[image].split == c->split;
-}
-
 static lm_status fail_split(const lm_data_place *place, const lm_image_tree *tree) {
     lm_str there = LM_STR_INIT;
     for (int i = 0; i < LM_N_SPLITS; i++)
@@ -75,15 +64,16 @@ static lm_status fail_split(const lm_data_place *place, const lm_image_tree *tre
 }
 
 /* Labels of the chosen images; some without one beside others with one are an error. */
-static lm_status take_labels(lm_dataset *set, choice *c) {
+static lm_status take_labels(lm_dataset *set, const lm_image_tree *tree, lm_split split,
+                             const lm_image_labels *labels) {
     lm_images *s = set->state;
     int64_t missing = 0, first = -1, kept = 0;
-    if (c->labels->classes == 0) return LM_OK;
+    if (labels->classes == 0) return LM_OK;
     s->label = lm_alloc((size_t)set->count * sizeof *s->label);
     if (!s->label) return LM_NOMEM;
-    for (int64_t i = 0; i < c->tree->count; i++) {
-        if (!is_in_split(c, i)) continue;
-        s->label[kept] = c->labels->label[i];
+    for (int64_t i = 0; i < tree->count; i++) {
+        if (tree->image[i].split != split) continue;
+        s->label[kept] = labels->label[i];
         if (s->label[kept] < 0 && missing++ == 0) first = kept;
         kept++;
     }
@@ -93,11 +83,10 @@ static lm_status take_labels(lm_dataset *set, choice *c) {
         return LM_OK;
     }
     LM_RETURN_IF(missing > 0, LM_FORMAT,
-                 "%s: %lld of %lld images have no label; the "
-                 "first is %s",
+                 "%s: %lld of %lld images have no label; the first is %s",
                  lm_entries_path(s->entries), (long long)missing, (long long)set->count,
                  lm_entries_name(s->entries, s->entry[first]));
-    set->classes = c->labels->classes;
+    set->classes = labels->classes;
     return LM_OK;
 }
 
@@ -105,11 +94,10 @@ static lm_status fill(const lm_data_place *place, const lm_image_tree *tree,
                       lm_dataset *set) {
     lm_images *s = set->state;
     lm_image_labels labels = {0};
-    choice c = {tree, &labels, place->split};
-    LM_TRY(lm_images_choose(set, tree, is_in_split, &c));
+    LM_TRY(lm_images_choose(set, tree, place->split));
     if (set->count == 0) return fail_split(place, tree);
     lm_status status = lm_image_labels_find(s->entries, tree, &s->arena, &labels);
-    if (status == LM_OK) status = take_labels(set, &c);
+    if (status == LM_OK) status = take_labels(set, tree, place->split, &labels);
     if (status == LM_OK && set->classes) {
         s->class_names = labels.class_names;
         labels.class_names = NULL;

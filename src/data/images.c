@@ -111,20 +111,18 @@ lm_status lm_images_new(const lm_data_place *place, const char *path,
     return LM_OK;
 }
 
-lm_status lm_images_choose(lm_dataset *set, const lm_image_tree *tree,
-                           bool (*takes)(const void *user, int64_t image),
-                           const void *user) {
+lm_status lm_images_choose(lm_dataset *set, const lm_image_tree *tree, lm_split split) {
     lm_images *s = set->state;
     s->root = tree->root;
     s->entry = lm_alloc((size_t)tree->count * sizeof *s->entry);
     if (!s->entry) return LM_NOMEM;
     for (int64_t i = 0; i < tree->count; i++)
-        if (takes(user, i)) s->entry[set->count++] = tree->image[i].entry;
+        if (tree->image[i].split == split) s->entry[set->count++] = tree->image[i].entry;
     return LM_OK;
 }
 
-/* Sets size and channels from the good images; false: there are none. */
-static bool agree(lm_dataset *set, const lm_probed *probed) {
+/* Sets size and channels as the good images have them. */
+static void find_shape(lm_dataset *set, const lm_probed *probed) {
     bool any = false, alike = true;
     for (int64_t i = 0; i < set->count; i++) {
         const lm_probed *p = &probed[i];
@@ -136,7 +134,6 @@ static bool agree(lm_dataset *set, const lm_probed *probed) {
     }
     if (!alike) set->width = set->height = 0;
     set->get = alike ? get_image : NULL;
-    return any;
 }
 
 static uint64_t hash_names(uint64_t hash, const char *const *names, int count) {
@@ -192,7 +189,7 @@ lm_status lm_images_finish(lm_dataset *set) {
         set->attribute_names = s->attribute_names;
         set->attributes = s->attributes ? get_attributes : NULL;
         set->hash = hash_content(set, probed);
-        agree(set, probed);
+        find_shape(set, probed);
         status = report_bad(set);
     }
     lm_free(probed);

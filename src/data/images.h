@@ -27,10 +27,8 @@ typedef struct lm_images {
 lm_status lm_images_new(const lm_data_place *place, const char *path,
                         lm_entries_wants wants, lm_dataset **set);
 
-/* Chooses the images of a tree for which `takes` is true; sets count and entry. */
-lm_status lm_images_choose(lm_dataset *set, const lm_image_tree *tree,
-                           bool (*takes)(const void *user, int64_t image),
-                           const void *user);
+/* Chooses the pictures of a split; sets count and entry. */
+lm_status lm_images_choose(lm_dataset *set, const lm_image_tree *tree, lm_split split);
 
 /* Probes the images (image_probe.h), for size, channels and hash. Images that cannot be
  * read stay, and are a warning; LM_FORMAT when none can.
