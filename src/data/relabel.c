@@ -169,7 +169,7 @@ lm_status lm_dataset_relabel(const char *attribute, int parts, lm_dataset **set)
         lm_dataset_free(made);
         return status;
     }
-    take_description(inner, made);
+    copy_description(inner, made);
     made->classes = r->parts;
     made->class_names = r->names;
     made->hash = lm_hash_word(lm_hash_bytes(made->hash, attribute, strlen(attribute)),
