@@ -17,6 +17,17 @@ lm_status lm_json_read(const char *path, size_t limit, json_t **json) {
     return LM_OK;
 }
 
+json_t *lm_json_text(const char *text) {
+    json_t *json = json_string(text);
+    char *copy = json ? NULL : lm_strdup(text);
+    if (!copy) return json;
+    for (char *c = copy; *c; c++)
+        if ((unsigned char)*c >= 0x80) *c = '?';
+    json = json_string(copy);
+    lm_free(copy);
+    return json;
+}
+
 lm_status lm_json_write(const char *path, const json_t *json) {
     char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
     LM_RETURN_IF(!text, LM_NOMEM, "%s: out of memory", path);

@@ -10,6 +10,10 @@
  */
 lm_status lm_json_read(const char *path, size_t limit, json_t **json);
 
+/* A text; where it is not UTF-8, as a file's name may be, "?" stands for what is beyond
+ * ASCII. NULL: no memory. */
+json_t *lm_json_text(const char *text);
+
 /* Written atomically, indented, with a newline at its end. NULL, which jansson's makers
  * return when memory is out, is LM_NOMEM. */
 lm_status lm_json_write(const char *path, const json_t *json);

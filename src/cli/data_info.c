@@ -1,6 +1,7 @@
 /* limn data info: what is in a set. */
 #include "cli/data.h"
 
+#include "base/json.h"
 #include "base/threads.h"
 #include "data/survey.h"
 
@@ -159,19 +160,21 @@ static json_t *classes_json(const lm_dataset *set, const lm_survey *s) {
     json_t *list = json_array();
     char number[16];
     for (int i = 0; i < set->classes; i++)
-        json_array_append_new(list, json_pack("{s:s, s:I}", "name",
-                                              cli_class_name(set, i, number), "images",
-                                              (json_int_t)s->of_class[i]));
+        json_array_append_new(list,
+                              json_pack("{s:o, s:I}", "name",
+                                        lm_json_text(cli_class_name(set, i, number)),
+                                        "images", (json_int_t)s->of_class[i]));
     return list;
 }
 
 static json_t *attributes_json(const lm_dataset *set, const lm_survey *s) {
     json_t *list = json_array();
     for (int i = 0; s->attributes && i < set->n_attributes; i++)
-        json_array_append_new(
-            list, json_pack("{s:s, s:f, s:f, s:f}", "name", set->attribute_names[i],
-                            "mean", s->attributes[i].mean, "least",
-                            s->attributes[i].least, "most", s->attributes[i].most));
+        json_array_append_new(list, json_pack("{s:o, s:f, s:f, s:f}", "name",
+                                              lm_json_text(set->attribute_names[i]),
+                                              "mean", s->attributes[i].mean, "least",
+                                              s->attributes[i].least, "most",
+                                              s->attributes[i].most));
     return list;
 }
 
@@ -182,7 +185,8 @@ static json_t *pairs_json(const lm_dataset *set, const lm_survey *s) {
         for (int k = 0; k < 2; k++) {
             lm_str name = LM_STR_INIT;
             lm_dataset_item(set, s->pairs[i][k], &name);
-            json_array_append_new(pair, json_string(lm_str_text(&name)));
+            json_array_append_new(pair,
+                                  lm_json_text(lm_str_text(&name) ? name.text : "?"));
             lm_str_release(&name);
         }
         json_array_append_new(list, pair);
@@ -193,9 +197,9 @@ static json_t *pairs_json(const lm_dataset *set, const lm_survey *s) {
 static json_t *unreadable_json(const lm_survey *s) {
     json_t *list = json_array();
     for (int i = 0; i < s->n_unreadable; i++)
-        json_array_append_new(list, json_pack("{s:I, s:s}", "index",
+        json_array_append_new(list, json_pack("{s:I, s:o}", "index",
                                               (json_int_t)s->unreadable[i].index, "why",
-                                              s->unreadable[i].why));
+                                              lm_json_text(s->unreadable[i].why)));
     return list;
 }
 
@@ -203,13 +207,13 @@ static void print_json(const lm_dataset *set, const lm_survey *s) {
     char hash[20];
     snprintf(hash, sizeof hash, "%016" PRIx64, set->hash);
     cli_print_json(json_pack(
-        "{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:o, s:i, s:o, s:o, s:I, s:o, s:o, "
+        "{s:o, s:s, s:o, s:s, s:b, s:I, s:I, s:o, s:i, s:o, s:o, s:I, s:o, s:o, "
         "s:o, s:I, s:o}",
-        "set", set->name, "split", lm_split_name(set->split), "source", set->source,
-        "hash", hash, "endless", set->endless, "images", (json_int_t)set->count, "seen",
-        (json_int_t)s->seen, "sizes", sizes_json(s), "channels", set->channels, "mean",
-        numbers_json(s->mean, set->channels), "deviation",
-        numbers_json(s->deviation, set->channels), "duplicates",
+        "set", lm_json_text(set->name), "split", lm_split_name(set->split), "source",
+        lm_json_text(set->source), "hash", hash, "endless", set->endless, "images",
+        (json_int_t)set->count, "seen", (json_int_t)s->seen, "sizes", sizes_json(s),
+        "channels", set->channels, "mean", numbers_json(s->mean, set->channels),
+        "deviation", numbers_json(s->deviation, set->channels), "duplicates",
         (json_int_t)s->duplicates, "pairs", pairs_json(set, s), "unreadable",
         unreadable_json(s), "classes", classes_json(set, s), "unlabelled",
         (json_int_t)s->unlabelled, "attributes", attributes_json(set, s)));

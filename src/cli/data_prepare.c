@@ -2,6 +2,7 @@
 #include "cli/data.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "data/prepare.h"
@@ -51,8 +52,8 @@ static bool show(void *user, lm_prepare_stage stage, int64_t done, int64_t total
 
 static void print_json(const char *out, const lm_prepared *r, double seconds) {
     cli_print_json(json_pack(
-        "{s:s, s:I, s:I, s:I, s:b, s:i, s:i, s:i, s:f}", "out", out, "images",
-        (json_int_t)r->count, "skipped", (json_int_t)r->skipped, "resumed",
+        "{s:o, s:I, s:I, s:I, s:b, s:i, s:i, s:i, s:f}", "out", lm_json_text(out),
+        "images", (json_int_t)r->count, "skipped", (json_int_t)r->skipped, "resumed",
         (json_int_t)r->resumed, "was_complete", r->was_complete, "height", r->height,
         "width", r->width, "channels", r->channels, "seconds", seconds));
 }

@@ -2,6 +2,7 @@
 #include "cli/data.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "data/order.h"
 #include "image/sheet.h"
@@ -162,8 +163,9 @@ static void print_result(const cli_context *cli, const char *out, const selectio
     int drawn = -bad;
     for (int i = 0; i < s->rows * s->columns; i++) drawn += s->index[i] >= 0;
     if (cli->json)
-        cli_print_json(json_pack("{s:s, s:i, s:i, s:i}", "out", out, "images", drawn,
-                                 "unreadable", bad, "columns", s->columns));
+        cli_print_json(json_pack("{s:o, s:i, s:i, s:i}", "out", lm_json_text(out),
+                                 "images", drawn, "unreadable", bad, "columns",
+                                 s->columns));
     else
         printf("%d images%s\n%s\n", drawn, bad ? ", some could not be read" : "", out);
 }

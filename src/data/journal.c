@@ -35,7 +35,8 @@ lm_status lm_journal_mark(lm_journal *journal) {
 }
 
 lm_status lm_journal_skip(lm_journal *journal, int64_t index, const char *why) {
-    json_t *item = json_pack("{s:I, s:s}", "index", (json_int_t)index, "why", why);
+    json_t *item =
+        json_pack("{s:I, s:o}", "index", (json_int_t)index, "why", lm_json_text(why));
     if (item && json_array_append_new(journal->skipped, item) == 0) return LM_OK;
     return lm_fail(LM_NOMEM, "%s: out of memory", journal->path);
 }

@@ -21,10 +21,11 @@ static json_t *hash_json(uint64_t hash) {
 /* ---- the request ------------------------------------------------------------- */
 
 json_t *lm_request_json(const char *spec, const lm_dataset *set) {
-    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:i, s:i, s:i}", "limn", lm_version,
-                     "spec", spec, "split", lm_split_name(set->split), "hash",
-                     hash_json(set->hash), "count", (json_int_t)set->count, "height",
-                     set->height, "width", set->width, "channels", set->channels);
+    return json_pack("{s:s, s:o, s:s, s:o, s:I, s:i, s:i, s:i}", "limn", lm_version,
+                     "spec", lm_json_text(spec), "split", lm_split_name(set->split),
+                     "hash", hash_json(set->hash), "count", (json_int_t)set->count,
+                     "height", set->height, "width", set->width, "channels",
+                     set->channels);
 }
 
 lm_status lm_request_compare(const char *folder, const json_t *there,

@@ -97,9 +97,27 @@ static lm_status put(preparation *p, const lm_scanned *found) {
     return LM_OK;
 }
 
+/* A file may have changed since the set was opened. */
+static void check_shape(const lm_dataset *set, lm_scanned *found) {
+    const lm_image *image = &found->image;
+    if (found->status != LM_OK ||
+        (image->height == set->height && image->width == set->width &&
+         image->channels == set->channels))
+        return;
+    lm_str name = LM_STR_INIT;
+    lm_dataset_item(set, found->index, &name);
+    found->status =
+        lm_fail(LM_FORMAT, "%s: %d x %d x %d, the set has %d x %d x %d",
+                lm_str_text(&name) ? name.text : set->name, image->width, image->height,
+                image->channels, set->width, set->height, set->channels);
+    found->message = lm_message();
+    lm_str_release(&name);
+}
+
 static lm_status take(void *user, lm_scanned *found) {
     preparation *p = user;
     const lm_prepare_job *job = p->job;
+    check_shape(p->set, found);
     LM_TRY(found->status == LM_OK ? put(p, found) : skip(p, found));
     p->journal.done++;
     if (lm_now() >= p->next_mark) {
@@ -134,7 +152,7 @@ static lm_status write_images(preparation *p) {
 static json_t *names_json(const char *const *names, int count) {
     if (!names || !count) return NULL;
     json_t *list = json_array();
-    for (int i = 0; i < count; i++) json_array_append_new(list, json_string(names[i]));
+    for (int i = 0; i < count; i++) json_array_append_new(list, lm_json_text(names[i]));
     return list;
 }
 
@@ -144,9 +162,9 @@ static json_t *attributes_json(const lm_dataset *set) {
         const lm_attribute_kind *kinds = set->attribute_kinds;
         int levels = kinds ? kinds[i].levels : 2;
         json_t *names = kinds ? names_json(kinds[i].names, levels) : NULL;
-        json_array_append_new(list, json_pack("{s:s, s:i, s:o*}", "name",
-                                              set->attribute_names[i], "levels", levels,
-                                              "names", names));
+        json_array_append_new(list, json_pack("{s:o, s:i, s:o*}", "name",
+                                              lm_json_text(set->attribute_names[i]),
+                                              "levels", levels, "names", names));
     }
     return list;
 }
@@ -170,8 +188,8 @@ static json_t *transform_json(const char *spec) {
     const char *options = lm_file_exists(spec) ? NULL : strrchr(spec, '?');
     lm_transform how = lm_transform_default();
     if (options) (void)lm_transform_parse(options + 1, &how); /* opening has checked it */
-    return json_pack("{s:s, s:s*}", "options", options ? options + 1 : "", "filter",
-                     how.size ? lm_filter_name(how.filter) : NULL);
+    return json_pack("{s:o, s:s*}", "options", lm_json_text(options ? options + 1 : ""),
+                     "filter", how.size ? lm_filter_name(how.filter) : NULL);
 }
 
 static lm_status write_manifest(const preparation *p) {

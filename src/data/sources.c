@@ -38,8 +38,8 @@ static lm_status add_file(listing *list, const char *path, int64_t size) {
     LM_TRY(write_line(list, path, hex));
     if (list->files++ < LM_SOURCES_LISTED)
         json_array_append_new(list->json,
-                              json_pack("{s:s, s:I, s:s}", "file", path, "bytes",
-                                        (json_int_t)size, "sha256", hex));
+                              json_pack("{s:o, s:I, s:s}", "file", lm_json_text(path),
+                                        "bytes", (json_int_t)size, "sha256", hex));
     list->bytes += size;
     LM_RETURN_IF(list->hook && !list->hook(list->user, list->files, list->bytes),
                  LM_INTERRUPTED, "%s: interrupted", path);
@@ -97,9 +97,9 @@ lm_status lm_sources_write(const lm_dataset *set, const char *except, const char
     }
     lm_digest_hex(&list.digest, hex);
     if (status == LM_OK) {
-        *json = json_pack("{s:s, s:I, s:I, s:s, s:O}", "path", set->source, "files",
-                          (json_int_t)list.files, "bytes", (json_int_t)list.bytes,
-                          "sha256", hex, "list", list.json);
+        *json = json_pack("{s:o, s:I, s:I, s:s, s:O}", "path", lm_json_text(set->source),
+                          "files", (json_int_t)list.files, "bytes",
+                          (json_int_t)list.bytes, "sha256", hex, "list", list.json);
         if (!*json) status = lm_fail(LM_NOMEM, "%s: out of memory", to);
     }
     json_decref(list.json);

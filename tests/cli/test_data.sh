@@ -95,6 +95,8 @@ works "with --size" "4 images of 6 x 6" data prepare bad --size 6 --out mixed
 printf 'P6 60000 60000 255\nabc' >bad/dogs/3.ppm
 works "an image of 60000 x 60000" "unreadable  *1" data info bad
 check "is too large" grep -q 'dogs/3.ppm: .*60000' out
+mv bad/dogs/3.ppm "$(printf 'bad/dogs/na\357ve.ppm')"
+works "a name that is not UTF-8" 'dogs/na?ve.ppm: ' data info bad --json
 mkdir empty
 refuses 1 "empty" "a folder without images" data info empty
 

@@ -250,6 +250,39 @@ static void bad_images(void **state) {
     bad_every = 0;
 }
 
+static lm_status read_growing(const lm_dataset *set, int64_t index, lm_image *image,
+                              int32_t *label) {
+    int side = index == 7 ? 1 : SIDE;
+    LM_TRY(lm_image_init(image, side, side, 3));
+    *label = -1;
+    return LM_OK;
+}
+
+static void name_item(const lm_dataset *set, int64_t index, lm_str *name) {
+    lm_str_printf(name, "na\xefve.png"); /* Latin-1 */
+}
+
+/* Smaller than was found when the set was opened. */
+static void changed_images(void **state) {
+    char out[600], path[600];
+    lm_prepared result;
+    lm_dataset set = make();
+    set.read = read_growing;
+    set.item = name_item;
+    lm_prepare_job job = {.spec = "some", .out = out, .threads = 2};
+    at(scratch_folder, "changed", out);
+    CHECK_FAILS(lm_prepare(&set, &job, &result), LM_FORMAT);
+    assert_non_null(strstr(lm_message(), "ve.png: 1 x 1 x 3, the set has 4 x 4"));
+    job.skip_bad = true;
+    CHECK_OK(lm_prepare(&set, &job, &result));
+    assert_int_equal(result.skipped, 1);
+    void *text;
+    size_t size;
+    CHECK_OK(lm_file_read(at(out, "manifest.json", path), 1 << 20, &text, &size));
+    assert_non_null(strstr(text, "some: na?ve.png: 1 x 1"));
+    lm_free(text);
+}
+
 static void refuses_other_folders(void **state) {
     char out[600], path[600];
     lm_prepared result;
@@ -418,11 +451,17 @@ static void distrusts_arrays(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(images_come_back), cmocka_unit_test(goes_on_where_it_stopped),
-        cmocka_unit_test(survives_a_kill),  cmocka_unit_test(stops_while_it_hashes),
-        cmocka_unit_test(bad_images),       cmocka_unit_test(refuses_other_folders),
-        cmocka_unit_test(full_disk),        cmocka_unit_test(distrusts_manifests),
-        cmocka_unit_test(distrusts_arrays), cmocka_unit_test(splits_in_one_folder),
+        cmocka_unit_test(images_come_back),
+        cmocka_unit_test(goes_on_where_it_stopped),
+        cmocka_unit_test(survives_a_kill),
+        cmocka_unit_test(stops_while_it_hashes),
+        cmocka_unit_test(bad_images),
+        cmocka_unit_test(changed_images),
+        cmocka_unit_test(refuses_other_folders),
+        cmocka_unit_test(full_disk),
+        cmocka_unit_test(distrusts_manifests),
+        cmocka_unit_test(distrusts_arrays),
+        cmocka_unit_test(splits_in_one_folder),
         cmocka_unit_test(leaks_nothing),
     };
     return cmocka_run_group_tests(tests, scratch_begin, scratch_end);
