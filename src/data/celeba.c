@@ -131,6 +131,7 @@ static lm_status load_list(const celeba *c, const char *name, char **path, char 
     LM_TRY(find_beside(lm_entries_path(entries), name, path));
     if (*path) {
         LM_TRY(lm_file_read(*path, MOST_LIST_BYTES, (void **)bytes, &size));
+        LM_TRY(lm_dataset_add_file(c->set, *path));
     } else {
         int64_t found = find_within(entries, name);
         if (found < 0) return LM_OK;
@@ -259,6 +260,7 @@ static lm_status fill(celeba *c, const lm_data_place *place) {
     c->seen = lm_alloc((size_t)c->tree.count * sizeof *c->seen);
     if (!c->seen) return LM_NOMEM;
     for (int64_t i = 0; i < c->tree.count; i++) c->tree.image[i].split = LM_SPLIT_TRAIN;
+    LM_TRY(lm_dataset_add_file(c->set, c->set->source));
     LM_TRY(read_list(c, &attribute_list, &listed));
     LM_TRY(read_list(c, &partition_list, &parted));
     LM_TRY(lm_images_choose(c->set, &c->tree, place->split));

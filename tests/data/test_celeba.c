@@ -95,6 +95,12 @@ static void reads_lists_beside_folder_and_archive(void **state) {
     run("tar cf img_align_celeba.tar img_align_celeba && rm -r img_align_celeba");
     check_splits("img_align_celeba.tar");
     check_splits(".");
+    lm_dataset *set = open_set("."); /* it says all files that it was read from */
+    static const char *const files[] = {"img_align_celeba.tar", "list_attr_celeba.txt",
+                                        "list_eval_partition.txt"};
+    assert_int_equal(set->n_files, 3);
+    for (int i = 0; i < 3; i++) assert_true(lm_path_ends(set->files[i], files[i]));
+    lm_dataset_free(set);
 }
 
 /* As the home page has it. */
