@@ -50,7 +50,7 @@ static void draw_dot(lm_image *image, int x, int y, int scale, const uint8_t *co
 static void draw_character(lm_image *image, int x, int y, int character, int scale,
                            const uint8_t *colour) {
     for (int row = 0; row < ROWS; row++) {
-        int digit = glyphs[character - FIRST][row];
+        int digit = (unsigned char)glyphs[character - FIRST][row];
         int bits = digit <= '9' ? digit - '0' : digit - 'a' + 10;
         for (int column = 0; column < COLUMNS; column++)
             if (bits >> (COLUMNS - 1 - column) & 1)
