@@ -116,8 +116,8 @@ static void choose_head(lm_face *face) {
     face->width = lm_face_between(face, FACE_WIDTH, 0.4f, 0.5f);
     face->length = lm_face_between(face, FACE_LENGTH, 0.52f, 0.61f);
     face->turn = lm_face_between(face, FACE_TURN, -0.1f, 0.1f);
-    face->head = lm_form_egg(0, face->y, face->width, face->length,
-                             lm_face_between(face, FACE_JAW, 0.2f, 0));
+    face->taper = lm_face_between(face, FACE_JAW, 0.2f, 0);
+    face->head = lm_form_egg(0, face->y, face->width, face->length, face->taper);
 }
 
 /* ---- ground, body, head ---------------------------------------------------------- */

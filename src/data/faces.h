@@ -60,6 +60,7 @@ typedef struct lm_face {
     const float *factors;
     int hair_kind, beard_kind, glasses_kind;
     float x, y, width, length; /* the head: centre and half sides */
+    float taper;               /* to the chin */
     float turn;                /* by how much its middle is off to a side */
     float cos, sin;            /* of the tilt, around the neck */
     lm_form head;              /* not tilted */

@@ -21,10 +21,8 @@ static float top_of(const lm_face *face) {
 
 /* The head's outline, `margin` further out, lifted so that more lies on top. */
 static lm_form cap_form(const lm_face *face, float margin) {
-    lm_form cap = lm_form_egg(0, face->y - 0.5f * margin, face->width + 0.7f * margin,
-                              face->length + margin, 0);
-    cap.measures[2] = 0.5f * face->head.measures[2];
-    return cap;
+    return lm_form_egg(0, face->y - 0.5f * margin, face->width + 0.7f * margin,
+                       face->length + margin, 0.5f * face->taper);
 }
 
 /* The cap above `bottom`, without the opening, over its shadow on the forehead. */
@@ -50,10 +48,11 @@ static void add_gleam(lm_face *face, float y, float half) {
     gleam->opacity = 0.55f;
 }
 
-static lm_form face_opening(const lm_face *face, float hairline) {
+/* Up to `hairline` of the head's half length, and this share of its width. */
+static lm_form face_opening(const lm_face *face, float hairline, float width) {
     float top = face->y - hairline * face->length;
     float bottom = face->y + 0.9f * face->length;
-    return lm_form_ellipse(0.6f * face->turn, 0.5f * (top + bottom), 0.9f * face->width,
+    return lm_form_ellipse(0.6f * face->turn, 0.5f * (top + bottom), width * face->width,
                            0.5f * (bottom - top));
 }
 
@@ -61,13 +60,13 @@ static lm_form face_opening(const lm_face *face, float hairline) {
 
 static void add_crop(lm_face *face) {
     add_cap(face, cap_form(face, volume(face)), face->y + 0.06f,
-            face_opening(face, 0.62f));
+            face_opening(face, 0.62f, 0.9f));
     add_gleam(face, top_of(face) + 0.12f, 0.2f);
 }
 
 /* A wave that falls to one side of a parting. */
 static void add_parted(lm_face *face) {
-    lm_form opening = face_opening(face, 0.74f);
+    lm_form opening = face_opening(face, 0.74f, 0.9f);
     lm_point middle = {opening.x, opening.y};
     opening = lm_form_turn(opening, middle, 0.94f, -0.34f);
     add_cap(face, cap_form(face, 0.03f + volume(face)), face->y + 0.1f, opening);
@@ -86,7 +85,8 @@ static void add_spiky(lm_face *face) {
         {0.38f, -0.55f}, {0.72f, -0.85f}, {0.8f, -0.25f},   {1.12f, -0.3f},
         {1, 0.35f},      {0.72f, 0.12f},  {0.5f, 0.3f},     {0.25f, 0.08f},
         {0, 0.3f},       {-0.28f, 0.06f}, {-0.5f, 0.3f},    {-0.74f, 0.1f}};
-    add_cap(face, cap_form(face, 0.02f), face->y + 0.02f, face_opening(face, 0.66f));
+    add_cap(face, cap_form(face, 0.02f), face->y + 0.02f,
+            face_opening(face, 0.66f, 0.9f));
     lm_form crown = lm_form_polygon(0, top_of(face) + 0.18f,
                                     0.92f * face->width + 0.5f * volume(face), spikes,
                                     sizeof spikes / sizeof *spikes, 0.012f);
@@ -109,13 +109,13 @@ static void add_locks(lm_face *face, int count, float span, float reach, float r
 }
 
 static void add_curly(lm_face *face) {
-    add_cap(face, cap_form(face, 0.04f), face->y + 0.05f, face_opening(face, 0.6f));
+    add_cap(face, cap_form(face, 0.04f), face->y + 0.05f, face_opening(face, 0.6f, 0.9f));
     add_locks(face, 7, 0.32f, -0.09f, 0.085f + 0.3f * volume(face), hair_paint(face));
 }
 
 static void add_bun(lm_face *face) {
     add_cap(face, cap_form(face, 0.02f + 0.5f * volume(face)), face->y + 0.08f,
-            face_opening(face, 0.7f));
+            face_opening(face, 0.7f, 0.9f));
     add_gleam(face, top_of(face) + 0.1f, 0.22f);
 }
 
@@ -130,8 +130,7 @@ static void add_bob(lm_face *face) {
 
 /* Parted in the middle, in two curtains. */
 static void add_long(lm_face *face) {
-    lm_form opening = face_opening(face, 0.8f);
-    opening.measures[0] = opening.half_width = 0.8f * face->width;
+    lm_form opening = face_opening(face, 0.8f, 0.8f);
     add_cap(face, cap_form(face, 0.04f + volume(face)), face->y + 0.5f * face->length,
             opening);
     add_gleam(face, top_of(face) + 0.12f, 0.22f);

@@ -26,50 +26,50 @@ static void add_blush(lm_face *face) {
 }
 
 static float mouth_y(const lm_face *face) {
-    return face->y + 0.56f * face->length;
+    return face->y + 0.6f * face->length;
+}
+
+/* The head's lower rim, or a shadow on it. */
+static void add_whiskers(lm_face *face, bool full) {
+    lm_form jaw = full ? lm_form_egg(0, face->y, face->width + 0.015f,
+                                     face->length + 0.05f, face->taper)
+                       : face->head;
+    lm_form upper = lm_form_ellipse(shifted(face, 0, 1), face->y - 0.12f,
+                                    0.86f * face->width, 0.12f + 0.44f * face->length);
+    lm_layer *layer = lm_face_add(face, jaw, lm_paint_plain(face->hair_shade));
+    layer->without = lm_face_cut(face, upper);
+    layer->within = full ? NULL : lm_face_cut(face, face->head);
+    layer->blur = full ? 0.02f : 0.1f;
+    layer->opacity = full ? 1 : 0.3f;
 }
 
 static void add_beard(lm_face *face) {
+    bool stubble = face->beard_kind == BEARD_STUBBLE;
     if (face->beard_kind == BEARD_NONE) return;
-    lm_colour colour = face->hair_shade;
-    float x = shifted(face, 0, 1), y = mouth_y(face);
-    if (face->beard_kind != BEARD_MOUSTACHE) {
-        bool full = face->beard_kind == BEARD_FULL;
-        lm_form jaw = face->head;
-        jaw.measures[0] += full ? 0.015f : 0;
-        jaw.measures[1] += full ? 0.05f : 0;
-        jaw.half_width += 0.02f;
-        jaw.half_height += 0.05f;
-        lm_layer *layer = lm_face_add(face, jaw, lm_paint_plain(colour));
-        layer->without =
-            lm_face_cut(face, lm_form_ellipse(x, face->y - 0.12f, 0.86f * face->width,
-                                              0.12f + 0.44f * face->length));
-        layer->blur = full ? 0.02f : 0.1f;
-        layer->opacity = full ? 1 : 0.3f;
-        if (!full) layer->within = lm_face_cut(face, face->head);
-    }
-    float width = lm_face_between(face, FACE_MOUTH_WIDTH, 0.12f, 0.2f) + 0.03f;
-    lm_layer *lip = lm_face_add(face, lm_form_lens(x, y - 0.035f, width, -0.11f, -0.035f),
-                                lm_paint_plain(colour));
-    lip->opacity = face->beard_kind == BEARD_STUBBLE ? 0.3f : 1;
-    lip->blur = face->beard_kind == BEARD_STUBBLE ? 0.06f : 0;
+    if (face->beard_kind != BEARD_MOUSTACHE) add_whiskers(face, !stubble);
+    float half = 0.03f + lm_face_between(face, FACE_MOUTH_WIDTH, 0.12f, 0.2f);
+    lm_form over_lip =
+        lm_form_lens(shifted(face, 0, 1), mouth_y(face) - 0.035f, half, -0.11f, -0.035f);
+    lm_layer *moustache = lm_face_add(face, over_lip, lm_paint_plain(face->hair_shade));
+    moustache->opacity = stubble ? 0.3f : 1;
+    moustache->blur = stubble ? 0.06f : 0;
 }
 
 static void add_nose(lm_face *face) {
-    float long_ = lm_face_between(face, FACE_NOSE_LENGTH, 0.14f, 0.27f);
+    float length = lm_face_between(face, FACE_NOSE_LENGTH, 0.13f, 0.23f);
     float wide = lm_face_between(face, FACE_NOSE_WIDTH, 0.045f, 0.09f);
-    float x = shifted(face, 0, 1.35f), y = face->y + 0.05f + long_;
+    float x = shifted(face, 0, 1.35f), y = face->y + 0.05f + length;
     lm_colour tone = lm_colour_mix(face->skin, face->shade, 0.75f);
     lm_layer *side =
-        lm_face_add(face, lm_form_egg(x, y - 0.4f * long_, wide, 0.5f * long_, -0.35f),
+        lm_face_add(face, lm_form_egg(x, y - 0.4f * length, wide, 0.5f * length, -0.35f),
                     lm_paint_plain(tone));
     side->blur = 0.07f;
     side->opacity = 0.45f;
     lm_face_add(face, lm_form_stroke(x, y - 0.012f, wide, 0.035f, 0.013f, 0.3f),
-                lm_paint_plain(lm_colour_mix(face->skin, face->shade, 1)));
+                lm_paint_plain(face->shade));
     lm_layer *light = lm_face_add(
         face,
-        lm_form_ellipse(x - 0.2f * wide, y - 0.3f * long_, 0.3f * wide, 0.3f * long_),
+        lm_form_ellipse(x - 0.2f * wide, y - 0.3f * length, 0.3f * wide, 0.3f * length),
         lm_paint_plain((lm_colour){1, 0.97f, 0.93f}));
     light->blur = 0.05f;
     light->opacity = 0.3f;
@@ -80,15 +80,13 @@ static void add_nose(lm_face *face) {
 static void add_mouth(lm_face *face) {
     float half = lm_face_between(face, FACE_MOUTH_WIDTH, 0.12f, 0.2f);
     float bend = lm_face_between(face, FACE_SMILE, -0.075f, 0.1f);
-    float open = lm_face_between(face, FACE_MOUTH_OPEN, -0.03f, 0.15f);
-    if (open < 0) open = 0;
+    float open = 0.15f * face->factors[FACE_MOUTH_OPEN] * face->factors[FACE_MOUTH_OPEN];
     float x = shifted(face, 0, 1.1f), y = mouth_y(face) - 0.6f * bend;
     float top = bend - 0.3f * open, bottom = bend + 0.7f * open;
     lm_form mouth = lm_form_lens(x, y, half, top, bottom);
     const lm_form *inside = lm_face_cut(face, mouth);
     lm_colour lip = lm_colour_mix(face->shade, (lm_colour){0.72f, 0.2f, 0.24f}, 0.55f);
     lm_face_add(face, lm_form_line(mouth, 0.017f), lm_paint_plain(lip));
-    if (open <= 0) return;
     lm_face_add(face, mouth, lm_paint_plain((lm_colour){0.32f, 0.07f, 0.1f}));
     lm_face_add(face, lm_form_lens(x, y, half, top - 0.02f, top + 0.33f * open),
                 lm_paint_plain(white))
