@@ -7,6 +7,10 @@
 
 enum { MAX_THREADS = 1024, MAX_MESSAGE = 512 };
 
+/* Images held at a time, for each thread: enough to bridge those that take longer; more
+ * where they are known to be small. */
+enum { LEAST_SLOTS = 3, MOST_SLOTS = 32, SLOT_BYTES = 1 << 20 };
+
 typedef struct scan_slot {
     bool ready;
     lm_scanned found;
@@ -49,6 +53,13 @@ static scan_slot *claim(scan *s, int64_t *index) {
     return &s->slots[*index % s->n_slots];
 }
 
+/* The next image is there, and others are on their way: waking for each alone would cost
+ * as much as reading a small one. */
+static bool worth_waking(const scan *s) {
+    return s->slots[s->taken % s->n_slots].ready &&
+           (s->claimed - s->taken >= s->n_slots / 2 || s->claimed >= s->end);
+}
+
 static void *work(void *user) {
     scan *s = user;
     int64_t index;
@@ -58,7 +69,7 @@ static void *work(void *user) {
         read_image(s, index, slot);
         pthread_mutex_lock(&s->lock);
         slot->ready = true;
-        if (index == s->taken) pthread_cond_signal(&s->filled);
+        if (worth_waking(s)) pthread_cond_signal(&s->filled);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
@@ -68,7 +79,8 @@ static lm_status take_all(scan *s, lm_scan_take take, void *user) {
     while (s->taken < s->end) {
         scan_slot *slot = &s->slots[s->taken % s->n_slots];
         pthread_mutex_lock(&s->lock);
-        while (!slot->ready) pthread_cond_wait(&s->filled, &s->lock);
+        if (!slot->ready)
+            while (!worth_waking(s)) pthread_cond_wait(&s->filled, &s->lock);
         pthread_mutex_unlock(&s->lock);
         lm_status status = slot->found.status == LM_NOMEM
                                ? lm_fail(LM_NOMEM, "%s", slot->message)
@@ -103,6 +115,13 @@ static void stop(scan *s) {
     for (int i = 0; i < s->n_slots; i++) lm_image_release(&s->slots[i].found.image);
 }
 
+static int count_slots(const lm_dataset *set, int threads) {
+    int64_t bytes = (int64_t)set->height * set->width * set->channels;
+    int64_t each = bytes ? SLOT_BYTES / bytes : 0;
+    if (each < LEAST_SLOTS) each = LEAST_SLOTS;
+    return threads * (int)(each < MOST_SLOTS ? each : MOST_SLOTS);
+}
+
 lm_status lm_scan(const lm_dataset *set, int64_t first, int64_t end, int threads,
                   lm_scan_take take, void *user) {
     LM_RETURN_IF(threads < 1 || threads > MAX_THREADS, LM_ARG,
@@ -110,10 +129,9 @@ lm_status lm_scan(const lm_dataset *set, int64_t first, int64_t end, int threads
     LM_RETURN_IF(first < 0 || first > end || end > set->count, LM_ARG,
                  "%s: no images %lld to %lld of %lld", set->name, (long long)first,
                  (long long)end, (long long)set->count);
-    /* Two more than are in work for each thread bridge images that take longer. */
     scan s = {.set = set,
               .end = end,
-              .n_slots = 3 * threads,
+              .n_slots = count_slots(set, threads),
               .claimed = first,
               .taken = first,
               .lock = PTHREAD_MUTEX_INITIALIZER,

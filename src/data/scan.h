@@ -16,9 +16,10 @@ typedef struct lm_scanned {
  * `image` by setting its pixels to NULL. What is not LM_OK ends the scan. */
 typedef lm_status (*lm_scan_take)(void *user, lm_scanned *found);
 
-/* The images first to end - 1, in the sizes they have. A few for each thread are held at
- * a time, however many there are; `threads` is 1 to 1024. An image that cannot be read is
- * handed over like the others, with its message, except when memory is out. */
+/* The images first to end - 1, in the sizes they have. A few for each thread (1 MB, but
+ * at least three) are held at a time, however many there are; `threads` is 1 to 1024. An
+ * image that cannot be read is handed over like the others, with its message, except when
+ * memory is out. */
 lm_status lm_scan(const lm_dataset *set, int64_t first, int64_t end, int threads,
                   lm_scan_take take, void *user);
 
