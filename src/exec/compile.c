@@ -41,11 +41,8 @@ static const struct {
     const char *name;
     lm_status (*run)(lm_program *program, lm_graph *from, lm_graph **to);
 } passes[] = {
-    {"simplify", simplify},
-    {"inline", inline_calls},
-    {"simplify", simplify},
-    {"join_conv", join_conv},
-    {"share_sums", share_sums},
+    {"simplify", simplify},   {"inline", inline_calls},   {"simplify", simplify},
+    {"join_conv", join_conv}, {"share_sums", share_sums},
 };
 
 /* Whether an assign overwrites what this value, a slice of a variable, shows. */

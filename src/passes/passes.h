@@ -23,8 +23,8 @@ lm_status lm_pass_inline(lm_graph *from, lm_keep_call keep, void *user, lm_graph
  * has() says that there is a kernel for the call. */
 lm_status lm_pass_join_conv(lm_graph *from, lm_keep_call has, void *user, lm_graph **to);
 
-/* Makes one sum of those that add up the same elements in different shapes, and takes sums
- * over many axes from sums over some of them that are wanted anyway. */
+/* Makes one sum of those that add up the same elements in different shapes, and takes
+ * sums over many axes from sums over some of them that are wanted anyway. */
 lm_status lm_pass_share_sums(lm_graph *from, lm_graph **to);
 
 /* Makes cheap values (elementwise, random, broadcast, concat, norm_act) once more for
