@@ -237,7 +237,8 @@ static int explain_group(const cli_command *group, const char *verb) {
     lm_str_printf(&text, "usage: limn %s VERB [ARGS]\n%s\n\n", group->name, group->help);
     for (int i = 0, n = 0; commands[i]; i++) {
         const cli_command *command = commands[i];
-        if (strncmp(command->name, group->name, length) || command->name[length] != ' ')
+        if (strncmp(command->name, group->name, length) != 0 ||
+            command->name[length] != ' ')
             continue;
         verbs[n++] = command->name + length + 1;
         lm_str_printf(&text, "  %-8s %s\n", command->name + length + 1, command->help);
