@@ -173,11 +173,11 @@ static const struct {
     void (*behind)(lm_face *face), (*over)(lm_face *face);
     bool hides_ears;
 } styles[N_HAIR] = {
-    [HAIR_CROP] = {NULL, add_crop},
-    [HAIR_PARTED] = {NULL, add_parted},
-    [HAIR_SPIKY] = {NULL, add_spiky},
+    [HAIR_CROP] = {NULL, add_crop, false},
+    [HAIR_PARTED] = {NULL, add_parted, false},
+    [HAIR_SPIKY] = {NULL, add_spiky, false},
     [HAIR_CURLY] = {add_curly_behind, add_curly, true},
-    [HAIR_BUN] = {add_bun_behind, add_bun},
+    [HAIR_BUN] = {add_bun_behind, add_bun, false},
     [HAIR_BOB] = {add_bob_behind, add_bob, true},
     [HAIR_LONG] = {add_long_behind, add_long, true},
 };
