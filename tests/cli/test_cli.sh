@@ -31,7 +31,10 @@ refuses 2 "epochs" "epochs of an endless set" train ddpm --data builtin:digits -
 refuses 2 "bsae" "unknown setting" train ddpm --data builtin:digits --set bsae=3 --steps 1
 refuses 2 "expected 'limn sample RUN" "missing argument" sample
 refuses 2 "did you mean tiny" "unknown preset" train ddpm --data builtin:digits --preset tinny
+found=${LIMN_DATA-}
+export LIMN_DATA="$work/no-sets"
 refuses 1 "mnist" "set that is not there" train ddpm --data mnist --steps 1
+if [ "$found" ]; then LIMN_DATA=$found; else unset LIMN_DATA; fi
 refuses 1 "nowhere" "run that is not there" sample nowhere
 refuses 1 "nowhere" "file that is not there" info nowhere.safetensors
 refuses 1 "/proc/x" "folder that cannot be made" \
