@@ -63,6 +63,8 @@ class Difference:
 
 def compare(program, path, folder):
     pictures = read_all(path)
+    if not pictures:
+        sys.exit(f"{path}: no pictures in it")
     names = []
     for i, data in enumerate(pictures):
         names.append(os.path.join(folder, str(i)))
