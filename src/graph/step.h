@@ -11,12 +11,13 @@
  *
  * Single node: in[i] is node->src[i], in order, duplicates kept; out[0] is the node.
  * Chain, the one there is: nodes are norm_sums, the norm_dstats of these, the norm_grad
- * that takes both in, then perhaps slices of its channels, and sums of it or of these
- * over all but the first and last axis; in is x, stats, gamma, beta, g and perhaps r; out
- * is what is read outside: the norm_sums or not, either the gradient or the slices, the
- * sums. Cluster: nodes in topological order; in holds the distinct values that are read
- * from memory; out those that are written because something outside needs them. Scalar
- * constants (CONST without data), IOTA and PHILOX are computed inside, never read.
+ * that takes both in, then perhaps slices of its channels (at most LM_CHAIN_PARTS), and
+ * sums of it or of these over all but the first and last axis; in is x, stats, gamma,
+ * beta, g and perhaps r; out is what is read outside: the norm_sums or not, either the
+ * gradient or the slices, the sums. Cluster: nodes in topological order; in holds the
+ * distinct values that are read from memory; out those that are written because something
+ * outside needs them. Scalar constants (CONST without data), IOTA and PHILOX are computed
+ * inside, never read.
  *
  * The iteration space of a cluster is `space`. Every node inside has the space's element
  * count after broadcasting, or is a broadcast source; a closing reduce_sum reads the
@@ -31,6 +32,8 @@
  * - Closing reduce_sums of one cluster all split the space into the same
  *   [outer, reduced, inner], and are always in out.
  * - An in value may be a RESHAPE or another view of what is in memory. */
+enum { LM_CHAIN_PARTS = 4 };
+
 typedef struct lm_step {
     lm_node *const *nodes;
     int n_nodes;

@@ -48,7 +48,7 @@ typedef struct lm_readers {
 
 /* The chain (step.h) that ends in this norm_grad: its members by id, or 0. That the graph
  * of steps keeps having no circle is the caller's to see. */
-enum { LM_CHAIN_MEMBERS = 12, LM_CHAIN_PARTS = 4 };
+enum { LM_CHAIN_MEMBERS = 3 + 2 * LM_CHAIN_PARTS };
 int lm_chain_list(const lm_readers *readers, lm_node *grad, lm_node **members);
 lm_status lm_chain_step(const lm_readers *readers, lm_node *const *members, int n_members,
                         lm_arena *arena, lm_step *step);

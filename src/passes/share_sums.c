@@ -52,15 +52,19 @@ static const lm_node *find_summed(const lm_node *sum, uint32_t *axes) {
     return lm_shape_count(x->shape) < LEAST_ELEMENTS ? NULL : x;
 }
 
-/* A rule that only looks. */
-static lm_node *note_sum(lm_rewrite *rewrite, const lm_node *old, lm_node *const *src) {
-    uint32_t axes;
-    const lm_node *x = old->kind == LM_KIND_REDUCE_SUM ? find_summed(old, &axes) : NULL;
-    if (x) {
-        summed *s = (summed *)rewrite->user + x->id;
-        if (s->count < MOST_SUMS) s->axes[s->count++] = axes;
+static lm_status note_sums(lm_graph *graph, summed *sums) {
+    lm_node **nodes;
+    int count;
+    LM_TRY(lm_topological(graph, &nodes, &count));
+    for (int i = 0; i < count; i++) {
+        uint32_t axes;
+        if (nodes[i]->kind != LM_KIND_REDUCE_SUM) continue;
+        const lm_node *x = find_summed(nodes[i], &axes);
+        summed *s = x ? sums + x->id : NULL;
+        if (s && s->count < MOST_SUMS) s->axes[s->count++] = axes;
     }
-    return lm_rewrite_same(rewrite, old, src);
+    lm_free(nodes);
+    return LM_OK;
 }
 
 /* All axes but the first and the last, where a chain (chain.c) that makes the value could
@@ -94,11 +98,10 @@ static lm_node *share_sum(lm_rewrite *rewrite, const lm_node *old, lm_node *cons
 }
 
 lm_status lm_pass_share_sums(lm_graph *from, lm_graph **to) {
+    LM_TRY(lm_graph_status(from));
     summed *sums = lm_calloc((size_t)lm_graph_size(from) + 1, sizeof *sums);
-    lm_graph *looked_at = NULL;
     if (!sums) return LM_NOMEM;
-    lm_status status = lm_rewrite_graph(from, note_sum, sums, &looked_at);
-    lm_graph_free(looked_at);
+    lm_status status = note_sums(from, sums);
     if (status == LM_OK) status = lm_rewrite_graph(from, share_sum, sums, to);
     lm_free(sums);
     return status;

@@ -163,7 +163,7 @@ static void note_cut(const lm_wino_plan *p, bool *seen) {
 }
 
 static void note_panels(const lm_wino_plan *p, bool *seen) {
-    int64_t columns = lm_wino_round_up(p->y.channels, p->ops->lanes);
+    int64_t columns = lm_round_up(p->y.channels, p->ops->lanes);
     for (int64_t at = 0, width; at < columns; at += width) {
         width = lm_wino_panel(p, columns, at);
         seen[PANEL_WHOLE] |= width == p->ops->panel;

@@ -30,10 +30,6 @@ typedef struct attention_state {
     int64_t partials; /* where the threads' scratch memory ends */
 } attention_state;
 
-static int64_t round_up(int64_t n, int64_t to) {
-    return (n + to - 1) / to * to;
-}
-
 /* q, k and v are the first three sources, or lie side by side in one. */
 static void place_inputs(attention_state *s, const lm_node *call, bool packed) {
     lm_shape q = call->src[0]->shape, k = call->src[packed ? 0 : 1]->shape;
@@ -123,7 +119,7 @@ lm_status lm_comp_lower_attention(lm_backend *backend, const lm_step *step,
                                   lm_kernel *kernel) {
     attention_state *s = make_state(kernel, step, "attention", run_attention, 1);
     if (!s) return LM_NOMEM;
-    s->scratch = round_up(s->ops->scratch(s->size), 16);
+    s->scratch = lm_round_up(s->ops->scratch(s->size), 16);
     kernel->workspace = (size_t)(s->threads * s->scratch) * sizeof(float);
     kernel->flops = 2.0 * (double)s->sequences * s->queries * s->size.keys *
                     (s->size.width + s->size.value_width);
@@ -227,7 +223,7 @@ lm_status lm_comp_lower_attention_grad(lm_backend *backend, const lm_step *step,
     if (!s) return LM_NOMEM;
     place_grads(s, step->nodes[0], step->nodes[0]->n_src == 3);
     make_groups(s);
-    s->scratch = round_up(s->ops->grad_scratch(s->size), 16);
+    s->scratch = lm_round_up(s->ops->grad_scratch(s->size), 16);
     s->partials = s->threads * s->scratch;
     int64_t extra = s->groups > 1 ? s->sequences * (s->groups - 1) : 0;
     kernel->workspace =

@@ -354,7 +354,7 @@ lm_status lm_comp_lower_norm_dstats(lm_backend *backend, const lm_step *step,
 
 /* ---- sums and gradient in one ------------------------------------------------- */
 
-enum { MOST_PARTS = 8, SAMPLES_EACH = 4 };
+enum { SAMPLES_EACH = 4 };
 
 /* The gradient as a whole, or cut by channels; and the sums of that over positions. */
 typedef struct norm_part {
@@ -368,7 +368,7 @@ typedef struct norm_part {
 typedef struct chain_state {
     norm_state norm; /* of the norm_grad; first, as its functions see it alone */
     int sums_out;    /* -1: nobody reads the sums */
-    norm_part part[MOST_PARTS];
+    norm_part part[LM_CHAIN_PARTS];
     int n_parts;
     bool by_pieces;
 } chain_state;

@@ -23,12 +23,8 @@ typedef struct narrow_state {
     int64_t rest, sums, area, areas; /* of the workspace, in floats */
 } narrow_state;
 
-static int64_t round_up(int64_t n, int64_t step) {
-    return (n + step - 1) / step * step;
-}
-
 static int64_t count_rows(const narrow_state *s) {
-    return round_up(s->source[0] * s->source[1], s->products->rows);
+    return lm_round_up(s->source[0] * s->source[1], s->products->rows);
 }
 
 static int panel_width(const narrow_state *s, int col) {
@@ -208,15 +204,15 @@ static void describe(narrow_state *s, const lm_dnnl_conv *conv) {
     /* Taps lie side by side where none is cut by the end of a panel. */
     int lanes = s->products->lanes, taps = (int)(conv->kernel[0] * conv->kernel[1]);
     s->pitch = s->channels;
-    s->columns = (int)round_up(taps * s->pitch, lanes);
+    s->columns = (int)lm_round_up(taps * s->pitch, lanes);
     if (panel_width(s, 0) < s->columns) {
         s->pitch = s->slots;
-        s->columns = (int)round_up(taps * s->pitch, lanes);
+        s->columns = (int)lm_round_up(taps * s->pitch, lanes);
     }
-    s->rest = round_up(count_rows(s) * s->columns, lanes);
-    s->sums = round_up(s->rest + s->products->rows * s->depth, lanes);
-    s->area = round_up(s->sums + s->target[0] * s->target[1] * s->slots, 16);
-    s->areas = round_up(s->columns * s->depth, 16);
+    s->rest = lm_round_up(count_rows(s) * s->columns, lanes);
+    s->sums = lm_round_up(s->rest + s->products->rows * s->depth, lanes);
+    s->area = lm_round_up(s->sums + s->target[0] * s->target[1] * s->slots, 16);
+    s->areas = lm_round_up(s->columns * s->depth, 16);
 }
 
 static lm_status lower(lm_backend *backend, const lm_step *step, const lm_dnnl_conv *conv,

@@ -33,7 +33,7 @@ typedef struct window {
 /* One row of a window; zeros where there are no pixels or channels. */
 static void fill_row(const window *w, const float *row, float *to) {
     const lm_phase_source *from = w->from;
-    size_t real = (size_t)lm_phase_min(w->count, from->channels - w->first);
+    size_t real = (size_t)lm_least(w->count, from->channels - w->first);
     size_t pixel = (size_t)w->count;
     for (int i = 0; i < w->edge; i++, to += pixel) {
         int64_t x = w->left + (int64_t)i * w->spacing;
@@ -120,7 +120,7 @@ int lm_phase_panel(const lm_phases *s, int64_t col) {
 }
 
 int64_t lm_phase_nth_panel(const lm_phases *s, int64_t n) {
-    int64_t col = lm_phase_min(n, s->columns / s->products->panel);
+    int64_t col = lm_least(n, s->columns / s->products->panel);
     n -= col;
     col *= s->products->panel;
     for (; n > 0; n--) col += lm_phase_panel(s, col);
@@ -152,10 +152,10 @@ static void describe_sources(lm_phases *s) {
                               .step = LM_PHASE_OUT * s->spacing,
                               .edge = back ? LM_PHASE_IN + 1 : 2 * LM_PHASE_IN};
     s->gradient = (lm_phase_source){.channels = c->out_channels,
-                                    .width = lm_phase_round_up(c->out_channels, lanes),
+                                    .width = lm_round_up(c->out_channels, lanes),
                                     .step = LM_PHASE_OUT,
                                     .edge = LM_PHASE_OUT};
-    s->in.width = lm_phase_round_up(s->in.channels, lanes);
+    s->in.width = lm_round_up(s->in.channels, lanes);
     for (int i = 0; i < 2; i++) {
         int64_t half = c->pad_lo[i] / 2;
         s->in.size[i] = back ? c->out[i] : c->in[i];
@@ -175,13 +175,13 @@ static void describe_products(lm_phases *s) {
     int lanes = s->products->lanes;
     s->parts = 1;
     s->depth = LM_PHASES * s->in.width;
-    s->columns = lm_phase_round_up(c->out_channels, lanes);
+    s->columns = lm_round_up(c->out_channels, lanes);
     if (c->pass == LM_DNNL_BACK_DATA) {
         s->parts = LM_PHASES;
         s->depth = s->in.width;
-        s->columns = lm_phase_round_up(c->in_channels, lanes);
+        s->columns = lm_round_up(c->in_channels, lanes);
     } else if (c->pass == LM_DNNL_BACK_WEIGHTS) {
-        s->depth = lm_phase_round_up(c->out_channels, s->products->rows);
+        s->depth = lm_round_up(c->out_channels, s->products->rows);
         s->columns = LM_PHASES * s->in.width;
     }
 }

@@ -80,12 +80,4 @@ void lm_phase_plan_gradient(lm_phases *s);
 lm_status lm_conv_phases_run(lm_kernel *kernel, const lm_kernel_args *args);
 lm_status lm_conv_phases_gradient(lm_kernel *kernel, const lm_kernel_args *args);
 
-static inline int64_t lm_phase_min(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
-static inline int64_t lm_phase_round_up(int64_t n, int64_t step) {
-    return (n + step - 1) / step * step;
-}
-
 #endif

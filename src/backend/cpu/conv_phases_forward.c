@@ -22,8 +22,8 @@ static void gather_tap(const lm_phases *s, const float *from, int64_t row, int c
     int64_t filter = s->conv.kernel[0] * s->conv.kernel[1] * s->conv.in_channels;
     int64_t rows = back ? s->conv.out_channels : s->conv.in_channels;
     int64_t cols = back ? s->conv.in_channels : s->conv.out_channels;
-    int high = (int)lm_phase_min(count, rows - row);
-    int wide = (int)lm_phase_min(s->products->lanes, cols - col);
+    int high = (int)lm_least(count, rows - row);
+    int wide = (int)lm_least(s->products->lanes, cols - col);
     if (back)
         for (int r = 0; r < high; r++)
             memcpy(to + r * pitch, from + (row + r) * filter + col,
@@ -45,7 +45,7 @@ static void pack_phase(const lm_phases *s, const float *w, int phase, int64_t co
     for (int64_t row = 0; row < s->in.width; row += GATHERED)
         for (int l = 0; l < width; l += lanes) {
             float taps[GATHERED * LM_PHASE_TAPS * LM_PHASE_MOST_LANES] = {0};
-            int count = (int)lm_phase_min(GATHERED, s->in.width - row);
+            int count = (int)lm_least(GATHERED, s->in.width - row);
             for (int tap = 0; tap < LM_PHASE_TAPS; tap++)
                 if (lm_phase_find_tap(s, phase, tap, &offset))
                     gather_tap(s, w + offset, row, count, col + l, taps + tap * lanes,
@@ -90,7 +90,7 @@ static void put_tile(const run *r, int64_t number, int part, int64_t col, int wi
     bool back = s->conv.pass == LM_DNNL_BACK_DATA;
     const int64_t *size = back ? s->conv.in : s->conv.out;
     int64_t channels = back ? s->conv.in_channels : s->conv.out_channels;
-    int64_t step = back ? 2 : 1, count = lm_phase_min(width, channels - col);
+    int64_t step = back ? 2 : 1, count = lm_least(width, channels - col);
     lm_phase_place p = lm_phase_find(s, number);
     for (int i = 0; i < LM_PHASE_OUT; i++) {
         int64_t y = (p.tile[0] * LM_PHASE_OUT + i) * step + part / 2;
@@ -114,7 +114,7 @@ static void transform_chunk(run *r, int part, int64_t first) {
     lm_phase_cut cut = {part, (int)(LM_PHASES * s->held / s->parts), 0, s->in.width};
     r->part = part;
     r->first = first;
-    r->tiles = lm_phase_min(s->chunk, s->tiles - first);
+    r->tiles = lm_least(s->chunk, s->tiles - first);
     for (int64_t t = 0; t < r->tiles; t++)
         lm_phase_transform(s, r->from, first + t, &cut, r->planes + t * line, plane,
                            r->area);
@@ -129,7 +129,7 @@ static void put_panel(const run *r, const float *packed, int part, int64_t col) 
     const float *planes = r->planes + (part - r->part) * s->depth;
     float *tile = r->area + LM_PHASE_PLANES * plane;
     for (int64_t first = 0; first < r->tiles; first += BLOCK) {
-        int rows = (int)lm_phase_min(BLOCK, r->tiles - first);
+        int rows = (int)lm_least(BLOCK, r->tiles - first);
         for (int p = 0; p < LM_PHASE_PLANES; p++)
             s->products->multiply(
                 r->area + p * plane, width, planes + first * line + p * from_plane, line,
@@ -202,17 +202,17 @@ void lm_phase_plan_forward(lm_phases *s) {
     s->held = s->alone ? 1 : s->parts;
     int64_t line = s->held * s->depth;
     int64_t tile = LM_PHASE_PLANES * line * (int64_t)sizeof(float);
-    int64_t most = lm_phase_min(LM_PHASE_MOST_TILES, CHUNK_BYTES / tile / threads);
+    int64_t most = lm_least(LM_PHASE_MOST_TILES, CHUNK_BYTES / tile / threads);
     if (most < LM_PHASE_LEAST_TILES) most = LM_PHASE_LEAST_TILES;
     int64_t chunks = (s->tiles + most - 1) / most;
     if (chunks < threads) chunks = threads;
-    s->chunk = lm_phase_round_up((s->tiles + chunks - 1) / chunks, s->products->rows);
+    s->chunk = lm_round_up((s->tiles + chunks - 1) / chunks, s->products->rows);
     int64_t weights = LM_PHASE_PLANES * s->depth;
     int64_t window = s->in.edge * s->in.edge * s->in.width;
     int64_t products = LM_PHASE_PLANES * (BLOCK * panel + LM_PHASE_SKEW) + 16 * panel;
     s->at.packed = s->alone ? 0 : weights * s->parts * s->columns;
     s->at.planes = s->alone ? weights * panel : 0;
     s->at.window = s->at.planes + LM_PHASE_PLANES * lm_phase_plane(s, s->chunk, line);
-    s->at.area = lm_phase_round_up(s->at.window + (window > products ? window : products),
-                                   LM_PHASE_SKEW);
+    s->at.area = lm_round_up(s->at.window + (window > products ? window : products),
+                             LM_PHASE_SKEW);
 }

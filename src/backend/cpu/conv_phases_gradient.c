@@ -24,7 +24,7 @@ static item find_item(const lm_phases *s, int64_t number) {
     int64_t panels = lm_phase_panels(s), filter = number / panels * s->share;
     int64_t col = lm_phase_nth_panel(s, number % panels);
     return (item){col, filter, lm_phase_panel(s, col),
-                  (int)lm_phase_min(s->share, s->conv.out_channels - filter)};
+                  (int)lm_least(s->share, s->conv.out_channels - filter)};
 }
 
 static int64_t count_items(const lm_phases *s) {
@@ -32,7 +32,7 @@ static int64_t count_items(const lm_phases *s) {
 }
 
 static int64_t gradient_width(const lm_phases *s) {
-    return lm_phase_round_up(s->share, s->products->lanes);
+    return lm_round_up(s->share, s->products->lanes);
 }
 
 static float *find_sums(const run *r, const item *at) {
@@ -45,7 +45,7 @@ static void transform_panel(const run *r, const item *at, int64_t first, int64_t
     int64_t plane = lm_phase_plane(s, s->chunk, s->products->panel);
     for (int64_t col = at->col, end = col + at->width, count; col < end; col += count) {
         int64_t channel = col % s->in.width;
-        count = lm_phase_min(end - col, s->in.width - channel);
+        count = lm_least(end - col, s->in.width - channel);
         lm_phase_cut cut = {(int)(col / s->in.width), 1, channel, count};
         for (int64_t t = 0; t < tiles; t++)
             lm_phase_transform(s, r->x, first + t, &cut,
@@ -60,7 +60,7 @@ static void transform_gradients(const run *r, const item *at, int64_t first,
     int64_t width = gradient_width(s), plane = lm_phase_plane(s, s->chunk, width);
     for (int64_t t = 0; t < tiles; t++)
         lm_phase_transform_gradient(s, r->dy, first + t, at->filter,
-                                    lm_phase_round_up(at->filters, s->products->lanes),
+                                    lm_round_up(at->filters, s->products->lanes),
                                     r->gradients + t * width, plane, r->window);
 }
 
@@ -94,7 +94,7 @@ static void put_item(const run *r, const item *at) {
                 if (lm_phase_find_tap(s, phase, tap, &offset))
                     memcpy(r->dw + (at->filter + f) * filter + offset + c,
                            taps + tap * lanes,
-                           (size_t)lm_phase_min(lanes, channels - c) * sizeof *taps);
+                           (size_t)lm_least(lanes, channels - c) * sizeof *taps);
         }
 }
 
@@ -102,7 +102,7 @@ static void put_item(const run *r, const item *at) {
 static void run_items(const run *r, int64_t begin, int64_t end) {
     const lm_phases *s = r->s;
     for (int64_t first = 0; first < s->tiles; first += s->chunk) {
-        int64_t tiles = lm_phase_min(s->chunk, s->tiles - first), filter = -1;
+        int64_t tiles = lm_least(s->chunk, s->tiles - first), filter = -1;
         for (int64_t i = begin; i < end; i++) {
             item at = find_item(s, i);
             if (at.filter != filter) transform_gradients(r, &at, first, tiles);
@@ -143,18 +143,18 @@ lm_status lm_conv_phases_gradient(lm_kernel *kernel, const lm_kernel_args *args)
 void lm_phase_plan_gradient(lm_phases *s) {
     int64_t panel = s->products->panel, rows = s->products->rows;
     int64_t tile = LM_PHASE_PLANES * (panel + s->gradient.width) * (int64_t)sizeof(float);
-    int64_t most = lm_phase_min(LM_PHASE_MOST_TILES, CHUNK_BYTES / tile);
+    int64_t most = lm_least(LM_PHASE_MOST_TILES, CHUNK_BYTES / tile);
     if (most < LM_PHASE_LEAST_TILES) most = LM_PHASE_LEAST_TILES;
     int64_t chunks = (s->tiles + most - 1) / most;
     s->chunk = (s->tiles + chunks - 1) / chunks;
     int64_t panels = lm_phase_panels(s), shares = (s->threads + panels - 1) / panels;
-    s->share = lm_phase_round_up((s->conv.out_channels + shares - 1) / shares, rows);
+    s->share = lm_round_up((s->conv.out_channels + shares - 1) / shares, rows);
     int64_t window = s->in.edge * s->in.edge * panel;
     int64_t gradient = s->gradient.edge * s->gradient.edge * gradient_width(s);
     s->at.packed = LM_PHASE_PLANES * s->depth * s->columns;
     s->at.gradients = LM_PHASE_PLANES * lm_phase_plane(s, s->chunk, panel);
     s->at.window = s->at.gradients +
                    LM_PHASE_PLANES * lm_phase_plane(s, s->chunk, gradient_width(s));
-    s->at.area = lm_phase_round_up(s->at.window + (window > gradient ? window : gradient),
-                                   LM_PHASE_SKEW);
+    s->at.area = lm_round_up(s->at.window + (window > gradient ? window : gradient),
+                             LM_PHASE_SKEW);
 }

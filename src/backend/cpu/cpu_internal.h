@@ -95,4 +95,13 @@ lm_span lm_span_make(lm_shape shape, int first, int last);
 /* Loops with less work than this (in elements) are not worth a parallel region. */
 enum { LM_CPU_GRAIN = 1 << 14 };
 
+static inline int64_t lm_least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+/* n or the next multiple of step. */
+static inline int64_t lm_round_up(int64_t n, int64_t step) {
+    return (n + step - 1) / step * step;
+}
+
 #endif

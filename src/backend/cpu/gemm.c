@@ -46,14 +46,6 @@ typedef struct gemm_run {
     float *c;
 } gemm_run;
 
-static int64_t round_up(int64_t n, int64_t step) {
-    return (n + step - 1) / step * step;
-}
-
-static int64_t least(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 /* ---- B in panels ------------------------------------------------------------- */
 
 static int panel_width(const gemm_state *s, int64_t col) {
@@ -63,7 +55,7 @@ static int panel_width(const gemm_state *s, int64_t col) {
 /* Some terms of one panel: [depth][width]; columns that do not exist are zero. */
 static void pack_panel(const gemm_state *s, const float *b, int64_t col, int width,
                        int64_t depth, float *panel) {
-    int count = (int)least(width, s->n - col);
+    int count = (int)lm_least(width, s->n - col);
     b += col * s->b_column;
     for (int64_t k = 0; k < depth; k++) {
         if (s->b_column == 1)
@@ -85,7 +77,7 @@ static const float *find_packed(gemm_state *s, const lm_kernel_args *args) {
     int64_t panels = (s->columns + s->ops->panel - 1) / s->ops->panel;
 #pragma omp parallel for schedule(static) num_threads(s->threads)
     for (int64_t p = 0; p < panels; p++) {
-        int64_t col = p * s->ops->panel, end = least(col + s->ops->panel, s->columns);
+        int64_t col = p * s->ops->panel, end = lm_least(col + s->ops->panel, s->columns);
         for (int width; col < end; col += width) {
             width = panel_width(s, col);
             pack_panel(s, args->in[1], col, width, s->k, to + col * s->k);
@@ -121,14 +113,14 @@ static void multiply_rows(const gemm_run *run, int64_t first, int64_t last,
 /* The next block's rows of A, a share with each register tile of this block. */
 static lm_wino_ahead look_ahead(const gemm_run *run, int64_t first) {
     const gemm_state *s = run->s;
-    int64_t rows = least(s->block, s->m - first);
+    int64_t rows = lm_least(s->block, s->m - first);
     if (s->a_term != 1 || rows <= 0) return (lm_wino_ahead){0};
     const float *from = run->a + first * s->k;
     int64_t bytes = rows * s->k * (int64_t)sizeof *from;
     int64_t tiles = s->block / s->ops->rows * ((s->columns - 1) / s->ops->panel + 1);
     return (lm_wino_ahead){.at = {(const char *)from},
                            .end = {(const char *)from + bytes},
-                           .step = {round_up(bytes / tiles + 1, LM_CACHE_LINE)}};
+                           .step = {lm_round_up(bytes / tiles + 1, LM_CACHE_LINE)}};
 }
 
 static const float *pad_bias(const gemm_state *s, const float *bias, float *padded) {
@@ -147,7 +139,7 @@ static lm_status run_tall(lm_kernel *kernel, const lm_kernel_args *args) {
     int64_t blocks = (s->m + s->block - 1) / s->block;
 #pragma omp parallel for schedule(dynamic, BLOCKS_RUN) num_threads(s->threads)
     for (int64_t i = 0; i < blocks; i++) {
-        int64_t first = i * s->block, last = least(first + s->block, s->m);
+        int64_t first = i * s->block, last = lm_least(first + s->block, s->m);
         lm_wino_ahead ahead = look_ahead(&run, last);
         multiply_rows(&run, first, last, &ahead,
                       workspace + s->areas + omp_get_thread_num() * s->area);
@@ -156,11 +148,11 @@ static lm_status run_tall(lm_kernel *kernel, const lm_kernel_args *args) {
 }
 
 static void plan_tall(gemm_state *s) {
-    int64_t rows = least(BLOCK_FLOATS / s->k, s->m / (BLOCKS_EACH * s->threads));
-    s->block = round_up(rows > 1 ? rows : 1, s->ops->rows);
+    int64_t rows = lm_least(BLOCK_FLOATS / s->k, s->m / (BLOCKS_EACH * s->threads));
+    s->block = lm_round_up(rows > 1 ? rows : 1, s->ops->rows);
     s->padded = s->columns * s->k;
     s->areas = s->padded + s->columns;
-    s->area = s->n < s->columns ? round_up(s->block * s->ops->panel, 16) : 0;
+    s->area = s->n < s->columns ? lm_round_up(s->block * s->ops->panel, 16) : 0;
 }
 
 /* ---- deep products ----------------------------------------------------------- */
@@ -174,11 +166,11 @@ static lm_wino_ahead look_deeper(const gemm_run *run, int64_t term, int64_t end,
     const float *from[] = {run->a + term * s->a_term, run->b + term * s->b_term};
     ptrdiff_t step[] = {s->a_row == 1 ? s->a_term : 0, s->b_column == 1 ? s->b_term : 0};
     for (int i = 0; i < 2; i++) {
-        int64_t bytes = least(s->block, end - term) * step[i] * (int64_t)sizeof(float);
+        int64_t bytes = lm_least(s->block, end - term) * step[i] * (int64_t)sizeof(float);
         if (bytes <= 0) continue;
         ahead.at[i] = (const char *)from[i];
         ahead.end[i] = ahead.at[i] + bytes;
-        ahead.step[i] = round_up(bytes / tiles + 1, LM_CACHE_LINE);
+        ahead.step[i] = lm_round_up(bytes / tiles + 1, LM_CACHE_LINE);
     }
     return ahead;
 }
@@ -191,7 +183,7 @@ static void sum_slice(const gemm_run *run, int64_t slice, int64_t share, float *
     int64_t first = s->m * share / s->shares, last = s->m * (share + 1) / s->shares;
     lm_gemm_product p = {.row = s->a_row, .term = s->a_term, .rows = (int)(last - first)};
     for (int64_t term = begin; term < end; term += p.depth) {
-        p.depth = (int)least(s->block, end - term);
+        p.depth = (int)lm_least(s->block, end - term);
         p.a = run->a + first * s->a_row + term * s->a_term;
         p.b = packed;
         lm_wino_ahead ahead = look_deeper(run, term + p.depth, end, p.rows);
@@ -213,7 +205,7 @@ static void add_slices(const gemm_run *run, const float *sums, int64_t row) {
         width = panel_width(s, col);
         const float *from = sums + col * s->m + row * width;
         float *c = run->c + row * s->n + col;
-        int64_t count = least(width, s->n - col);
+        int64_t count = lm_least(width, s->n - col);
         for (int64_t j = 0; j < count; j++) c[j] = run->bias ? run->bias[col + j] : 0;
         for (int64_t slice = 0; slice < s->slices; slice++, from += s->m * s->columns)
             for (int64_t j = 0; j < count; j++) c[j] += from[j];
@@ -247,10 +239,10 @@ static void plan_deep(gemm_state *s) {
     while (s->slices < MOST_SLICES && 2 * s->slices * floats <= SUMS_FLOATS &&
            2 * s->slices * LEAST_SLICE <= s->k)
         s->slices *= 2;
-    s->shares = least((s->threads + s->slices - 1) / s->slices, s->m);
+    s->shares = lm_least((s->threads + s->slices - 1) / s->slices, s->m);
     int64_t terms = TERMS_FLOATS / (s->m / s->shares + s->columns);
-    s->block = terms < LEAST_TERMS ? LEAST_TERMS : least(terms, MOST_TERMS);
-    s->areas = round_up(s->slices * floats, 16);
+    s->block = terms < LEAST_TERMS ? LEAST_TERMS : lm_least(terms, MOST_TERMS);
+    s->areas = lm_round_up(s->slices * floats, 16);
     s->area = s->block * s->ops->panel;
 }
 
@@ -293,7 +285,7 @@ lm_status lm_gemm_lower(const lm_step *step, const lm_dnnl_matmul *mm,
     s->k = mm->k;
     s->bias = mm->bias;
     s->threads = lm_threads();
-    s->columns = round_up(mm->n, s->ops->lanes);
+    s->columns = lm_round_up(mm->n, s->ops->lanes);
     s->a_row = mm->ta ? 1 : mm->k;
     s->a_term = mm->ta ? mm->m : 1;
     s->b_term = mm->tb ? 1 : mm->n;

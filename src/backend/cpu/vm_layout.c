@@ -14,14 +14,6 @@ enum {
     MARGIN = LM_VM_GROUP + ALIGN /* loads may write this far around a tile */
 };
 
-static int64_t round_up(int64_t n, int64_t to) {
-    return (n + to - 1) / to * to;
-}
-
-static int64_t min64(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 static int64_t max64(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
@@ -62,13 +54,13 @@ static void cut_tiles(lm_vm_program *p) {
     p->segment = p->count;
     for (int i = 0; i < p->n_loads; i++) {
         int64_t change = change_of(&p->loads[i]);
-        if (change) p->segment = min64(p->segment, change);
+        if (change) p->segment = lm_least(p->segment, change);
     }
     /* Tiles of one segment are about equal, and whole groups of lanes. */
     int64_t tiles = max64(1, (p->segment + LM_VM_TILE - 1) / LM_VM_TILE);
     p->tile = p->segment == p->count
                   ? LM_VM_TILE
-                  : round_up((p->segment + tiles - 1) / tiles, LM_VM_GROUP);
+                  : lm_round_up((p->segment + tiles - 1) / tiles, LM_VM_GROUP);
 }
 
 static void cut_chunks(lm_vm_program *p) {
@@ -77,13 +69,13 @@ static void cut_chunks(lm_vm_program *p) {
     p->pieces = 1;
     p->piece = size;
     if (p->n_sums && p->outer > 1 && size <= LARGEST_GROUP) {
-        p->group = min64(p->outer, max64(1, CHUNK / max64(1, size)));
+        p->group = lm_least(p->outer, max64(1, CHUNK / max64(1, size)));
         p->n_chunks = (p->outer + p->group - 1) / p->group;
         return;
     }
     int64_t least = p->n_sums ? max64(CHUNK, ROWS_PER_PIECE * p->inner) : CHUNK;
     int64_t pieces = max64(1, size / least);
-    p->piece = max64(1, round_up((size + pieces - 1) / pieces, LM_VM_GROUP));
+    p->piece = max64(1, lm_round_up((size + pieces - 1) / pieces, LM_VM_GROUP));
     p->pieces = max64(1, (size + p->piece - 1) / p->piece);
     p->n_chunks = p->outer * p->pieces;
 }
@@ -92,7 +84,7 @@ static void place_buffers(lm_vm_program *p) {
     int64_t used = 0;
     for (int i = 0; i < p->n_loads; i++) {
         p->loads[i].staging = used + ALIGN;
-        used += round_up(p->loads[i].period + LM_VM_TILE, ALIGN) + MARGIN + ALIGN;
+        used += lm_round_up(p->loads[i].period + LM_VM_TILE, ALIGN) + MARGIN + ALIGN;
     }
     for (int i = 0; i < p->n_stores; i++) {
         p->stores[i].staging = used;
@@ -100,17 +92,18 @@ static void place_buffers(lm_vm_program *p) {
     }
     p->registers = used;
     used += (int64_t)(p->n_slots - p->first_register) * LM_VM_TILE;
-    p->scratch = round_up(used, ALIGN);
+    p->scratch = lm_round_up(used, ALIGN);
     bool whole = p->pieces == 1;
-    p->sum_scratch = whole ? round_up(p->n_sums * p->group * p->inner, ALIGN / 2) : 0;
-    p->sum_partials = whole ? 0 : round_up(p->n_sums * p->n_chunks * p->inner, ALIGN / 2);
+    p->sum_scratch = whole ? lm_round_up(p->n_sums * p->group * p->inner, ALIGN / 2) : 0;
+    p->sum_partials =
+        whole ? 0 : lm_round_up(p->n_sums * p->n_chunks * p->inner, ALIGN / 2);
 }
 
 void lm_vm_lay_out(lm_vm_program *p) {
     p->threads = p->count < SERIAL ? 1 : lm_threads();
     cut_tiles(p);
     cut_chunks(p);
-    p->threads = (int)max64(1, min64(p->threads, p->n_chunks));
+    p->threads = (int)max64(1, lm_least(p->threads, p->n_chunks));
     place_buffers(p);
 }
 

@@ -19,7 +19,7 @@ enum {
 /* ---- cutting ----------------------------------------------------------------- */
 
 static int64_t clamp(int64_t n, int64_t low, int64_t high) {
-    return n < low ? low : lm_wino_min(n, high);
+    return n < low ? low : lm_least(n, high);
 }
 
 /* Units of a block of at most `most` tiles: at least half as many as there could be, that
@@ -31,11 +31,11 @@ static int64_t choose_units(const lm_wino_plan *plan, int64_t most) {
     double fill = 0;
     for (int64_t units = best; units >= least; units--) {
         int64_t tiles = units * plan->piece;
-        double filled = (double)tiles / (double)lm_wino_round_up(tiles, step);
+        double filled = (double)tiles / (double)lm_round_up(tiles, step);
         if (filled > fill) best = units;
         fill = filled > fill ? filled : fill;
     }
-    return lm_wino_min(plan->units, best);
+    return lm_least(plan->units, best);
 }
 
 /* Units of at most `widest` tiles, blocks of at most `most`. */
@@ -56,7 +56,7 @@ void lm_wino_plan_forward(lm_wino_plan *plan, int64_t batch, const lm_wino_image
                           const lm_wino_image *y, int threads) {
     *plan = (lm_wino_plan){LM_ISA_PICK(lm_wino_ops), batch, *x, *y, .threads = threads};
     int64_t tile = LM_WINO_PLANES * (int64_t)sizeof(float) *
-                   lm_wino_round_up(x->channels, plan->ops->lanes);
+                   lm_round_up(x->channels, plan->ops->lanes);
     int64_t most = clamp(PLANES_BYTES / tile, LEAST_TILES, MOST_TILES);
     cut(plan, most, most);
     int64_t each = plan->batch * plan->rows * plan->cols / threads;
@@ -87,7 +87,7 @@ void lm_wino_plan_gradient(lm_wino_plan *plan, int64_t batch, const lm_wino_imag
     int64_t shares = clamp((threads + plan->slices - 1) / plan->slices, 1, vectors);
     plan->share = (vectors + shares - 1) / shares * lanes;
     int64_t tile = LM_WINO_PLANES * (int64_t)sizeof(float) *
-                   (lm_wino_round_up(x->channels, lanes) + plan->share);
+                   (lm_round_up(x->channels, lanes) + plan->share);
     /* Units give the order of the sums, so they must not depend on the threads' share. */
     cut(plan, LEAST_SUMMED, clamp(GRADIENT_BYTES / tile, LEAST_SUMMED, MOST_SUMMED));
 }
@@ -97,7 +97,7 @@ lm_wino_place lm_wino_find(const lm_wino_plan *plan, int64_t unit) {
     lm_wino_place place = {.sample = column / plan->pieces,
                            .row = unit % plan->rows,
                            .col = piece * plan->piece};
-    place.cols = (int)lm_wino_min(plan->piece, plan->cols - place.col);
+    place.cols = (int)lm_least(plan->piece, plan->cols - place.col);
     place.tile =
         (place.sample * plan->cols + place.col) * plan->rows + place.row * place.cols;
     return place;
@@ -108,7 +108,7 @@ int64_t lm_wino_blocks(const lm_wino_plan *plan) {
 }
 
 int64_t lm_wino_block_units(const lm_wino_plan *plan, int64_t first) {
-    return lm_wino_min(plan->block, plan->units - first);
+    return lm_least(plan->block, plan->units - first);
 }
 
 int64_t lm_wino_block_tiles(const lm_wino_plan *plan, int64_t first) {
@@ -137,7 +137,7 @@ static void fill_strip(const lm_wino_plan *plan, const lm_wino_source *source,
                        const lm_wino_place *place, int rows, int from, int width,
                        float *strip) {
     const lm_wino_image *image = source->image;
-    int channels = (int)lm_wino_min(width, source->channels - from);
+    int channels = (int)lm_least(width, source->channels - from);
     int height = (rows - 1) * LM_WINO_OUT + source->edge;
     int across = (place->cols - 1) * LM_WINO_OUT + source->edge;
     int64_t top = place->row * LM_WINO_OUT - image->pad[0];
@@ -147,7 +147,7 @@ static void fill_strip(const lm_wino_plan *plan, const lm_wino_source *source,
     int64_t right = clamp(image->width - start, left, across);
     lm_wino_prologue prologue = {.act = source->act};
     if (source->norm) {
-        int64_t row = lm_wino_round_up(image->channels, plan->ops->lanes);
+        int64_t row = lm_round_up(image->channels, plan->ops->lanes);
         prologue.mean = source->norm + place->sample * 3 * row + from;
         prologue.scale = prologue.mean + row;
         prologue.beta = prologue.scale + row;
@@ -175,7 +175,7 @@ static void transform_column(const lm_wino_plan *plan, const lm_wino_source *sou
         source->edge == LM_WINO_IN ? ops->input : ops->gradient;
     int across = (place->cols - 1) * LM_WINO_OUT + source->edge;
     for (int from = 0; from < source->channels; from += ops->panel) {
-        int rest = (int)lm_wino_round_up(source->channels - from, ops->lanes);
+        int rest = (int)lm_round_up(source->channels - from, ops->lanes);
         int width = rest < ops->panel ? rest : ops->panel;
         ptrdiff_t line = (ptrdiff_t)across * width;
         fill_strip(plan, source, place, rows, from, width, strip);
@@ -193,8 +193,8 @@ void lm_wino_transform(const lm_wino_plan *plan, const lm_wino_source *source,
                        const lm_wino_planes *to, float *strip) {
     for (int64_t unit = first, end = first + units, rows; unit < end; unit += rows) {
         lm_wino_place place = lm_wino_find(plan, unit);
-        rows = lm_wino_min(end - unit, plan->rows - place.row);
-        rows = lm_wino_min(rows, lm_wino_chunk(plan));
+        rows = lm_least(end - unit, plan->rows - place.row);
+        rows = lm_least(rows, lm_wino_chunk(plan));
         transform_column(plan, source, &place, (int)rows, tile, to, strip);
         tile += rows * place.cols;
     }
@@ -207,29 +207,28 @@ void lm_wino_transform(const lm_wino_plan *plan, const lm_wino_source *source,
 void lm_wino_look_ahead(const lm_wino_plan *plan, const lm_wino_image *image,
                         const float *data, int64_t first, int64_t count, int64_t tiles,
                         lm_wino_ahead *ahead, int i) {
-    count = lm_wino_min(count, plan->units - first);
+    count = lm_least(count, plan->units - first);
     if (plan->pieces > 1 || count <= 0 || !data) return;
     int64_t row = image->width * image->channels * (int64_t)sizeof(float), rows[2];
     for (int end = 0; end < 2; end++) {
         int64_t unit = end ? first + count : first;
         rows[end] = unit / plan->rows * image->height +
-                    lm_wino_min(unit % plan->rows * LM_WINO_OUT, image->height);
+                    lm_least(unit % plan->rows * LM_WINO_OUT, image->height);
     }
     ahead->at[i] = (const char *)data + rows[0] * row;
     ahead->end[i] = (const char *)data + rows[1] * row;
-    ahead->step[i] =
-        lm_wino_round_up((rows[1] - rows[0]) * row / tiles + 1, LM_CACHE_LINE);
+    ahead->step[i] = lm_round_up((rows[1] - rows[0]) * row / tiles + 1, LM_CACHE_LINE);
 }
 
 /* ---- weights ----------------------------------------------------------------- */
 
 static int64_t packed_columns(const lm_wino_plan *plan) {
-    return lm_wino_round_up(plan->y.channels, plan->ops->lanes);
+    return lm_round_up(plan->y.channels, plan->ops->lanes);
 }
 
 size_t lm_wino_packed_bytes(const lm_wino_plan *plan) {
     int64_t floats = LM_WINO_PLANES * plan->x.channels * packed_columns(plan);
-    return (size_t)lm_wino_round_up(floats * (int64_t)sizeof(float), 64);
+    return (size_t)lm_round_up(floats * (int64_t)sizeof(float), 64);
 }
 
 int lm_wino_panel(const lm_wino_plan *plan, int64_t columns, int64_t start) {
@@ -265,7 +264,7 @@ static void pack_vector(const lm_wino_plan *plan, const lm_wino_weights *w, int6
                         int64_t col, int64_t start, float *panel) {
     const lm_wino_ops *ops = plan->ops;
     int64_t channels = plan->x.channels, columns = plan->y.channels;
-    int count = (int)lm_wino_min(GATHERED, channels - depth), lanes = ops->lanes;
+    int count = (int)lm_least(GATHERED, channels - depth), lanes = ops->lanes;
     int width = lm_wino_panel(plan, packed_columns(plan), start);
     float *to = panel + depth * width + col - start;
     float taps[9 * GATHERED * MOST_LANES];
@@ -303,7 +302,7 @@ static void pack_panel(const lm_wino_plan *plan, const lm_wino_weights *weights,
 
 /* Skewed by a vector, since planes a power of two apart would share few cache sets. */
 static int64_t plane_floats(int64_t tiles, int64_t width, const lm_wino_ops *ops) {
-    return lm_wino_round_up(tiles, ops->rows) * width + 16;
+    return lm_round_up(tiles, ops->rows) * width + 16;
 }
 
 static int64_t result_plane(const lm_wino_plan *plan) {
@@ -311,7 +310,7 @@ static int64_t result_plane(const lm_wino_plan *plan) {
 }
 
 static int64_t input_width(const lm_wino_plan *plan) {
-    return lm_wino_round_up(plan->x.channels, plan->ops->lanes);
+    return lm_round_up(plan->x.channels, plan->ops->lanes);
 }
 
 static int64_t input_plane(const lm_wino_plan *plan) {
@@ -329,8 +328,7 @@ static int64_t shared_floats(const lm_wino_plan *plan) {
 static int64_t thread_floats(const lm_wino_plan *plan) {
     int64_t planes = result_plane(plan) + (plan->shared ? 0 : input_plane(plan));
     if (plan->alone) planes += plan->x.channels * plan->ops->panel;
-    return lm_wino_round_up(LM_WINO_PLANES * planes + (int64_t)lm_wino_strip_floats(plan),
-                            16);
+    return lm_round_up(LM_WINO_PLANES * planes + (int64_t)lm_wino_strip_floats(plan), 16);
 }
 
 static int64_t added_floats(const lm_wino_plan *plan) {
@@ -339,7 +337,7 @@ static int64_t added_floats(const lm_wino_plan *plan) {
 
 size_t lm_wino_forward_bytes(const lm_wino_plan *plan) {
     return sizeof(float) *
-           (size_t)(lm_wino_round_up(added_floats(plan), 16) + shared_floats(plan) +
+           (size_t)(lm_round_up(added_floats(plan), 16) + shared_floats(plan) +
                     plan->threads * thread_floats(plan));
 }
 
@@ -377,13 +375,13 @@ static int put_unit(const forward *f, int64_t unit, int64_t tile, int64_t col,
     lm_wino_target target = {.add = f->added + place.sample * packed_columns(plan) + col,
                              .row = y->width * y->channels,
                              .pixel = y->channels,
-                             .rows = (int)lm_wino_min(LM_WINO_OUT, y->height - top),
-                             .channels = (int)lm_wino_min(width, y->channels - col),
+                             .rows = (int)lm_least(LM_WINO_OUT, y->height - top),
+                             .channels = (int)lm_least(width, y->channels - col),
                              .act = f->around->after};
     for (int j = 0; j < place.cols; j++, left += LM_WINO_OUT) {
         target.y = f->y + at;
         if (f->around->residual) target.residual = f->around->residual + at;
-        target.cols = (int)lm_wino_min(LM_WINO_OUT, y->width - left);
+        target.cols = (int)lm_least(LM_WINO_OUT, y->width - left);
         plan->ops->output(&target, f->results + (tile + j) * width, result_plane(plan));
         at += LM_WINO_OUT * y->channels;
     }
@@ -494,7 +492,7 @@ void lm_wino_forward(const lm_wino_plan *plan, const float *x, const float *pack
                      const lm_wino_weights *weights, const lm_wino_around *around,
                      float *y, void *workspace) {
     float *added = workspace;
-    float *planes = added + lm_wino_round_up(added_floats(plan), 16);
+    float *planes = added + lm_round_up(added_floats(plan), 16);
     float *areas = planes + shared_floats(plan);
     lm_wino_source source = {
         x, &plan->x, LM_WINO_IN, 0, plan->x.channels, around->norm, around->before};
@@ -520,8 +518,7 @@ void lm_wino_forward(const lm_wino_plan *plan, const float *x, const float *pack
 /* ---- normalisation ----------------------------------------------------------- */
 
 size_t lm_wino_norm_bytes(const lm_wino_plan *plan) {
-    return (size_t)lm_wino_round_up(plan->batch * 3 * input_width(plan), 16) *
-           sizeof(float);
+    return (size_t)lm_round_up(plan->batch * 3 * input_width(plan), 16) * sizeof(float);
 }
 
 void lm_wino_fill_norm(const lm_wino_plan *plan, const lm_wino_norm *norm, float *table) {

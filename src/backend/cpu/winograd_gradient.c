@@ -21,8 +21,8 @@ typedef struct layout {
 
 static layout find_layout(const lm_wino_plan *plan) {
     const lm_wino_ops *ops = plan->ops;
-    layout l = {.columns = lm_wino_round_up(plan->x.channels, ops->lanes),
-                .filters = lm_wino_round_up(plan->share, ops->rows)};
+    layout l = {.columns = lm_round_up(plan->x.channels, ops->lanes),
+                .filters = lm_round_up(plan->share, ops->rows)};
     int64_t panels = (l.columns + ops->panel - 1) / ops->panel;
     l.shares = (plan->y.channels + plan->share - 1) / plan->share;
     l.sums = LM_WINO_PLANES * l.filters * l.columns;
@@ -33,7 +33,7 @@ static layout find_layout(const lm_wino_plan *plan) {
     l.gradient_plane = plan->tiles * l.gradient_tile + 16;
     l.gradients = LM_WINO_PLANES * l.input_plane;
     l.strip = l.gradients + LM_WINO_PLANES * l.gradient_plane;
-    l.area = l.strip + lm_wino_round_up((int64_t)lm_wino_strip_floats(plan), 16);
+    l.area = l.strip + lm_round_up((int64_t)lm_wino_strip_floats(plan), 16);
     return l;
 }
 
@@ -75,7 +75,7 @@ static lm_wino_ahead look_ahead(const gradient *g, const lm_wino_source *dy,
     int64_t width = lm_wino_panel(plan, g->at.columns, 0);
     int64_t rows = width == plan->ops->panel ? plan->ops->wide_rows : plan->ops->rows;
     int64_t tiles = LM_WINO_PLANES * (g->at.columns / width) * (dy->channels / rows + 1);
-    int64_t count = lm_wino_min(plan->block, end - first);
+    int64_t count = lm_least(plan->block, end - first);
     lm_wino_look_ahead(plan, &plan->x, g->x.data, first, count, tiles, &ahead, 0);
     lm_wino_look_ahead(plan, &plan->y, dy->data, first, count, tiles, &ahead, 1);
     return ahead;
@@ -90,10 +90,10 @@ static void run_slice(const gradient *g, int64_t slice, int64_t share, float *ar
                          g->at.gradient_tile};
     lm_wino_source source = g->dy;
     source.first = share * plan->share;
-    source.channels = lm_wino_min(plan->share, plan->y.channels - source.first);
+    source.channels = lm_least(plan->share, plan->y.channels - source.first);
     float *sums = g->sums + (slice * g->at.shares + share) * g->at.sums;
     for (int64_t unit = begin; unit < end; unit += plan->block) {
-        int64_t units = lm_wino_min(plan->block, end - unit);
+        int64_t units = lm_least(plan->block, end - unit);
         lm_wino_place last = lm_wino_find(plan, unit + units - 1);
         int64_t tiles = last.tile + last.cols - lm_wino_find(plan, unit).tile;
         lm_wino_transform(plan, &g->x, unit, units, 0, &x, area + g->at.strip);

@@ -51,12 +51,4 @@ void lm_wino_look_ahead(const lm_wino_plan *plan, const lm_wino_image *image,
 /* The width of the panel that starts at `start`. */
 int lm_wino_panel(const lm_wino_plan *plan, int64_t columns, int64_t start);
 
-static inline int64_t lm_wino_round_up(int64_t n, int64_t step) {
-    return (n + step - 1) / step * step;
-}
-
-static inline int64_t lm_wino_min(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-
 #endif
