@@ -34,7 +34,9 @@ list_violations() {
         allow("image", "tensor")
         allow("data", "image")
         allow("families", "nn")
-        allow("train", "families exec data")
+        allow("metrics", "tensor")
+        allow("eval", "metrics families exec data")
+        allow("train", "eval families exec data")
         allow("api", "train limn") # limn: the public header
         allow("cli", "api")
     }
