@@ -5,6 +5,7 @@
 #include "data/data_internal.h"
 #include "data/relabel.h"
 #include "image/frame.h"
+#include "tensor/philox.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,6 +138,18 @@ static lm_status parse_limit(lm_transform *t, const char *value) {
     return parse_number("limit", value, INT32_MAX, &t->limit);
 }
 
+static lm_status parse_binarise(lm_transform *t, const char *value) {
+    static const char *const names[] = {
+        [LM_BINARISE_THRESHOLD] = "threshold", [LM_BINARISE_DRAW] = "draw"};
+    for (int i = LM_BINARISE_THRESHOLD; value && i <= LM_BINARISE_DRAW; i++)
+        if (strcmp(value, names[i]) == 0) {
+            t->binarise = (lm_binarise)i;
+            return LM_OK;
+        }
+    return lm_fail(LM_ARG, "data option binarise=%s: expected threshold or draw",
+                   value ? value : "");
+}
+
 static lm_status parse_flip(lm_transform *t, const char *value) {
     LM_RETURN_IF(value, LM_ARG, "data option flip: takes no value");
     t->augment.flip = true;
@@ -153,12 +166,13 @@ static lm_status parse_pad_crop(lm_transform *t, const char *value) {
 static const struct {
     const char *name;
     lm_status (*parse)(lm_transform *t, const char *value);
-} options[] = {{"crop", parse_crop},       {"size", parse_size},
-               {"fit", parse_fit},         {"background", parse_background},
-               {"filter", parse_filter},   {"grey", parse_grey},
-               {"rgb", parse_rgb},         {"label", parse_label},
-               {"classes", parse_classes}, {"limit", parse_limit},
-               {"flip", parse_flip},       {"pad-crop", parse_pad_crop}};
+} options[] = {{"crop", parse_crop},         {"size", parse_size},
+               {"fit", parse_fit},           {"background", parse_background},
+               {"filter", parse_filter},     {"grey", parse_grey},
+               {"rgb", parse_rgb},           {"label", parse_label},
+               {"classes", parse_classes},   {"limit", parse_limit},
+               {"binarise", parse_binarise}, {"flip", parse_flip},
+               {"pad-crop", parse_pad_crop}};
 enum { N_OPTIONS = sizeof options / sizeof *options };
 
 static lm_status unknown_option(const char *word) {
@@ -267,7 +281,21 @@ static void replace(lm_image *image, lm_image *made) {
     *image = *made;
 }
 
-static lm_status apply(const lm_transform *how, int channels, lm_image *image) {
+/* Drawn by the image's place in the set and the value's in the image, so that every epoch
+ * and every run sees the same. */
+enum { BINARISE_STREAM = 1 };
+
+static void make_binary(lm_binarise how, int64_t index, lm_image *image) {
+    size_t count = (size_t)image->height * image->width * image->channels;
+    lm_rng rng = {.stream = BINARISE_STREAM, .sample = (uint32_t)index};
+    for (size_t i = 0; i < count; i++) {
+        double above = how == LM_BINARISE_DRAW ? 255 * lm_rng_uniform(&rng) : 127;
+        image->pixels[i] = image->pixels[i] > above ? 255 : 0;
+    }
+}
+
+static lm_status apply(const lm_transform *how, int channels, int64_t index,
+                       lm_image *image) {
     lm_image made = {0};
     if (how->crop_height) {
         LM_TRY(lm_image_crop(image, how->crop_height, how->crop_width, &made));
@@ -277,7 +305,9 @@ static lm_status apply(const lm_transform *how, int channels, lm_image *image) {
         LM_TRY(fit_functions[how->fit](how, image, &made));
         replace(image, &made);
     }
-    return lm_image_set_channels(image, channels);
+    LM_TRY(lm_image_set_channels(image, channels));
+    if (how->binarise) make_binary(how->binarise, index, image);
+    return LM_OK;
 }
 
 static int32_t new_label(const lm_transform *how, int32_t label) {
@@ -295,7 +325,7 @@ static lm_status read(const lm_dataset *set, int64_t index, lm_image *image,
     const transformed *t = set->state;
     LM_TRY(lm_dataset_read(t->inner, inner_index(t, index), image, label));
     *label = new_label(&t->how, *label);
-    lm_status status = apply(&t->how, set->channels, image);
+    lm_status status = apply(&t->how, set->channels, inner_index(t, index), image);
     if (status == LM_OK) return LM_OK;
     lm_image_release(image);
     return lm_dataset_fail(t->inner, inner_index(t, index), status);
@@ -304,7 +334,7 @@ static lm_status read(const lm_dataset *set, int64_t index, lm_image *image,
 static lm_status get(const lm_dataset *set, int64_t index, uint8_t *pixels,
                      int32_t *label) {
     const transformed *t = set->state;
-    bool as_it_is = !t->how.size && !t->how.crop_height;
+    bool as_it_is = !t->how.size && !t->how.crop_height && !t->how.binarise;
     if (as_it_is && set->channels == t->inner->channels) {
         LM_TRY(t->inner->get(t->inner, inner_index(t, index), pixels, label));
         *label = new_label(&t->how, *label);

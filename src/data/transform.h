@@ -13,6 +13,13 @@ typedef enum lm_fit {
     LM_FIT_PAD   /* all of it is resized, and background makes up the square */
 } lm_fit;
 
+/* How bytes become 0 and 255 alone. */
+typedef enum lm_binarise {
+    LM_BINARISE_NONE,
+    LM_BINARISE_THRESHOLD, /* 128 and above become 255 */
+    LM_BINARISE_DRAW       /* a byte k with probability k / 255, drawn once and for all */
+} lm_binarise;
+
 typedef struct lm_transform {
     int crop_height, crop_width; /* of the middle, taken first; 0: all */
     int size;                    /* edge of the square, 0: as it is */
@@ -24,6 +31,7 @@ typedef struct lm_transform {
     int parts;                /* into which it is cut, 0: as it has levels */
     int chosen[LM_MAX_CHOSEN], n_chosen;
     int64_t limit; /* images at most, 0: all */
+    lm_binarise binarise;
     lm_augment augment;
 } lm_transform;
 
@@ -40,15 +48,17 @@ lm_transform lm_transform_default(void);
  *   label=NAME, label=NAME:K an attribute as label, cut into K parts (relabel.h)
  *   classes=A,B              images of these labels, numbered anew in this order
  *   limit=N                  images at most
+ *   binarise=threshold|draw  values 0 and 255 alone; draw: each value by its brightness,
+ *                            the same in every epoch (Salakhutdinov, Murray 2008)
  *   flip                     left and right exchanged in half of the images
  *   pad-crop=N               N black pixels around, a random crop of the old size */
 lm_status lm_transform_parse(const char *text, lm_transform *transform);
 
 /* Wraps *set, which it owns from then on; on failure *set is freed and NULL. Images are
  * cropped, made a square, resized (image/resize.h), and made grey or colour
- * (image/frame.h), in this order. An image too small to be cropped is LM_FORMAT when it
- * is read. What is random (flip, pad-crop) is left to the loader. `text` enters the
- * hash. */
+ * (image/frame.h), and of two values, in this order. An image too small to be cropped is
+ * LM_FORMAT when it is read. What is random (flip, pad-crop) is left to the loader.
+ * `text` enters the hash. */
 lm_status lm_dataset_transform(const lm_transform *transform, const char *text,
                                lm_dataset **set);
 

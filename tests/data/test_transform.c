@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "data/transform.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { HEIGHT = 6, WIDTH = 9, COUNT = 7 };
@@ -90,6 +91,39 @@ static void converts_channels(void **state) {
     lm_dataset_free(set);
 }
 
+/* Each value is drawn once, by its own brightness. */
+static void makes_two_values(void **state) {
+    enum { IMAGES = 400, SIZE = 28 * 28 };
+    lm_dataset *plain, *drawn, *cut;
+    CHECK_OK(lm_dataset_open("builtin:digits", LM_SPLIT_TRAIN, &plain));
+    CHECK_OK(lm_dataset_open("builtin:digits?binarise=draw", LM_SPLIT_TRAIN, &drawn));
+    CHECK_OK(lm_dataset_open("builtin:digits?binarise=threshold", LM_SPLIT_TRAIN, &cut));
+    double expected = 0, ones = 0, variance = 0, alike = 0;
+    uint8_t bytes[SIZE], two[SIZE], again[SIZE];
+    int32_t label;
+    for (int i = 0; i < IMAGES; i++) {
+        CHECK_OK(plain->get(plain, i, bytes, &label));
+        CHECK_OK(drawn->get(drawn, i, two, &label));
+        CHECK_OK(drawn->get(drawn, i, again, &label));
+        assert_memory_equal(two, again, SIZE);
+        CHECK_OK(cut->get(cut, i, again, &label));
+        for (int p = 0; p < SIZE; p++) {
+            double share = bytes[p] / 255.0;
+            assert_true(two[p] == 0 || two[p] == 255);
+            assert_int_equal(again[p], bytes[p] < 128 ? 0 : 255);
+            expected += share;
+            variance += share * (1 - share);
+            ones += two[p] == 255;
+            alike += two[p] == again[p];
+        }
+    }
+    assert_true(variance > 100 && fabs(ones - expected) < 5 * sqrt(variance));
+    assert_true(alike < IMAGES * SIZE);
+    lm_dataset_free(cut);
+    lm_dataset_free(drawn);
+    lm_dataset_free(plain);
+}
+
 static void chooses_classes(void **state) {
     static const int64_t from[] = {0, 2, 3, 5, 6};
     lm_dataset *set = make("classes=2,0");
@@ -138,21 +172,12 @@ static void works_in_specs(void **state) {
 }
 
 static void refuses_what_makes_no_sense(void **state) {
-    static const char *const bad[] = {"",
-                                      "size",
-                                      "size=0",
-                                      "size=x",
-                                      "size=9999",
-                                      "filter=cubic",
-                                      "grey=1",
-                                      "grey&rgb",
-                                      "classes=",
-                                      "classes=1,1",
-                                      "classes=a",
-                                      "limit=0",
-                                      "size=4&size=4",
-                                      "colour",
-                                      "&size=4"};
+    static const char *const bad[] = {
+        "",          "size",         "size=0",        "size=x",
+        "size=9999", "filter=cubic", "grey=1",        "grey&rgb",
+        "classes=",  "classes=1,1",  "classes=a",     "limit=0",
+        "binarise",  "binarise=yes", "size=4&size=4", "colour",
+        "&size=4"};
     lm_transform transform;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         CHECK_FAILS(lm_transform_parse(bad[i], &transform), LM_ARG);
@@ -187,6 +212,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crops_and_resizes),
         cmocka_unit_test(converts_channels),
+        cmocka_unit_test(makes_two_values),
         cmocka_unit_test(chooses_classes),
         cmocka_unit_test(changes_the_hash),
         cmocka_unit_test(works_in_specs),
