@@ -28,6 +28,12 @@ json_t *lm_json_text(const char *text) {
     return json;
 }
 
+lm_status lm_json_put(json_t *to, const char *name, json_t *value) {
+    int failed =
+        name ? json_object_set_new(to, name, value) : json_array_append_new(to, value);
+    return failed ? lm_fail(LM_NOMEM, "out of memory") : LM_OK;
+}
+
 lm_status lm_json_write(const char *path, const json_t *json) {
     char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) : NULL;
     LM_RETURN_IF(!text, LM_NOMEM, "%s: out of memory", path);

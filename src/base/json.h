@@ -14,6 +14,10 @@ lm_status lm_json_read(const char *path, size_t limit, json_t **json);
  * ASCII. NULL: no memory. */
 json_t *lm_json_text(const char *text);
 
+/* Sets a member of an object, or appends to an array (name NULL); takes over `value`,
+ * for which NULL, what jansson's makers return when memory is out, is LM_NOMEM. */
+lm_status lm_json_put(json_t *to, const char *name, json_t *value);
+
 /* Written atomically, indented, with a newline at its end. NULL, which jansson's makers
  * return when memory is out, is LM_NOMEM. */
 lm_status lm_json_write(const char *path, const json_t *json);

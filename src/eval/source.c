@@ -12,6 +12,10 @@ lm_status lm_source_read(const lm_image_source *source, int64_t first, int64_t c
     return source->read(source, first, count, pixels, labels);
 }
 
+bool lm_source_alike(const lm_image_source *a, const lm_image_source *b) {
+    return a->height == b->height && a->width == b->width && a->channels == b->channels;
+}
+
 static lm_status read_set(const lm_image_source *source, int64_t first, int64_t count,
                           uint8_t *pixels, int32_t *labels) {
     const lm_set_source *from = source->state;

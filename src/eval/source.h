@@ -21,6 +21,9 @@ struct lm_image_source {
 lm_status lm_source_read(const lm_image_source *source, int64_t first, int64_t count,
                          uint8_t *pixels, int32_t *labels);
 
+/* Whether images of the two have the same height, width and channels. */
+bool lm_source_alike(const lm_image_source *a, const lm_image_source *b);
+
 /* `n` images of a set, which must have `get` and outlive the source: all of them when n
  * is 0 or not below their number, else those at the first places of the order that `seed`
  * draws, without repetition. An endless set gives its first n. */

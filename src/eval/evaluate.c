@@ -1,0 +1,386 @@
+#include "eval/evaluate.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "eval/metric.h"
+#include "eval/protocol.h"
+#include "eval/warnings.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* A floor that is known already. */
+typedef struct floor_value {
+    int64_t n; /* images that it was made of, 0: not known yet */
+    double value, error;
+} floor_value;
+
+struct lm_evaluator {
+    lm_eval_spec spec;
+    lm_extractor *extractor;
+    const lm_eval_metric **metrics; /* those that are asked for, ended by NULL */
+    floor_value *floors;            /* beside them */
+    lm_eval_part train, test;       /* without a source: not there */
+    lm_eval_part *reference;
+    lm_eval_part *real; /* of which floors are made; NULL: of nothing */
+    lm_eval_part few;   /* its first images, when fewer are judged than it has */
+};
+
+lm_eval_spec lm_eval_spec_default(void) {
+    return (lm_eval_spec){.floor = true,
+                          .k = 5,
+                          .closed = true,
+                          .splits = 10,
+                          .subset_size = 1000,
+                          .draws = 100};
+}
+
+lm_status lm_eval_side_of_set(const lm_dataset *set, int64_t n, uint64_t seed,
+                              const char *spec, lm_set_source *from, lm_eval_side *side) {
+    LM_RETURN_IF(set->endless && n <= 0, LM_ARG, "%s: endless; say how many images",
+                 spec);
+    LM_TRY(lm_set_source_init(from, set, n, seed));
+    from->shuffled = !set->endless;
+    *side = (lm_eval_side){.source = &from->source,
+                           .spec = spec,
+                           .split = lm_split_name(set->split),
+                           .available = set->endless ? from->source.count : set->count,
+                           .seed = seed,
+                           .hash = set->hash};
+    return LM_OK;
+}
+
+/* ---- making ------------------------------------------------------------------ */
+
+static lm_status check_spec(const lm_eval_spec *spec) {
+    LM_RETURN_IF(spec->k < 1, LM_ARG, "--k %d: expected at least 1", spec->k);
+    LM_RETURN_IF(spec->splits < 1, LM_ARG, "--splits %d: expected at least 1",
+                 spec->splits);
+    LM_RETURN_IF(spec->subsets < 0 || spec->subset_size < 2, LM_ARG,
+                 "--subsets %d of %d images: expected 0 or more of at least 2",
+                 spec->subsets, spec->subset_size);
+    LM_RETURN_IF(spec->draws < 0 || spec->draws == 1, LM_ARG,
+                 "--draws %d: expected 0 or at least 2", spec->draws);
+    return LM_OK;
+}
+
+/* The first of the extractors that suits the images, the best to have first. */
+static lm_status open_standard(const lm_image_source *source, lm_extractor **extractor) {
+    static const char *const standard[] = {"judge", "inception", "pixels", NULL};
+    lm_status status = LM_OK;
+    for (int i = 0; standard[i]; i++) {
+        status = lm_extractor_open(standard[i], source, extractor);
+        if (status == LM_OK || status == LM_NOMEM) return status;
+    }
+    return status;
+}
+
+static lm_status open_sides(lm_evaluator *e, const lm_eval_side *train,
+                            const lm_eval_side *test) {
+    const lm_image_source *any = train->source ? train->source : test->source;
+    LM_RETURN_IF(!any, LM_ARG, "neither training nor held-out images");
+    LM_RETURN_IF(
+        train->source && test->source && !lm_source_alike(train->source, test->source),
+        LM_MISMATCH, "%s and %s: images of different shapes", train->spec, test->spec);
+    lm_status status = e->spec.extractor
+                           ? lm_extractor_open(e->spec.extractor, any, &e->extractor)
+                           : open_standard(any, &e->extractor);
+    LM_TRY(status);
+    const lm_cache *cache = e->spec.cache;
+    if (train->source)
+        e->train = lm_eval_part_of(train, 0, "training images", e->extractor, cache);
+    if (test->source)
+        e->test = lm_eval_part_of(test, 0, "held-out images", e->extractor, cache);
+    e->reference = e->spec.against_test ? &e->test : &e->train;
+    e->real = e->spec.against_test ? &e->train : &e->test;
+    if (!e->real->side.source) e->real = NULL;
+    LM_RETURN_IF(!e->reference->side.source, LM_ARG,
+                 "there are no images to compare with");
+    return LM_OK;
+}
+
+static int count_metrics(const lm_evaluator *e) {
+    int n = 0;
+    while (e->metrics[n]) n++;
+    return n;
+}
+
+static lm_status open(lm_evaluator *e, const lm_eval_side *train,
+                      const lm_eval_side *test) {
+    LM_TRY(check_spec(&e->spec));
+    LM_TRY(lm_eval_metrics_find(e->spec.metrics, &e->metrics));
+    e->floors = lm_calloc((size_t)count_metrics(e) + 1, sizeof *e->floors);
+    if (!e->floors) return LM_NOMEM;
+    return open_sides(e, train, test);
+}
+
+lm_status lm_evaluator_new(const lm_eval_spec *spec, const lm_eval_side *train,
+                           const lm_eval_side *test, lm_evaluator **evaluator) {
+    lm_evaluator *e = lm_calloc(1, sizeof *e);
+    if (!e) return LM_NOMEM;
+    e->spec = *spec;
+    lm_status status = open(e, train, test);
+    if (status == LM_OK)
+        *evaluator = e;
+    else
+        lm_evaluator_free(e);
+    return status;
+}
+
+void lm_evaluator_free(lm_evaluator *e) {
+    if (!e) return;
+    lm_eval_part_release(&e->train);
+    lm_eval_part_release(&e->test);
+    lm_eval_part_release(&e->few);
+    lm_extractor_free(e->extractor);
+    lm_free(e->metrics);
+    lm_free(e->floors);
+    lm_free(e);
+}
+
+/* ---- one measurement ---------------------------------------------------------- */
+
+static bool tell(void *user, double share) {
+    const lm_eval_context *context = user;
+    const lm_eval_hook *hook = context->hook;
+    return !hook || !hook->call || hook->call(hook->user, context->what, share);
+}
+
+static lm_eval_context make_context(lm_evaluator *e, lm_eval_part *generated,
+                                    const lm_eval_hook *hook) {
+    return (lm_eval_context){.spec = &e->spec,
+                             .extractor = e->extractor,
+                             .generated = generated,
+                             .reference = e->reference,
+                             .train = e->train.side.source ? &e->train : NULL,
+                             .test = e->test.side.source ? &e->test : NULL,
+                             .hook = hook};
+}
+
+static lm_status measure(lm_eval_context *context, const lm_eval_metric *metric,
+                         lm_eval_result *result) {
+    context->what = metric->name;
+    context->within = (lm_metric_hook){tell, context};
+    *result = (lm_eval_result){.metric = metric,
+                               .value = NAN,
+                               .error = NAN,
+                               .error_from = "",
+                               .floor = NAN,
+                               .floor_error = NAN,
+                               .n = context->generated->source.count};
+    LM_TRY(lm_protocol_of(context, metric, &result->protocol));
+    LM_TRY(lm_metric_progress(&context->within, metric->name, 0));
+    return metric->measure(context, result);
+}
+
+static void release_result(lm_eval_result *result) {
+    json_decref(result->protocol);
+    json_decref(result->detail);
+}
+
+lm_status lm_eval_need_features(lm_eval_context *context, lm_eval_part *part) {
+    const char *before = context->what;
+    context->what = part->role;
+    lm_status status = lm_eval_part_features(part, &context->within);
+    context->what = before;
+    return status;
+}
+
+lm_status lm_eval_need_predicted(lm_eval_context *context, lm_eval_part *part) {
+    LM_TRY(lm_eval_need_features(context, part));
+    return lm_eval_part_predicted(part);
+}
+
+lm_status lm_eval_need_floats(lm_eval_context *context, lm_eval_part *part) {
+    const char *before = context->what;
+    context->what = part->role;
+    lm_status status = lm_eval_part_floats(part, &context->within);
+    context->what = before;
+    return status;
+}
+
+/* ---- floors ------------------------------------------------------------------ */
+
+/* All that a floor depends on; false: not all of it is known. */
+static bool floor_key(const lm_eval_context *c, const lm_eval_metric *metric,
+                      lm_str *key) {
+    const lm_eval_spec *spec = c->spec;
+    lm_cache_key_add(key, "floor", "%s", metric->name);
+    lm_cache_key_add(key, "k", "%d", spec->k);
+    lm_cache_key_add(key, "closed", "%d", spec->closed);
+    lm_cache_key_add(key, "splits", "%d", spec->splits);
+    lm_cache_key_add(key, "subsets", "%d of %d", spec->subsets, spec->subset_size);
+    lm_cache_key_add(key, "draws", "%d", spec->draws);
+    lm_cache_key_add(key, "evaluation seed", "%" PRIu64, spec->seed);
+    lm_cache_key_add(key, "against test", "%d", spec->against_test);
+    lm_eval_extractor_key(c->extractor, key);
+    bool known = lm_eval_part_key(c->generated, key);
+    known = lm_eval_part_key(c->reference, key) && known;
+    return known && lm_str_text(key);
+}
+
+static bool recall_floor(const lm_cache *cache, const char *key, floor_value *floor) {
+    json_t *json = lm_cache_find_json(cache, key);
+    json_t *value = json_object_get(json, "value"),
+           *error = json_object_get(json, "error");
+    bool found = json_is_number(value) && (json_is_number(error) || json_is_null(error));
+    if (found) {
+        floor->value = json_number_value(value);
+        floor->error = json_is_number(error) ? json_number_value(error) : NAN;
+    }
+    json_decref(json);
+    return found;
+}
+
+static void keep_floor(const lm_cache *cache, const char *key, const floor_value *floor) {
+    json_t *json = json_pack("{s:f, s:o}", "value", floor->value, "error",
+                             isnan(floor->error) ? json_null() : json_real(floor->error));
+    if (json) lm_cache_put_json(cache, key, json);
+    json_decref(json);
+}
+
+static lm_status find_floor(lm_eval_context *context, const lm_eval_metric *metric,
+                            floor_value *floor) {
+    const lm_cache *cache = context->spec->cache;
+    lm_str key = LM_STR_INIT;
+    bool keeps = cache && floor_key(context, metric, &key);
+    lm_status status = LM_OK;
+    if (!keeps || !recall_floor(cache, key.text, floor)) {
+        lm_eval_result result;
+        status = measure(context, metric, &result);
+        floor->value = result.value;
+        floor->error = result.error;
+        if (status == LM_OK && keeps) keep_floor(cache, key.text, floor);
+        release_result(&result);
+    }
+    lm_str_release(&key);
+    if (status == LM_OK) floor->n = context->generated->source.count;
+    return status;
+}
+
+/* The real images that stand for `n` judged ones: as many, or all that there are. */
+static lm_eval_part *floor_part(lm_evaluator *e, int64_t n) {
+    if (n >= e->real->source.count) return e->real;
+    if (e->few.source.count != n) {
+        lm_eval_part_release(&e->few);
+        e->few = lm_eval_part_of(&e->real->side, n, e->real->role, e->extractor,
+                                 e->spec.cache);
+    }
+    return &e->few;
+}
+
+static lm_status add_floor(lm_evaluator *e, int index, const lm_eval_hook *hook,
+                           lm_eval_result *result) {
+    const lm_eval_metric *metric = e->metrics[index];
+    floor_value *floor = &e->floors[index];
+    if (!e->spec.floor || !e->real || !metric->has_floor) return LM_OK;
+    lm_eval_part *real = floor_part(e, result->n);
+    lm_eval_context context = make_context(e, real, hook);
+    context.is_floor = true;
+    if (lm_eval_hindrance(&context, metric)) return LM_OK;
+    if (floor->n != real->source.count) LM_TRY(find_floor(&context, metric, floor));
+    result->floor = floor->value;
+    result->floor_error = floor->error;
+    result->floor_n = floor->n;
+    return LM_OK;
+}
+
+/* ---- all of them ---------------------------------------------------------------- */
+
+static lm_status note_skipped(lm_evaluation *evaluation, const lm_eval_metric *metric,
+                              const char *why) {
+    return lm_json_put(evaluation->skipped, NULL,
+                       json_pack("{s:s, s:s}", "metric", metric->name, "why", why));
+}
+
+static lm_status run_metrics(lm_evaluator *e, lm_eval_context *context,
+                             lm_evaluation *evaluation) {
+    for (int i = 0; e->metrics[i]; i++) {
+        const char *why = lm_eval_hindrance(context, e->metrics[i]);
+        LM_RETURN_IF(why && e->spec.metrics, LM_ARG, "%s: %s", e->metrics[i]->name, why);
+        if (why) {
+            LM_TRY(note_skipped(evaluation, e->metrics[i], why));
+            continue;
+        }
+        lm_eval_result *result = &evaluation->results[evaluation->count++];
+        LM_TRY(measure(context, e->metrics[i], result));
+        LM_TRY(add_floor(e, i, context->hook, result));
+    }
+    return LM_OK;
+}
+
+static lm_status check_subject(const lm_evaluator *e, const lm_eval_subject *subject) {
+    const lm_eval_side *generated = &subject->generated, *pairs = &subject->pairs;
+    const lm_image_source *real =
+        (e->train.side.source ? &e->train : &e->test)->side.source;
+    const lm_image_source *images = generated->source;
+    LM_RETURN_IF(images->count < 2, LM_ARG, "%s: %" PRId64 " images; expected at least 2",
+                 generated->spec, images->count);
+    LM_RETURN_IF(!lm_source_alike(images, real), LM_MISMATCH,
+                 "%s: images of %dx%dx%d, %s has %dx%dx%d", generated->spec,
+                 images->height, images->width, images->channels, real->name,
+                 real->height, real->width, real->channels);
+    if (!pairs->source) return LM_OK;
+    LM_RETURN_IF(
+        !lm_source_alike(images, pairs->source) || images->count != pairs->source->count,
+        LM_MISMATCH,
+        "--pairs %s: %" PRId64 " images of %dx%dx%d; expected %" PRId64 " of %dx%dx%d",
+        pairs->spec, pairs->source->count, pairs->source->height, pairs->source->width,
+        pairs->source->channels, images->count, images->height, images->width,
+        images->channels);
+    return LM_OK;
+}
+
+static lm_status run(lm_evaluator *e, const lm_eval_subject *subject,
+                     const lm_eval_hook *hook, lm_evaluation *evaluation) {
+    size_t most = (size_t)count_metrics(e) + 1;
+    evaluation->results = lm_calloc(most, sizeof *evaluation->results);
+    evaluation->skipped = json_array();
+    if (!evaluation->results || !evaluation->skipped) return LM_NOMEM;
+    lm_eval_part pairs = {0}, generated = lm_eval_part_of(&subject->generated, 0,
+                                                          "images", e->extractor, NULL);
+    lm_eval_context context = make_context(e, &generated, hook);
+    if (subject->pairs.source) {
+        pairs = lm_eval_part_of(&subject->pairs, 0, "pairs", e->extractor, NULL);
+        context.pairs = &pairs;
+    }
+    context.likelihood = subject->likelihood;
+    lm_status status = run_metrics(e, &context, evaluation);
+    if (status == LM_OK) status = lm_eval_warn(&context, evaluation);
+    lm_eval_part_release(&generated);
+    lm_eval_part_release(&pairs);
+    return status;
+}
+
+lm_status lm_evaluator_run(lm_evaluator *e, const lm_eval_subject *subject,
+                           const lm_eval_hook *hook, lm_evaluation *evaluation) {
+    lm_evaluation made = {0};
+    double began = lm_now();
+    LM_TRY(check_subject(e, subject));
+    lm_status status = run(e, subject, hook, &made);
+    made.seconds = lm_now() - began;
+    if (status == LM_OK)
+        *evaluation = made;
+    else
+        lm_evaluation_release(&made);
+    return status;
+}
+
+const lm_eval_result *lm_evaluation_find(const lm_evaluation *evaluation,
+                                         const char *metric) {
+    for (int i = 0; i < evaluation->count; i++)
+        if (strcmp(evaluation->results[i].metric->name, metric) == 0)
+            return &evaluation->results[i];
+    return NULL;
+}
+
+void lm_evaluation_release(lm_evaluation *evaluation) {
+    for (int i = 0; i < evaluation->count; i++) release_result(&evaluation->results[i]);
+    for (int i = 0; i < evaluation->n_warnings; i++) lm_free(evaluation->warnings[i]);
+    lm_free(evaluation->warnings);
+    lm_free(evaluation->results);
+    json_decref(evaluation->skipped);
+    *evaluation = (lm_evaluation){0};
+}

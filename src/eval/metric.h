@@ -1,0 +1,68 @@
+/* A metric of the evaluator: a row in metrics.c and the function that it names. The
+ * numbers are those of src/metrics; here is said what they are made of. */
+#ifndef LIMN_EVAL_METRIC_H
+#define LIMN_EVAL_METRIC_H
+
+#include "eval/part.h"
+
+/* What a metric is made of. It applies where all of that is there, and its protocol says
+ * so much of it. */
+typedef enum lm_eval_need {
+    LM_NEED_FEATURES = 1 << 0,
+    LM_NEED_LOGITS = 1 << 1,
+    LM_NEED_LABELS = 1 << 2, /* of what is judged, of the extractor's classes */
+    LM_NEED_REFERENCE = 1 << 3,
+    LM_NEED_IMAGES = 1 << 4, /* of the reference: its statistics do not do */
+    LM_NEED_TRAIN = 1 << 5,  /* the training images, whatever the reference is */
+    LM_NEED_TEST = 1 << 6,   /* and images that were held out */
+    LM_NEED_PAIRS = 1 << 7,
+    LM_NEED_LPIPS = 1 << 8,
+    LM_NEED_LIKELIHOOD = 1 << 9
+} lm_eval_need;
+
+typedef enum lm_eval_better {
+    LM_BETTER_LOW,
+    LM_BETTER_HIGH,
+    LM_BETTER_NEITHER
+} lm_eval_better;
+
+/* What one measurement works on. */
+typedef struct lm_eval_context {
+    const lm_eval_spec *spec;
+    lm_extractor *extractor;
+    /* NULL: there is none. Parts keep what is worked out of them; `reference` is one of
+     * train and test, or has statistics and no images. */
+    lm_eval_part *generated, *reference, *train, *test, *pairs;
+    const lm_eval_likelihood *likelihood;
+    bool is_floor; /* nobody sees tables, notes and sheets */
+    const lm_eval_hook *hook;
+    const char *what;      /* is being done, for the hook */
+    lm_metric_hook within; /* the hook as src/metrics has it */
+} lm_eval_context;
+
+struct lm_eval_metric {
+    const char *name, *help, *paper;
+    unsigned needs;
+    lm_eval_better better;
+    bool has_floor;
+    int digits; /* after the point, for people */
+    /* Fills value, error, error_from, note and detail, and adds to the protocol what is
+     * the metric's own. What it leaves alone is NAN, "", NULL. */
+    lm_status (*measure)(lm_eval_context *context, lm_eval_result *result);
+};
+extern const lm_eval_metric *const lm_eval_metrics[]; /* ended by NULL */
+
+/* Why a metric cannot be had, as "images have no labels"; NULL: it applies. */
+const char *lm_eval_hindrance(const lm_eval_context *context,
+                              const lm_eval_metric *metric);
+
+/* Those named in "fid,kid", in that order, or all (names NULL) as an array that ends with
+ * NULL; lm_free'd by the caller. LM_ARG names the nearest. */
+lm_status lm_eval_metrics_find(const char *names, const lm_eval_metric ***metrics);
+
+/* For measure: what is asked of a part, with the hook told so. */
+lm_status lm_eval_need_features(lm_eval_context *context, lm_eval_part *part);
+lm_status lm_eval_need_predicted(lm_eval_context *context, lm_eval_part *part);
+lm_status lm_eval_need_floats(lm_eval_context *context, lm_eval_part *part);
+
+#endif

@@ -1,0 +1,89 @@
+/* The table of metrics. */
+#include "eval/metric.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+extern const lm_eval_metric lm_conditional_accuracy_metric;
+
+const lm_eval_metric *const lm_eval_metrics[] = {&lm_conditional_accuracy_metric, NULL};
+
+enum { METRICS = sizeof lm_eval_metrics / sizeof *lm_eval_metrics };
+
+static const lm_eval_metric *find(const char *name, size_t length) {
+    for (int i = 0; lm_eval_metrics[i]; i++) {
+        const char *candidate = lm_eval_metrics[i]->name;
+        if (strlen(candidate) == length && strncmp(candidate, name, length) == 0)
+            return lm_eval_metrics[i];
+    }
+    return NULL;
+}
+
+static lm_status fail_unknown(const char *name, size_t length) {
+    char word[64];
+    const char *names[METRICS] = {NULL};
+    if (length >= sizeof word) length = sizeof word - 1;
+    memcpy(word, name, length);
+    word[length] = 0;
+    for (int i = 0; lm_eval_metrics[i]; i++) names[i] = lm_eval_metrics[i]->name;
+    const char *near = lm_nearest(word, names);
+    return lm_fail(LM_ARG, "%s: no such metric%s%s", word,
+                   near ? "; did you mean " : "; 'limn eval --help' lists them",
+                   near ? near : "");
+}
+
+static lm_status pick(const char *names, const lm_eval_metric **picked) {
+    int n = 0;
+    for (const char *at = names; *at;) {
+        size_t length = strcspn(at, ",");
+        const lm_eval_metric *metric = find(at, length);
+        if (!metric) return fail_unknown(at, length);
+        bool twice = false;
+        for (int i = 0; i < n; i++) twice = twice || picked[i] == metric;
+        LM_RETURN_IF(twice, LM_ARG, "%s: named twice", metric->name);
+        picked[n++] = metric;
+        at += length + (at[length] == ',');
+    }
+    return n ? LM_OK : lm_fail(LM_ARG, "no metric is named");
+}
+
+lm_status lm_eval_metrics_find(const char *names, const lm_eval_metric ***metrics) {
+    const lm_eval_metric **picked = lm_calloc(METRICS, sizeof *picked);
+    if (!picked) return LM_NOMEM;
+    lm_status status = LM_OK;
+    if (names)
+        status = pick(names, picked);
+    else
+        memcpy(picked, lm_eval_metrics, sizeof lm_eval_metrics);
+    if (status == LM_OK)
+        *metrics = picked;
+    else
+        lm_free(picked);
+    return status;
+}
+
+const char *lm_eval_hindrance(const lm_eval_context *context,
+                              const lm_eval_metric *metric) {
+    const struct {
+        unsigned need;
+        bool there;
+        const char *why;
+    } rows[] = {
+        {LM_NEED_LOGITS, context->extractor->classes > 0, "the extractor has no classes"},
+        {LM_NEED_LABELS, context->generated->source.classes > 0, "images have no labels"},
+        {LM_NEED_LABELS,
+         context->generated->source.classes == context->extractor->classes,
+         "labels are not the extractor's classes"},
+        {LM_NEED_REFERENCE, context->reference, "there is no reference"},
+        {LM_NEED_IMAGES, context->reference && context->reference->side.source,
+         "the reference has statistics, no images"},
+        {LM_NEED_TRAIN, context->train, "there are no training images"},
+        {LM_NEED_TEST, context->test, "there are no held-out images"},
+        {LM_NEED_PAIRS, context->pairs, "images have no pairs (--pairs)"},
+        {LM_NEED_LIKELIHOOD, context->likelihood, "there is no likelihood"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if ((metric->needs & rows[i].need) && !rows[i].there) return rows[i].why;
+    return NULL;
+}
