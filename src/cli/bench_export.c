@@ -43,7 +43,7 @@ static void build_ddpm(const bench_subject *subject, lm_nn *nn) {
     lm_node *x = lm_input(g, "input.x0", LM_F32, image_batch(subject));
     lm_node *t = lm_input(g, "input.t", LM_I32, LM_SHAPE(subject->batch));
     lm_node *noise = lm_input(g, "input.noise", LM_F32, image_batch(subject));
-    lm_graph_output(g, "loss", lm_ddpm_loss_at(subject->model, nn, x, t, noise));
+    lm_graph_output(g, "loss", lm_ddpm_loss_at(subject->model, nn, x, t, noise, NULL));
 }
 
 static void build_dcgan(const bench_subject *subject, lm_nn *nn) {

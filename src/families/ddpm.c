@@ -34,6 +34,12 @@ static const lm_option options[] = {
      "how sampling steps are spread over the noise levels"},
     {"eta", LM_OPT_FLOAT, "0", 0, 1, NULL, "E",
      "noise of ddim: 0 none, 1 as much as ddpm"},
+    {"conditional", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
+     "learn to draw the data's classes, each when asked for"},
+    {"label-drop", LM_OPT_FLOAT, "0.1", 0, 1, NULL, "P",
+     "share of images whose class is hidden in training, so that there is guidance"},
+    {"guidance", LM_OPT_FLOAT, "1", 0.001, 1000, NULL, "S",
+     "classifier-free guidance: none + S (class - none); 1 does without"},
     {0}};
 
 /* cifar10 is Ho et al. 2020, appendix B; its average of 0.9999 a step at batch 128 is a
@@ -72,6 +78,7 @@ static void read_settings(const lm_settings *s, const lm_image_info *info,
     lm_unet_spec *unet = &ddpm->unet;
     ddpm->patch = (int)lm_setting_int(s, "patch");
     ddpm->timesteps = (int)lm_setting_int(s, "timesteps");
+    ddpm->label_drop = lm_setting_float(s, "label-drop");
     ddpm->predicts_v = strcmp(lm_setting_text(s, "predict"), "v") == 0;
     unet->out = info->channels * ddpm->patch * ddpm->patch;
     unet->base = (int)lm_setting_int(s, "base");
@@ -81,6 +88,12 @@ static void read_settings(const lm_settings *s, const lm_image_info *info,
     unet->dropout = lm_setting_float(s, "dropout");
     unet->n_levels = copy_ints(s, "mult", unet->mult);
     unet->n_attention = copy_ints(s, "attention", unet->attention);
+}
+
+static lm_status check_classes(const lm_model *model) {
+    LM_RETURN_IF(model->conditional && model->info.classes < 1, LM_ARG,
+                 "conditional: the images have no classes");
+    return LM_OK;
 }
 
 static lm_status check_geometry(const lm_ddpm *ddpm, const lm_image_info *info) {
@@ -116,7 +129,8 @@ static lm_status register_parameters(lm_model *model) {
     lm_nn nn = {.graph = g, .params = model->groups[0], .var = "model"};
     lm_shape shape = LM_SHAPE(1, info->height, info->width, info->channels);
     lm_ddpm_predict(model, &nn, lm_input(g, "x", LM_F32, shape),
-                    lm_input(g, "t", LM_F32, LM_SHAPE(1)));
+                    lm_input(g, "t", LM_F32, LM_SHAPE(1)),
+                    lm_input(g, "labels", LM_I32, LM_SHAPE(1)));
     lm_status status = lm_graph_status(g);
     lm_graph_free(g);
     return status;
@@ -127,6 +141,8 @@ static lm_status open_model(lm_model *model) {
     if (!ddpm) return LM_NOMEM;
     model->state = ddpm;
     read_settings(&model->settings, &model->info, ddpm);
+    model->conditional = lm_setting_flag(&model->settings, "conditional");
+    LM_TRY(check_classes(model));
     LM_TRY(check_geometry(ddpm, &model->info));
     LM_TRY(make_schedule(&model->settings, ddpm));
     return register_parameters(model);
@@ -142,9 +158,14 @@ static void close_model(lm_model *model) {
 
 /* ---- training ---------------------------------------------------------------- */
 
-lm_node *lm_ddpm_predict(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t) {
+lm_node *lm_ddpm_predict(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t,
+                         lm_node *labels) {
     const lm_ddpm *ddpm = model->state;
     lm_node *conditioning = lm_unet_time(nn, &ddpm->unet, t);
+    if (model->conditional)
+        conditioning =
+            lm_add(nn->graph, conditioning,
+                   lm_unet_class(nn, &ddpm->unet, labels, model->info.classes));
     lm_node *h = lm_nn_space_to_depth(nn, x, ddpm->patch);
     h = lm_unet(nn, &ddpm->unet, h, conditioning);
     return lm_nn_depth_to_space(nn, h, ddpm->patch);
@@ -165,7 +186,7 @@ static lm_node *share_table(const lm_ddpm *ddpm, lm_graph *g) {
 }
 
 lm_node *lm_ddpm_loss_at(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t,
-                         lm_node *noise) {
+                         lm_node *noise, lm_node *labels) {
     if (!x || !t) return NULL;
     lm_graph *g = nn->graph;
     lm_shape each = LM_SHAPE(t->shape.dim[0], 1, 1, 1);
@@ -177,7 +198,7 @@ lm_node *lm_ddpm_loss_at(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *
     lm_node *target = noise;
     if (ddpm->predicts_v)
         target = lm_sub(g, lm_mul(g, signal, noise), lm_mul(g, spread, x));
-    lm_node *guess = lm_ddpm_predict(model, nn, noisy, lm_cast(g, t, LM_F32));
+    lm_node *guess = lm_ddpm_predict(model, nn, noisy, lm_cast(g, t, LM_F32), labels);
     return lm_nn_mse(nn, guess, target);
 }
 
@@ -189,6 +210,17 @@ static lm_node *draw_times(const lm_ddpm *ddpm, lm_nn *nn, int64_t count) {
     return lm_cast(g, lm_min2(g, t, lm_const(g, ddpm->timesteps - 1)), LM_I32);
 }
 
+/* Each label is none with the probability that the settings give. */
+static lm_node *hide_labels(const lm_model *model, lm_nn *nn, lm_node *labels) {
+    const lm_ddpm *ddpm = model->state;
+    if (!model->conditional || !labels || ddpm->label_drop <= 0) return labels;
+    lm_graph *g = nn->graph;
+    lm_node *u = lm_uniform(g, nn->key, LM_DDPM_STREAM_LABEL, labels->shape);
+    lm_node *hidden = lm_lt(g, u, lm_const(g, ddpm->label_drop));
+    lm_node *kept = lm_cast(g, labels, LM_F32);
+    return lm_cast(g, lm_where(g, hidden, lm_const(g, -1), kept), LM_I32);
+}
+
 static lm_node *loss(const lm_model *model, lm_nn *nn, lm_node *images, lm_node *labels) {
     if (!images) return NULL;
     lm_graph *g = nn->graph;
@@ -196,7 +228,7 @@ static lm_node *loss(const lm_model *model, lm_nn *nn, lm_node *images, lm_node 
     x = lm_add_scalar(g, x, -1.0);
     lm_node *t = draw_times(model->state, nn, images->shape.dim[0]);
     lm_node *noise = lm_normal(g, nn->key, LM_DDPM_STREAM_NOISE, images->shape);
-    return lm_ddpm_loss_at(model, nn, x, t, noise);
+    return lm_ddpm_loss_at(model, nn, x, t, noise, hide_labels(model, nn, labels));
 }
 
 const lm_family lm_family_ddpm = {

@@ -18,16 +18,19 @@ typedef struct lm_ddpm {
     int patch;
     bool predicts_v; /* else the noise */
     int timesteps;
+    double label_drop; /* share of labels that training hides */
     double *alpha_bar; /* [timesteps] */
 } lm_ddpm;
 
-/* What the network says of x[N,H,W,C] at the times t[N] f32: noise, or v. */
-lm_node *lm_ddpm_predict(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t);
+/* What the network says of x[N,H,W,C] at the times t[N] f32: noise, or v. labels: i32[N],
+ * -1: none; read only if the model is conditional. */
+lm_node *lm_ddpm_predict(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t,
+                         lm_node *labels);
 
 /* The simple loss (Ho et al., eq. 14, on what is predicted) of clean images x[N,H,W,C] in
  * [-1,1], noised to the times t[N] i32 by `noise`. */
 lm_node *lm_ddpm_loss_at(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t,
-                         lm_node *noise);
+                         lm_node *noise, lm_node *labels);
 
 /* ---- sampling ---------------------------------------------------------------- */
 
@@ -43,7 +46,10 @@ typedef enum lm_ddpm_scalar {
     LM_DDPM_NEXT_FROM_X0,
     LM_DDPM_NEXT_FROM_X,
     LM_DDPM_NOISE,
-    LM_DDPM_SCALARS
+    LM_DDPM_SCALARS,
+    /* One more number a row with guidance, which needs two predictions:
+     *   prediction = none + GUIDANCE * (class - none) */
+    LM_DDPM_GUIDANCE = LM_DDPM_SCALARS
 } lm_ddpm_scalar;
 
 lm_status lm_ddpm_sampler(const lm_model *model, const lm_sample_request *request,
@@ -62,7 +68,8 @@ enum {
     LM_DDPM_STREAM_TIME = 1,
     LM_DDPM_STREAM_NOISE = 2,
     LM_DDPM_STREAM_START = 4,
-    LM_DDPM_STREAM_STEP = 6
+    LM_DDPM_STREAM_STEP = 6,
+    LM_DDPM_STREAM_LABEL = 8
 };
 
 #endif

@@ -8,7 +8,7 @@
 /* A request, resolved. */
 typedef struct sampling {
     bool ddim, large, predicts_v;
-    double eta;
+    double eta, guidance; /* guidance 1: none */
     int steps;
     lm_spacing spacing;
 } sampling;
@@ -38,6 +38,32 @@ static lm_status choose_steps(const lm_model *model, int64_t wanted, sampling *c
     return LM_OK;
 }
 
+static bool is_guided(const sampling *chain) {
+    return chain->guidance != 1;
+}
+
+static lm_status read_classes(const lm_model *model, const lm_sample_request *request,
+                              sampling *chain) {
+    const lm_settings *s = &model->settings;
+    LM_RETURN_IF(!model->conditional && request->label >= 0, LM_ARG,
+                 "class: this model was not trained with classes");
+    LM_RETURN_IF(!model->conditional && request->guidance != 0, LM_ARG,
+                 "guidance: this model was not trained with classes");
+    LM_RETURN_IF(model->conditional && request->label >= model->info.classes, LM_ARG,
+                 "class: %d is not within 0 and %d", request->label,
+                 model->info.classes - 1);
+    LM_RETURN_IF(!(request->guidance >= 0 && request->guidance <= 1000), LM_ARG,
+                 "guidance: %g is not within 0.001 and 1000", request->guidance);
+    chain->guidance = request->guidance;
+    if (request->guidance == 0)
+        chain->guidance = model->conditional ? lm_setting_float(s, "guidance") : 1;
+    LM_RETURN_IF(is_guided(chain) && lm_setting_float(s, "label-drop") <= 0, LM_ARG,
+                 "guidance: %g: this model never saw an image without its class "
+                 "(label-drop=0)",
+                 chain->guidance);
+    return LM_OK;
+}
+
 static lm_status read_request(const lm_model *model, const lm_sample_request *request,
                               sampling *chain) {
     const lm_settings *s = &model->settings;
@@ -46,8 +72,7 @@ static lm_status read_request(const lm_model *model, const lm_sample_request *re
     chain->ddim = strcmp(name, "ddim") == 0;
     LM_RETURN_IF(!chain->ddim && strcmp(name, "ddpm") != 0, LM_ARG,
                  "sampler: %s is not one of ddpm, ddim", name);
-    LM_RETURN_IF(request->label >= 0, LM_ARG,
-                 "label: this model was not trained with classes");
+    LM_TRY(read_classes(model, request, chain));
     chain->eta = request->eta < 0 ? lm_setting_float(s, "eta") : request->eta;
     LM_RETURN_IF(!(chain->eta <= 1), LM_ARG, "eta: %g is not within 0 and 1", chain->eta);
     chain->large = strcmp(lm_setting_text(s, "variance"), "large") == 0;
@@ -72,13 +97,16 @@ static void fill_step(const sampling *chain, double now, double next, float *sca
     scalar[LM_DDPM_NEXT_FROM_X0] = (float)(sqrt(next) - kept * sqrt(now));
     scalar[LM_DDPM_NEXT_FROM_X] = (float)kept;
     scalar[LM_DDPM_NOISE] = (float)sigma;
+    if (is_guided(chain)) scalar[LM_DDPM_GUIDANCE] = (float)chain->guidance;
 }
 
-static lm_status fill_steps(const lm_ddpm *ddpm, const sampling *chain, float *scalars) {
+static lm_status fill_steps(const lm_ddpm *ddpm, const sampling *chain,
+                            const lm_sampler *sampler) {
+    float *scalars = sampler->scalars;
     int *times = lm_alloc((size_t)chain->steps * sizeof *times);
     if (!times) return LM_NOMEM;
     lm_spaced_times(chain->spacing, ddpm->timesteps, chain->steps, times);
-    for (int i = chain->steps - 1; i >= 0; i--, scalars += LM_DDPM_SCALARS) {
+    for (int i = chain->steps - 1; i >= 0; i--, scalars += sampler->n_scalars) {
         scalars[LM_DDPM_T] = (float)times[i];
         fill_step(chain, ddpm->alpha_bar[times[i]],
                   i > 0 ? ddpm->alpha_bar[times[i - 1]] : 1.0, scalars);
@@ -100,6 +128,8 @@ static char *protocol_text(const lm_model *model, const sampling *chain) {
         lm_str_printf(&str, " variance=%s", chain->large ? "large" : "small");
     lm_str_printf(&str, " spacing=%s clip-x0=%s", spacing_names[chain->spacing],
                   clips(model) ? "yes" : "no");
+    if (model->conditional)
+        lm_str_printf(&str, " guidance=%g (w=%g)", chain->guidance, chain->guidance - 1);
     const char *text = lm_str_text(&str);
     char *copy = text ? lm_strdup(text) : NULL;
     lm_str_release(&str);
@@ -113,14 +143,14 @@ lm_status lm_ddpm_sampler(const lm_model *model, const lm_sample_request *reques
     sampling chain = {0};
     *sampler = (lm_sampler){0};
     LM_TRY(read_request(model, request, &chain));
-    sampler->n_steps = sampler->nfe = chain.steps;
-    sampler->n_scalars = LM_DDPM_SCALARS;
+    sampler->n_steps = chain.steps;
+    sampler->nfe = is_guided(&chain) ? 2 * chain.steps : chain.steps;
+    sampler->n_scalars = is_guided(&chain) ? LM_DDPM_SCALARS + 1 : LM_DDPM_SCALARS;
     sampler->state = LM_SHAPE(info->height, info->width, info->channels);
-    sampler->scalars = lm_calloc((size_t)chain.steps, LM_DDPM_SCALARS * sizeof(float));
+    sampler->scalars = lm_calloc((size_t)chain.steps, sampler->n_scalars * sizeof(float));
     sampler->protocol = protocol_text(model, &chain);
     lm_status status = LM_NOMEM;
-    if (sampler->scalars && sampler->protocol)
-        status = fill_steps(ddpm, &chain, sampler->scalars);
+    if (sampler->scalars && sampler->protocol) status = fill_steps(ddpm, &chain, sampler);
     if (status != LM_OK) lm_sampler_release(sampler);
     return status;
 }
@@ -152,13 +182,31 @@ lm_node *lm_ddpm_update(const lm_model *model, lm_nn *nn, lm_node *state,
     return lm_add(g, mean, lm_mul(g, scalar_at(g, scalars, LM_DDPM_NOISE), z));
 }
 
+/* With and without the labels in one batch of twice the size. */
+static lm_node *predict_guided(const lm_model *model, lm_nn *nn, lm_node *state,
+                               lm_node *t, lm_node *labels, lm_node *scalars) {
+    lm_graph *g = nn->graph;
+    int64_t n = state->shape.dim[0];
+    lm_node *none = lm_const_full(g, LM_I32, LM_SHAPE(n), -1);
+    lm_node *x = lm_concat(g, (lm_node *[]){state, state}, 2, 0);
+    t = lm_concat(g, (lm_node *[]){t, t}, 2, 0);
+    labels = lm_concat(g, (lm_node *[]){labels, none}, 2, 0);
+    lm_node *both = lm_ddpm_predict(model, nn, x, t, labels);
+    lm_node *with = lm_slice_axis(g, both, 0, 0, n);
+    lm_node *without = lm_slice_axis(g, both, 0, n, 2 * n);
+    lm_node *scale = scalar_at(g, scalars, LM_DDPM_GUIDANCE);
+    return lm_add(g, without, lm_mul(g, scale, lm_sub(g, with, without)));
+}
+
 lm_node *lm_ddpm_sample_step(const lm_model *model, lm_nn *nn, lm_node *state,
                              lm_node *scalars, lm_node *labels) {
     if (!state) return NULL;
     lm_graph *g = nn->graph;
     lm_node *t = scalar_at(g, scalars, LM_DDPM_T);
     t = lm_broadcast(g, t, LM_SHAPE(state->shape.dim[0]));
-    lm_node *prediction = lm_ddpm_predict(model, nn, state, t);
+    bool guided = scalars && scalars->shape.dim[0] > LM_DDPM_GUIDANCE;
+    lm_node *prediction = guided ? predict_guided(model, nn, state, t, labels, scalars)
+                                 : lm_ddpm_predict(model, nn, state, t, labels);
     return lm_ddpm_update(model, nn, state, prediction, scalars);
 }
 

@@ -30,7 +30,8 @@ typedef struct lm_phase {
     const char *name; /* "train", "discriminator" */
     int group;        /* index into model->groups: what it updates */
     /* Builds the scalar loss. images: u8[N,H,W,C]; labels: i32[N]; nn->key is the random
-     * key. Further scalars to log are declared with lm_graph_output. */
+     * key; a label of -1 is none. Further scalars to log are declared with
+     * lm_graph_output. */
     lm_node *(*loss)(const lm_model *model, lm_nn *nn, lm_node *images, lm_node *labels);
 } lm_phase;
 
@@ -38,7 +39,11 @@ typedef struct lm_sample_request {
     int steps;           /* 0: the family's own */
     double eta;          /* DDIM; negative: the family's own */
     const char *sampler; /* NULL: the family's own */
-    int label;           /* class to draw, -1: any */
+    int label;           /* class to draw, -1: as told for each image */
+    /* Classifier-free guidance (Ho, Salimans 2022) by none + s (class - none): 1 does
+     * without, 0: the family's own. Papers that write (1 + w) class - w none mean
+     * s = 1 + w. */
+    double guidance;
 } lm_sample_request;
 
 /* How to sample: a state per image, made from noise, then `n_steps` runs of one program
@@ -67,8 +72,9 @@ struct lm_family {
                          lm_sampler *sampler);
     /* Initial state from noise (nn->key: step 0, first sample index). */
     lm_node *(*sample_init)(const lm_model *model, lm_nn *nn, int batch);
-    /* One step: state and scalars f32[n_scalars] to the next state. labels may be NULL.
-     * nn->key has the step index in its third word. */
+    /* One step: state and scalars f32[n_scalars] to the next state. labels: i32[N], -1:
+     * none; NULL unless the model is conditional. nn->key has the step index in its third
+     * word. */
     lm_node *(*sample_step)(const lm_model *model, lm_nn *nn, lm_node *state,
                             lm_node *scalars, lm_node *labels);
     /* Final state to images f32[N,H,W,C] in [-1,1]. */
@@ -81,7 +87,8 @@ struct lm_model {
     lm_image_info info;
     lm_params *groups[LM_MAX_GROUPS];
     int n_groups;
-    void *state; /* the family's own */
+    bool conditional; /* draws images of a class that is asked for; set by open */
+    void *state;      /* the family's own */
 };
 
 /* All families, ended by NULL; by name (LM_NOT_FOUND names the nearest). */

@@ -196,6 +196,18 @@ lm_node *lm_unet_time(lm_nn *nn, const lm_unet_spec *spec, lm_node *t) {
     return h;
 }
 
+lm_node *lm_unet_class(lm_nn *nn, const lm_unet_spec *spec, lm_node *labels,
+                       int classes) {
+    lm_graph *g = nn->graph;
+    lm_node *row = lm_cast(g, labels, LM_F32);
+    row = lm_where(g, lm_lt(g, row, lm_const(g, 0)), lm_const(g, classes), row);
+    lm_scope_push(g, "unet");
+    lm_node *h = lm_nn_embedding(nn, "class", lm_cast(g, row, LM_I32), classes + 1,
+                                 4 * (int64_t)spec->base, LM_INIT(NORMAL, 1));
+    lm_scope_pop(g);
+    return h;
+}
+
 lm_node *lm_unet(lm_nn *nn, const lm_unet_spec *spec, lm_node *x, lm_node *conditioning) {
     unet u = {.nn = nn, .spec = spec};
     u.conditioning = lm_silu(nn->graph, conditioning);

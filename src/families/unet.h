@@ -26,6 +26,10 @@ lm_status lm_unet_check(const lm_unet_spec *spec, int height, int width);
 /* t[N] f32 -> [N, 4*base]: sinusoids through two dense layers. */
 lm_node *lm_unet_time(lm_nn *nn, const lm_unet_spec *spec, lm_node *t);
 
+/* labels[N] i32 -> [N, 4*base]: a learned row for each class and, for labels below 0, one
+ * for none; to be added to what lm_unet_time gives (Dhariwal, Nichol 2021). */
+lm_node *lm_unet_class(lm_nn *nn, const lm_unet_spec *spec, lm_node *labels, int classes);
+
 /* x[N,H,W,C], conditioning [N,E] -> [N,H,W,out]. */
 lm_node *lm_unet(lm_nn *nn, const lm_unet_spec *spec, lm_node *x, lm_node *conditioning);
 

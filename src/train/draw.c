@@ -15,6 +15,7 @@ struct lm_drawer {
     lm_sampler sampler;
     lm_program *init, *step, *image;
     int batch;
+    int label;       /* the request's */
     int64_t pixels;  /* of one image */
     int32_t *labels; /* [batch] */
     float *images;   /* [batch][pixels] */
@@ -58,7 +59,7 @@ static lm_status begin_graph(const lm_drawer *drawer, sample_graph *sg) {
     memcpy(shape.dim + 1, drawer->sampler.state.dim,
            sizeof *shape.dim * drawer->sampler.state.rank);
     sg->state = lm_param(g, STATE_VAR, 0, shape);
-    if (model->info.classes > 0)
+    if (model->conditional)
         sg->labels = lm_input(g, "labels", LM_I32, LM_SHAPE(drawer->batch));
     return lm_graph_status(g);
 }
@@ -124,6 +125,7 @@ lm_status lm_drawer_new(lm_engine *engine, const lm_model *model,
     if (!made) return LM_NOMEM;
     made->model = model;
     made->batch = batch;
+    made->label = request->label;
     lm_status status = build(made, engine, request);
     if (status == LM_OK)
         *drawer = made;
@@ -164,12 +166,22 @@ static lm_status draw_batch(lm_drawer *drawer, uint64_t seed, int64_t first,
                           drawer->batch * drawer->pixels);
 }
 
+static lm_status check_labels(const lm_drawer *drawer, const int32_t *labels, int count) {
+    const lm_model *model = drawer->model;
+    for (int i = 0; labels && i < count; i++)
+        LM_RETURN_IF(labels[i] >= (model->conditional ? model->info.classes : 0), LM_ARG,
+                     "class: %d is not one of the model's", labels[i]);
+    return LM_OK;
+}
+
 lm_status lm_drawer_draw(lm_drawer *drawer, uint64_t seed, int64_t first, int count,
                          const int32_t *labels, float *images, lm_draw_hook hook,
                          void *user) {
+    LM_TRY(check_labels(drawer, labels, count));
     for (int done = 0; done < count; done += drawer->batch) {
         int now = count - done < drawer->batch ? count - done : drawer->batch;
-        if (labels) memcpy(drawer->labels, labels + done, sizeof *labels * now);
+        for (int i = 0; i < drawer->batch; i++)
+            drawer->labels[i] = labels && i < now ? labels[done + i] : drawer->label;
         LM_TRY(draw_batch(drawer, seed, first + done, hook, user));
         memcpy(images + done * drawer->pixels, drawer->images,
                sizeof *images * now * drawer->pixels);

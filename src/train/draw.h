@@ -20,7 +20,8 @@ const lm_sampler *lm_drawer_sampler(const lm_drawer *drawer);
 lm_program *lm_drawer_step(const lm_drawer *drawer);
 
 /* Images first .. first + count - 1 of the seed, whatever the batch size: f32 in [-1, 1],
- * count * h * w * c values. labels: count classes, or NULL. */
+ * count * h * w * c values. labels: count classes, -1 for none; NULL: the request's for
+ * all. Only a conditional model takes any. */
 lm_status lm_drawer_draw(lm_drawer *drawer, uint64_t seed, int64_t first, int count,
                          const int32_t *labels, float *images, lm_draw_hook hook,
                          void *user);

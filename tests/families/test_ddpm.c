@@ -5,6 +5,7 @@
 #include "families/ddpm.h"
 #include "nn/params.h"
 #include <math.h>
+#include <stdio.h>
 
 enum { SIDE = 4, PIXELS = SIDE * SIDE, TIMESTEPS = 10 };
 
@@ -15,7 +16,7 @@ typedef struct bench {
 
 static void bench_init(bench *b, const char *more) {
     lm_settings settings;
-    lm_image_info info = {SIDE, SIDE, 1, 0};
+    lm_image_info info = {SIDE, SIDE, 1, 3};
     CHECK_OK(lm_settings_init(&settings, lm_family_ddpm.options));
     CHECK_OK(lm_settings_apply(&settings, "base=2 mult=1,2 blocks=1 attention=2 patch=1 "
                                           "timesteps=10 schedule=cosine"));
@@ -81,7 +82,7 @@ static void test_loss_parts(void **state) {
     lm_node *x = lm_scale(g, lm_cast(g, images, LM_F32), 1 / 127.5);
     x = lm_add_scalar(g, x, -1);
     lm_node *noise = lm_normal(g, nn.key, LM_DDPM_STREAM_NOISE, images->shape);
-    assert_ptr_equal(loss, lm_ddpm_loss_at(b.model, &nn, x, find_times(g), noise));
+    assert_ptr_equal(loss, lm_ddpm_loss_at(b.model, &nn, x, find_times(g), noise, NULL));
     CHECK_OK(lm_graph_status(g));
     lm_graph_free(g);
     bench_release(&b);
@@ -99,7 +100,7 @@ static double loss_without_weights(const char *settings, const float *x,
     lm_graph_output(g, "loss",
                     lm_ddpm_loss_at(b.model, &nn, lm_input(g, "x", LM_F32, shape),
                                     lm_input(g, "t", LM_I32, LM_SHAPE(2)),
-                                    lm_input(g, "noise", LM_F32, shape)));
+                                    lm_input(g, "noise", LM_F32, shape), NULL));
     lm_program *program = compile(&b, g);
     CHECK_OK(lm_program_set(program, "x", LM_F32, x, 2 * PIXELS));
     CHECK_OK(lm_program_set(program, "t", LM_I32, times, 2));
@@ -162,6 +163,64 @@ static void test_draws(void **state) {
     bench_release(&b);
 }
 
+/* The rows of the table that a loss looks up. */
+static lm_node *find_rows(const lm_graph *g, const lm_model *model) {
+    const lm_param_slice *table = lm_params_find(model->groups[0], "unet.class.weight");
+    assert_non_null(table);
+    for (int i = 0; i < lm_graph_size(g); i++) {
+        lm_node *node = lm_graph_node(g, i);
+        if (node->kind == LM_KIND_GATHER &&
+            lm_shape_equal(node->src[0]->shape, table->shape))
+            return node->src[1];
+    }
+    fail_msg("no row of the table is looked up");
+    return NULL;
+}
+
+/* Labels reach the table as they are, or as its last row when there is none or it is
+ * hidden, which happens as often as the settings say. */
+static void test_hidden_labels(void **state) {
+    enum { BATCH = 4000, CLASSES = 3 };
+    static const double drops[] = {0, 0.3, 1};
+    static int32_t labels[BATCH], seen[BATCH];
+    static uint8_t pixels[BATCH * PIXELS];
+    const uint32_t key[4] = {1, 2, 3, 0};
+    for (int i = 0; i < BATCH; i++) labels[i] = i % (CLASSES + 1) - 1;
+    for (int k = 0; k < 3; k++) {
+        char more[64];
+        snprintf(more, sizeof more, "conditional=true label-drop=%g", drops[k]);
+        bench b;
+        lm_graph *g;
+        bench_init(&b, more);
+        lm_nn nn = begin(&b, &g);
+        lm_node *images = lm_input(g, "images", LM_U8, LM_SHAPE(BATCH, SIDE, SIDE, 1));
+        lm_node *given = lm_input(g, "labels", LM_I32, LM_SHAPE(BATCH));
+        lm_node *loss = lm_family_ddpm.phases[0].loss(b.model, &nn, images, given);
+        lm_graph_output(g, "loss", loss);
+        lm_graph_output(g, "rows", find_rows(g, b.model));
+        lm_program *program = compile(&b, g);
+        CHECK_OK(lm_program_set(program, "key", LM_U32, key, 4));
+        CHECK_OK(lm_program_set(program, "labels", LM_I32, labels, BATCH));
+        CHECK_OK(lm_program_set(program, "images", LM_U8, pixels, BATCH * PIXELS));
+        CHECK_OK(lm_program_run(program));
+        CHECK_OK(lm_program_get(program, "rows", LM_I32, seen, BATCH));
+        int labelled = 0, hidden = 0;
+        for (int i = 0; i < BATCH; i++) {
+            if (labels[i] < 0) {
+                assert_int_equal(seen[i], CLASSES);
+                continue;
+            }
+            labelled++;
+            hidden += seen[i] == CLASSES;
+            if (seen[i] != CLASSES) assert_int_equal(seen[i], labels[i]);
+        }
+        double error = sqrt(labelled * drops[k] * (1 - drops[k]));
+        assert_true(fabs(hidden - labelled * drops[k]) <= 4 * error);
+        lm_program_free(program);
+        bench_release(&b);
+    }
+}
+
 /* Draws of one key must not repeat each other: the step of a run, the start and the steps
  * of a sample have the same key when step and seed agree. */
 static int collect_streams(const lm_graph *g, uint32_t *streams, int count) {
@@ -179,24 +238,25 @@ static void test_streams(void **state) {
     uint32_t streams[64];
     int count = 0;
     bench b;
-    bench_init(&b, "dropout=0.1");
+    bench_init(&b, "dropout=0.1 conditional=true");
     for (int which = 0; which < 3; which++) {
         lm_graph *g;
         lm_nn nn = begin(&b, &g);
         lm_shape shape = LM_SHAPE(2, SIDE, SIDE, 1);
+        lm_node *labels = lm_input(g, "labels", LM_I32, LM_SHAPE(2));
         nn.train = which == 0;
         if (which == 0)
             lm_family_ddpm.phases[0].loss(b.model, &nn,
-                                          lm_input(g, "images", LM_U8, shape), NULL);
+                                          lm_input(g, "images", LM_U8, shape), labels);
         if (which == 1) lm_family_ddpm.sample_init(b.model, &nn, 2);
         if (which == 2)
             lm_family_ddpm.sample_step(b.model, &nn, lm_input(g, "x", LM_F32, shape),
-                                       lm_input(g, "s", LM_F32, LM_SHAPE(6)), NULL);
+                                       lm_input(g, "s", LM_F32, LM_SHAPE(7)), labels);
         CHECK_OK(lm_graph_status(g));
         count = collect_streams(g, streams, count);
         lm_graph_free(g);
     }
-    assert_int_equal(count, 3 + 8 + 2 + 2); /* dropout: a stream for each of 8 blocks */
+    assert_int_equal(count, 4 + 8 + 2 + 2); /* dropout: a stream for each of 8 blocks */
     bench_release(&b);
 }
 
@@ -204,7 +264,7 @@ static void test_streams(void **state) {
 static void draw(bench *b, uint32_t first, int batch, double *x) {
     lm_graph *g;
     lm_sampler sampler;
-    lm_sample_request request = {0, -1, "ddpm", -1};
+    lm_sample_request request = {.eta = -1, .sampler = "ddpm", .label = -1};
     uint32_t key[4] = {99, 0, 0, first};
     int64_t count = (int64_t)batch * PIXELS;
     CHECK_OK(lm_family_ddpm.sampler(b->model, &request, &sampler));
@@ -265,7 +325,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loss_parts), cmocka_unit_test(test_targets),
         cmocka_unit_test(test_draws),      cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_samples),    cmocka_unit_test(test_hidden_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

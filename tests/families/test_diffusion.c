@@ -101,7 +101,8 @@ static lm_model *open_model(const char *more) {
 
 static lm_sampler make(const char *settings, const char *name, int steps, double eta) {
     lm_model *model = open_model(settings);
-    lm_sample_request request = {steps, eta, name, -1};
+    lm_sample_request request = {
+        .steps = steps, .eta = eta, .sampler = name, .label = -1};
     lm_sampler sampler;
     CHECK_OK(lm_ddpm_sampler(model, &request, &sampler));
     lm_model_close(model);
@@ -234,11 +235,12 @@ static void test_bad_requests(void **state) {
     const struct {
         lm_sample_request request;
         const char *says;
-    } rows[] = {{{1001, 0, NULL, -1}, "1001"},
-                {{-1, 0, NULL, -1}, "sample-steps"},
-                {{0, 1.5, NULL, -1}, "eta"},
-                {{0, 0, "euler", -1}, "euler is not one of"},
-                {{0, 0, NULL, 3}, "label"}};
+    } rows[] = {{{.steps = 1001, .label = -1}, "1001"},
+                {{.steps = -1, .label = -1}, "sample-steps"},
+                {{.eta = 1.5, .label = -1}, "eta"},
+                {{.sampler = "euler", .label = -1}, "euler is not one of"},
+                {{.label = 3}, "class"},
+                {{.label = -1, .guidance = 2}, "guidance"}};
     lm_model *model = open_model("");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         lm_sampler sampler;
@@ -249,9 +251,78 @@ static void test_bad_requests(void **state) {
     lm_model_close(model);
 }
 
+static lm_model *open_conditional(const char *more) {
+    lm_settings settings;
+    lm_model *model;
+    lm_image_info info = {8, 8, 1, 10};
+    CHECK_OK(lm_settings_init(&settings, lm_family_ddpm.options));
+    CHECK_OK(lm_settings_apply(&settings, "base=2 mult=1 blocks=1 attention=0 "
+                                          "conditional=true"));
+    CHECK_OK(lm_settings_apply(&settings, more));
+    CHECK_OK(lm_model_open(&lm_family_ddpm, &settings, &info, &model));
+    return model;
+}
+
+/* Guidance is a number more in each row, and twice the work. */
+static void test_guidance(void **state) {
+    static const struct {
+        double setting, request;
+        const char *says;
+        int per_step, scalars;
+    } rows[] = {{1, 0, "guidance=1 (w=0)", 1, LM_DDPM_SCALARS},
+                {3, 0, "guidance=3 (w=2)", 2, LM_DDPM_SCALARS + 1},
+                {3, 1, "guidance=1 (w=0)", 1, LM_DDPM_SCALARS},
+                {1, 0.5, "guidance=0.5 (w=-0.5)", 2, LM_DDPM_SCALARS + 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char settings[64];
+        snprintf(settings, sizeof settings, "guidance=%g", rows[i].setting);
+        lm_model *model = open_conditional(settings);
+        lm_sample_request request = {.steps = 5,
+                                     .eta = 0.5,
+                                     .sampler = "ddim",
+                                     .label = 9,
+                                     .guidance = rows[i].request};
+        lm_sampler sampler;
+        CHECK_OK(lm_ddpm_sampler(model, &request, &sampler));
+        assert_non_null(strstr(sampler.protocol, rows[i].says));
+        assert_int_equal(sampler.nfe, 5 * rows[i].per_step);
+        assert_int_equal(sampler.n_scalars, rows[i].scalars);
+        lm_sampler plain = make("", "ddim", 5, 0.5);
+        double scale = rows[i].request > 0 ? rows[i].request : rows[i].setting;
+        for (int step = 0; step < 5; step++) {
+            const float *row = sampler.scalars + (size_t)step * sampler.n_scalars;
+            assert_memory_equal(row, numbers(&plain, step),
+                                LM_DDPM_SCALARS * sizeof *row);
+            if (rows[i].per_step == 2) check_near(row[LM_DDPM_GUIDANCE], scale, 1e-7);
+        }
+        lm_sampler_release(&plain);
+        lm_sampler_release(&sampler);
+        lm_model_close(model);
+    }
+}
+
+static void test_bad_classes(void **state) {
+    lm_model *model = open_conditional("label-drop=0");
+    lm_sample_request outside = {.label = 10}, blind = {.label = 3, .guidance = 2},
+                      negative = {.label = 3, .guidance = -1};
+    lm_sampler sampler;
+    CHECK_FAILS(lm_ddpm_sampler(model, &outside, &sampler), LM_ARG);
+    assert_non_null(strstr(lm_message(), "class: 10 is not within 0 and 9"));
+    CHECK_FAILS(lm_ddpm_sampler(model, &blind, &sampler), LM_ARG);
+    assert_non_null(strstr(lm_message(), "label-drop=0"));
+    CHECK_FAILS(lm_ddpm_sampler(model, &negative, &sampler), LM_ARG);
+    lm_model_close(model);
+    lm_settings settings;
+    lm_image_info unlabelled = {8, 8, 1, 0};
+    CHECK_OK(lm_settings_init(&settings, lm_family_ddpm.options));
+    CHECK_OK(lm_settings_apply(&settings, "base=2 attention=0 conditional=true"));
+    CHECK_FAILS(lm_model_open(&lm_family_ddpm, &settings, &unlabelled, &model), LM_ARG);
+    assert_non_null(strstr(lm_message(), "conditional"));
+}
+
 static void test_out_of_memory(void **state) {
     lm_model *model = open_model("");
-    lm_sample_request request = {0, 0, NULL, -1};
+    lm_sample_request request = {.eta = 0, .label = -1};
     int64_t before = lm_mem_get_stats().blocks, n = 0;
     lm_status status;
     do {
@@ -274,6 +345,7 @@ int main(void) {
         cmocka_unit_test(test_velocity),      cmocka_unit_test(test_implicit),
         cmocka_unit_test(test_last_step),     cmocka_unit_test(test_protocol),
         cmocka_unit_test(test_bad_requests),  cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_guidance),      cmocka_unit_test(test_bad_classes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

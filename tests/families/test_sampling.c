@@ -134,7 +134,10 @@ static void test_normal_data(void **state) {
     static float x[COUNT];
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         lm_model *model = open_model(rows[i].settings);
-        lm_sample_request request = {rows[i].steps, rows[i].eta, rows[i].sampler, -1};
+        lm_sample_request request = {.steps = rows[i].steps,
+                                     .eta = rows[i].eta,
+                                     .sampler = rows[i].sampler,
+                                     .label = -1};
         lm_sampler sampler;
         chain c;
         CHECK_OK(lm_ddpm_sampler(model, &request, &sampler));
@@ -162,7 +165,8 @@ static void test_clipping(void **state) {
     static float x[COUNT];
     for (int clip = 0; clip < 2; clip++) {
         lm_model *model = open_model(clip ? "" : "clip-x0=false");
-        lm_sample_request request = {1, 0, "ddim", -1};
+        lm_sample_request request = {
+            .steps = 1, .eta = 0, .sampler = "ddim", .label = -1};
         lm_sampler sampler;
         chain c;
         CHECK_OK(lm_ddpm_sampler(model, &request, &sampler));

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes layers.safetensors and unet.safetensors beside this file, with PyTorch in float64.
+"""Makes layers.safetensors, unet.safetensors and conditional.safetensors beside this file,
+with PyTorch in float64.
 
 Needs torch (1.13 or later) and nothing else. Inputs and weights are exact in float32.
 Constants that limn keeps in float32 (attention's scale, frequencies, noise levels, the
@@ -10,6 +11,8 @@ layers.safetensors, per case: CASE/in/NAME, CASE/w/NAME, CASE/y, the cotangent C
 the gradients CASE/din/NAME and CASE/dw/NAME of sum(y * g).
 unet.safetensors: x, t, noise, w/NAME, noisy, epsilon, loss, dw/NAME of a small DDPM; then
 five AdamW steps: losses, norms, and final/NAME and ema/NAME.
+conditional.safetensors: the same of one level with labels (-1: none), some of the
+gradients, and a prediction with guidance at one time for all.
 """
 import json
 import math
@@ -191,8 +194,8 @@ SIZE, COLOURS, BATCH, TIMESTEPS = 8, 3, 2, 50
 
 
 class UNet:
-    def __init__(self, p):
-        self.p = p
+    def __init__(self, p, mult=MULT, attention=ATTENTION, classes=0):
+        self.p, self.mult, self.attention, self.classes = p, mult, attention, classes
 
     def dense(self, name, x, out):
         return dense(x, self.p(name + ".weight", out, x.shape[-1]), self.p(name + ".bias", out))
@@ -214,29 +217,34 @@ class UNet:
 
     def stage(self, name, x, condition, out):
         x = self.block(name + ".block", x, condition, out)
-        if x.shape[1] == ATTENTION:
+        if x.shape[1] == self.attention:
             x = attention(x, self.p, name + ".attention", HEADS, GROUPS)
         return x
 
-    def __call__(self, x, t):
+    def __call__(self, x, t, labels=None):
+        mult = self.mult
         e = time_embedding(t, BASE)
         e = self.dense("unet.time.2", F.silu(self.dense("unet.time.1", e, 4 * BASE)), 4 * BASE)
+        if self.classes:
+            table = self.p("unet.class.weight", self.classes + 1, 4 * BASE)
+            e = e + table[torch.where(labels < 0, self.classes, labels).long()]
         x = self.conv("unet.in", x, BASE, pad=1)
-        skips, last = [x], len(MULT) - 1
-        for level, mult in enumerate(MULT):
+        skips, last = [x], len(mult) - 1
+        for level in range(len(mult)):
             for i in range(BLOCKS):
-                x = self.stage(f"unet.down.{level}.{i}", x, e, BASE * mult)
+                x = self.stage(f"unet.down.{level}.{i}", x, e, BASE * mult[level])
                 skips.append(x)
             if level < last:
                 x = self.conv(f"unet.down.{level}.halve", x, x.shape[3], stride=2, pad_extra=1)
                 skips.append(x)
-        x = self.block("unet.middle.block1", x, e, BASE * MULT[last])
-        x = attention(x, self.p, "unet.middle.attention", HEADS, GROUPS)
-        x = self.block("unet.middle.block2", x, e, BASE * MULT[last])
-        for level in reversed(range(len(MULT))):
+        x = self.block("unet.middle.block1", x, e, BASE * mult[last])
+        if self.attention:
+            x = attention(x, self.p, "unet.middle.attention", HEADS, GROUPS)
+        x = self.block("unet.middle.block2", x, e, BASE * mult[last])
+        for level in reversed(range(len(mult))):
             for i in range(BLOCKS + 1):
                 x = torch.cat([x, skips.pop()], dim=3)
-                x = self.stage(f"unet.up.{level}.{i}", x, e, BASE * MULT[level])
+                x = self.stage(f"unet.up.{level}.{i}", x, e, BASE * mult[level])
             if level > 0:
                 x = self.conv(f"unet.up.{level}.double", upsample(x, 2), x.shape[3], pad=1)
         return self.conv("unet.out.conv", self.norm("unet.out.norm", x), COLOURS, pad=1)
@@ -252,10 +260,10 @@ def cosine_alpha_bars(count, s=0.008):
     return torch.tensor(bars, dtype=torch.float64)
 
 
-def ddpm_loss(net, x, t, noise):
+def ddpm_loss(net, x, t, noise, *labels):
     bars = cosine_alpha_bars(TIMESTEPS)[t.long()][:, None, None, None]
     noisy = rounded(bars.sqrt()) * x + rounded((1 - bars).sqrt()) * noise
-    epsilon = net(noisy, t.double())
+    epsilon = net(noisy, t.double(), *labels)
     return noisy, epsilon, F.mse_loss(epsilon, noise)
 
 
@@ -329,8 +337,37 @@ def unet_case():
     return kept
 
 
+# Gradients that the labels reach, or what they reach passes.
+CONDITIONAL_GRADIENTS = ("unet.class.weight", "unet.time.2.weight", "unet.time.1.bias",
+                         "unet.middle.block1.condition.weight", "unet.out.conv.weight")
+CLASSES, GUIDANCE, GUIDED_TIME = 3, 2.5, 7
+
+
+def conditional_case():
+    """Ho, Salimans 2022: the class is a row of a table, left out by the last of its rows."""
+    p = Parameters()
+    net = UNet(p, (1,), 0, CLASSES)
+    x = rounded(torch.rand(4, SIZE, SIZE, COLOURS, dtype=torch.float64) * 2 - 1)
+    noise = normal(4, SIZE, SIZE, COLOURS)
+    t = torch.tensor([3, 41, 0, 20], dtype=torch.int32)
+    labels = torch.tensor([2, -1, 0, 1], dtype=torch.int32)
+    noisy, epsilon, loss = ddpm_loss(net, x, t, noise, labels)
+    grads = torch.autograd.grad(loss, [p.tensors[n] for n in CONDITIONAL_GRADIENTS])
+    at = torch.full((4,), GUIDED_TIME, dtype=torch.float64)
+    none = net(noisy, at, torch.full((4,), -1, dtype=torch.int32))
+    guided = none + GUIDANCE * (net(noisy, at, labels) - none)
+    kept = {"x": x.float(), "t": t, "noise": noise.float(), "labels": labels, "noisy": noisy,
+            "epsilon": epsilon, "loss": loss.reshape(1), "guided": guided}
+    for name, tensor in p.tensors.items():
+        kept["w/" + name] = tensor.detach().float()
+    for name, grad in zip(CONDITIONAL_GRADIENTS, grads):
+        kept["dw/" + name] = grad
+    return kept
+
+
 if __name__ == "__main__":
     torch.manual_seed(20200619)
     layer_cases()
     write_safetensors(os.path.join(HERE, "layers.safetensors"), CASES)
     write_safetensors(os.path.join(HERE, "unet.safetensors"), unet_case())
+    write_safetensors(os.path.join(HERE, "conditional.safetensors"), conditional_case())

@@ -1,0 +1,40 @@
+/* A model of a golden file: its weights in an engine, a graph on its inputs, and what the
+ * file holds of the results. */
+#ifndef LIMN_TESTS_GOLDEN_MODEL_H
+#define LIMN_TESTS_GOLDEN_MODEL_H
+
+#include "golden/golden.h"
+
+#include "exec/exec.h"
+#include "families/ddpm.h"
+
+typedef struct golden_model {
+    const golden_backend *backend;
+    lm_safetensors file;
+    lm_model *model;
+    lm_params *params;
+    lm_engine *engine;
+    lm_graph *graph;
+    lm_nn nn; /* in training, on the variable "model" */
+    lm_program *program;
+} golden_model;
+
+/* A DDPM with the file's "w/..." as weights and average. */
+void golden_model_init(golden_model *b, const golden_backend *backend, const char *file,
+                       const char *settings, const lm_image_info *info);
+void golden_model_release(golden_model *b);
+
+/* An input of the graph with the name and shape of one of the file's tensors. */
+lm_node *golden_input(golden_model *b, const char *name, lm_dtype dtype);
+/* Compiles the graph, and sets all inputs that the file knows. */
+void golden_compile(golden_model *b);
+
+/* The program's output, or a variable, against the file's. */
+void golden_check_output(golden_model *b, const char *output, const lm_st_entry *entry);
+void golden_check_weights(golden_model *b, const char *var, const char *prefix);
+/* The gradients of `loss` for every slice that has a "dw/..." become outputs, which
+ * golden_check_gradients compares after the run. */
+void golden_add_gradients(golden_model *b, lm_node *loss);
+void golden_check_gradients(golden_model *b);
+
+#endif
