@@ -124,7 +124,7 @@ static lm_status profile_sampling(bench *b, lm_drawer *drawer) {
 static lm_status time_sampling(bench *b) {
     const lm_image_info *info = &b->subject.model->info;
     lm_sample_request request = {
-        .steps = b->sample_steps, .eta = 0, .sampler = "ddim", .label = -1};
+        .steps = b->sample_steps, .eta = 0, .preview = true, .label = -1};
     lm_drawer *drawer;
     LM_TRY(
         lm_drawer_new(b->subject.engine, b->subject.model, &request, SAMPLES, &drawer));

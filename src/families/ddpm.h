@@ -60,7 +60,8 @@ lm_node *lm_ddpm_sample_step(const lm_model *model, lm_nn *nn, lm_node *state,
 /* The part of a step that follows the network. */
 lm_node *lm_ddpm_update(const lm_model *model, lm_nn *nn, lm_node *state,
                         lm_node *prediction, lm_node *scalars);
-lm_node *lm_ddpm_sample_image(const lm_model *model, lm_nn *nn, lm_node *state);
+lm_node *lm_ddpm_sample_image(const lm_model *model, lm_nn *nn, lm_node *state,
+                              lm_node *labels);
 
 /* Random streams: apart from each other and from those of layers (1000 and up). A normal
  * takes two. */

@@ -69,6 +69,7 @@ static lm_status read_request(const lm_model *model, const lm_sample_request *re
     const lm_settings *s = &model->settings;
     const char *name =
         request->sampler ? request->sampler : lm_setting_text(s, "sampler");
+    if (request->preview) name = "ddim";
     chain->ddim = strcmp(name, "ddim") == 0;
     LM_RETURN_IF(!chain->ddim && strcmp(name, "ddpm") != 0, LM_ARG,
                  "sampler: %s is not one of ddpm, ddim", name);
@@ -210,6 +211,7 @@ lm_node *lm_ddpm_sample_step(const lm_model *model, lm_nn *nn, lm_node *state,
     return lm_ddpm_update(model, nn, state, prediction, scalars);
 }
 
-lm_node *lm_ddpm_sample_image(const lm_model *model, lm_nn *nn, lm_node *state) {
+lm_node *lm_ddpm_sample_image(const lm_model *model, lm_nn *nn, lm_node *state,
+                              lm_node *labels) {
     return lm_clamp(nn->graph, state, -1, 1);
 }

@@ -39,7 +39,8 @@ typedef struct lm_sample_request {
     int steps;           /* 0: the family's own */
     double eta;          /* DDIM; negative: the family's own */
     const char *sampler; /* NULL: the family's own */
-    int label;           /* class to draw, -1: as told for each image */
+    bool preview; /* the quickest way will do: `sampler` is the family's to choose */
+    int label;    /* class to draw, -1: as told for each image */
     /* Classifier-free guidance (Ho, Salimans 2022) by none + s (class - none): 1 does
      * without, 0: the family's own. Papers that write (1 + w) class - w none mean
      * s = 1 + w. */
@@ -47,7 +48,8 @@ typedef struct lm_sample_request {
 } lm_sample_request;
 
 /* How to sample: a state per image, made from noise, then `n_steps` runs of one program
- * with n_scalars numbers each. Pure data; made by family->sampler. */
+ * with n_scalars numbers each; 0 where the state says it all, as in a GAN. Pure data;
+ * made by family->sampler. */
 typedef struct lm_sampler {
     int n_steps, n_scalars;
     float *scalars; /* [n_steps][n_scalars], lm_alloc, owned */
@@ -74,11 +76,12 @@ struct lm_family {
     lm_node *(*sample_init)(const lm_model *model, lm_nn *nn, int batch);
     /* One step: state and scalars f32[n_scalars] to the next state. labels: i32[N], -1:
      * none; NULL unless the model is conditional. nn->key has the step index in its third
-     * word. */
+     * word. NULL where samplers have no steps. */
     lm_node *(*sample_step)(const lm_model *model, lm_nn *nn, lm_node *state,
                             lm_node *scalars, lm_node *labels);
-    /* Final state to images f32[N,H,W,C] in [-1,1]. */
-    lm_node *(*sample_image)(const lm_model *model, lm_nn *nn, lm_node *state);
+    /* Final state to images f32[N,H,W,C] in [-1,1]; labels as above. */
+    lm_node *(*sample_image)(const lm_model *model, lm_nn *nn, lm_node *state,
+                             lm_node *labels);
 };
 
 struct lm_model {

@@ -12,6 +12,7 @@
 
 struct lm_drawer {
     const lm_model *model;
+    lm_engine *engine;
     lm_sampler sampler;
     lm_program *init, *step, *image;
     int batch;
@@ -26,7 +27,7 @@ const lm_sampler *lm_drawer_sampler(const lm_drawer *drawer) {
 }
 
 lm_program *lm_drawer_step(const lm_drawer *drawer) {
-    return drawer->step;
+    return drawer->step ? drawer->step : drawer->image;
 }
 
 void lm_drawer_free(lm_drawer *drawer) {
@@ -97,7 +98,7 @@ static lm_status compile_image(lm_drawer *drawer, lm_engine *engine) {
     LM_TRY(begin_graph(drawer, &sg));
     const lm_family *family = drawer->model->family;
     lm_graph_output(sg.nn.graph, "image",
-                    family->sample_image(drawer->model, &sg.nn, sg.state));
+                    family->sample_image(drawer->model, &sg.nn, sg.state, sg.labels));
     return end_graph(&sg, engine, &drawer->image);
 }
 
@@ -113,7 +114,7 @@ static lm_status build(lm_drawer *drawer, lm_engine *engine,
     drawer->images = lm_alloc(sizeof(float) * drawer->batch * drawer->pixels);
     if (!drawer->labels || !drawer->images) return LM_NOMEM;
     LM_TRY(compile_init(drawer, engine));
-    LM_TRY(compile_step(drawer, engine));
+    if (drawer->sampler.n_steps > 0) LM_TRY(compile_step(drawer, engine));
     return compile_image(drawer, engine);
 }
 
@@ -124,6 +125,7 @@ lm_status lm_drawer_new(lm_engine *engine, const lm_model *model,
     lm_drawer *made = lm_calloc(1, sizeof *made);
     if (!made) return LM_NOMEM;
     made->model = model;
+    made->engine = engine;
     made->batch = batch;
     made->label = request->label;
     lm_status status = build(made, engine, request);
@@ -146,13 +148,27 @@ static lm_status run_with_key(lm_program *program, uint64_t seed, int step,
     return lm_program_run(program);
 }
 
-static lm_status draw_batch(lm_drawer *drawer, uint64_t seed, int64_t first,
-                            lm_draw_hook hook, void *user) {
+static lm_status set_labels(lm_drawer *drawer) {
+    lm_program *const programs[] = {drawer->init, drawer->step, drawer->image};
+    for (int i = 0; i < 3; i++)
+        if (programs[i] && lm_program_has_input(programs[i], "labels"))
+            LM_TRY(lm_program_set(programs[i], "labels", LM_I32, drawer->labels,
+                                  drawer->batch));
+    return LM_OK;
+}
+
+/* `states` of the batch's first `given` images; the others' are whatever there was. */
+static lm_status start_batch(lm_drawer *drawer, const float *states, int given,
+                             uint64_t seed, int64_t first) {
+    if (!states) return run_with_key(drawer->init, seed, 0, first);
+    return lm_engine_write_var(drawer->engine, STATE_VAR, 0,
+                               given * lm_shape_count(drawer->sampler.state), LM_F32,
+                               states);
+}
+
+static lm_status finish_batch(lm_drawer *drawer, uint64_t seed, int64_t first,
+                              lm_draw_hook hook, void *user) {
     const lm_sampler *sampler = &drawer->sampler;
-    LM_TRY(run_with_key(drawer->init, seed, 0, first));
-    if (lm_program_has_input(drawer->step, "labels"))
-        LM_TRY(lm_program_set(drawer->step, "labels", LM_I32, drawer->labels,
-                              drawer->batch));
     for (int i = 0; i < sampler->n_steps; i++) {
         LM_TRY(lm_program_set(drawer->step, "scalars", LM_F32,
                               sampler->scalars + (size_t)i * sampler->n_scalars,
@@ -174,17 +190,40 @@ static lm_status check_labels(const lm_drawer *drawer, const int32_t *labels, in
     return LM_OK;
 }
 
-lm_status lm_drawer_draw(lm_drawer *drawer, uint64_t seed, int64_t first, int count,
-                         const int32_t *labels, float *images, lm_draw_hook hook,
-                         void *user) {
+lm_status lm_drawer_draw_from(lm_drawer *drawer, const float *states, uint64_t seed,
+                              int64_t first, int count, const int32_t *labels,
+                              float *images, lm_draw_hook hook, void *user) {
+    int64_t state = lm_shape_count(drawer->sampler.state);
     LM_TRY(check_labels(drawer, labels, count));
     for (int done = 0; done < count; done += drawer->batch) {
         int now = count - done < drawer->batch ? count - done : drawer->batch;
         for (int i = 0; i < drawer->batch; i++)
             drawer->labels[i] = labels && i < now ? labels[done + i] : drawer->label;
-        LM_TRY(draw_batch(drawer, seed, first + done, hook, user));
+        LM_TRY(set_labels(drawer));
+        LM_TRY(start_batch(drawer, states ? states + done * state : NULL, now, seed,
+                           first + done));
+        LM_TRY(finish_batch(drawer, seed, first + done, hook, user));
         memcpy(images + done * drawer->pixels, drawer->images,
                sizeof *images * now * drawer->pixels);
+    }
+    return LM_OK;
+}
+
+lm_status lm_drawer_draw(lm_drawer *drawer, uint64_t seed, int64_t first, int count,
+                         const int32_t *labels, float *images, lm_draw_hook hook,
+                         void *user) {
+    return lm_drawer_draw_from(drawer, NULL, seed, first, count, labels, images, hook,
+                               user);
+}
+
+lm_status lm_drawer_states(lm_drawer *drawer, uint64_t seed, int64_t first, int count,
+                           float *states) {
+    int64_t state = lm_shape_count(drawer->sampler.state);
+    for (int done = 0; done < count; done += drawer->batch) {
+        int now = count - done < drawer->batch ? count - done : drawer->batch;
+        LM_TRY(run_with_key(drawer->init, seed, 0, first + done));
+        LM_TRY(lm_engine_read_var(drawer->engine, STATE_VAR, 0, now * state, LM_F32,
+                                  states + done * state));
     }
     return LM_OK;
 }

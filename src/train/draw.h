@@ -16,7 +16,7 @@ lm_status lm_drawer_new(lm_engine *engine, const lm_model *model,
                         const lm_sample_request *request, int batch, lm_drawer **drawer);
 void lm_drawer_free(lm_drawer *drawer);
 const lm_sampler *lm_drawer_sampler(const lm_drawer *drawer);
-/* What runs once a step of sampling. */
+/* What runs once a step of sampling; without steps, what makes the images. */
 lm_program *lm_drawer_step(const lm_drawer *drawer);
 
 /* Images first .. first + count - 1 of the seed, whatever the batch size: f32 in [-1, 1],
@@ -25,6 +25,15 @@ lm_program *lm_drawer_step(const lm_drawer *drawer);
 lm_status lm_drawer_draw(lm_drawer *drawer, uint64_t seed, int64_t first, int count,
                          const int32_t *labels, float *images, lm_draw_hook hook,
                          void *user);
+
+/* The states that these images begin with: f32, count times the sampler's state. */
+lm_status lm_drawer_states(lm_drawer *drawer, uint64_t seed, int64_t first, int count,
+                           float *states);
+/* As lm_drawer_draw, from states that are given. What a sampler draws on the way is of
+ * `seed` and `first`. */
+lm_status lm_drawer_draw_from(lm_drawer *drawer, const float *states, uint64_t seed,
+                              int64_t first, int count, const int32_t *labels,
+                              float *images, lm_draw_hook hook, void *user);
 
 /* Draws and writes a sheet; `text` becomes the picture's comment. */
 lm_status lm_drawer_sheet(lm_drawer *drawer, uint64_t seed, int count, const char *path,

@@ -148,7 +148,7 @@ static lm_status set_up(trainer *t) {
                                 &t->phases[i]));
     if (!t->model->family->sampler) return LM_OK;
     lm_sample_request draw = {
-        .steps = t->request.snapshot_steps, .eta = -1, .sampler = "ddim", .label = -1};
+        .steps = t->request.snapshot_steps, .eta = -1, .preview = true, .label = -1};
     return lm_drawer_new(t->engine, t->model, &draw, t->request.snapshot_count,
                          &t->drawer);
 }

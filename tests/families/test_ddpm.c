@@ -277,7 +277,7 @@ static void draw(bench *b, uint32_t first, int batch, double *x) {
     lm_node *scalars = lm_input(g, "scalars", LM_F32, LM_SHAPE(sampler.n_scalars));
     lm_node *y = lm_family_ddpm.sample_step(b->model, &nn, in, scalars, NULL);
     lm_graph_output(g, "x", y);
-    lm_graph_output(g, "image", lm_family_ddpm.sample_image(b->model, &nn, y));
+    lm_graph_output(g, "image", lm_family_ddpm.sample_image(b->model, &nn, y, NULL));
     lm_program *step = compile(b, g);
 
     CHECK_OK(lm_program_set(init, "key", LM_U32, key, 4));
