@@ -35,7 +35,7 @@ typedef struct cli_command {
 extern const cli_command train_command, sample_command, demo_command, info_command,
     doctor_command, bench_model_command, bench_ops_command, bench_data_command,
     data_command, data_info_command, data_prepare_command, data_show_command,
-    data_list_command, data_fetch_command;
+    data_list_command, data_fetch_command, eval_command, compare_command;
 
 /* True once SIGINT or SIGTERM arrived; a second one ends the program at once. */
 bool cli_interrupted(void);
@@ -62,8 +62,8 @@ cli_live cli_live_start(const cli_context *cli);
 void cli_live_end(cli_live *live);
 
 /* The live line of other work (meter.c): "VERB  DONE of TOTAL UNIT", with speed and time
- * left; a total of 0 is not known. What is done at the start (after a resume) does not
- * count for the speed. */
+ * left; a total of 0 is not known. Without a unit it is "VERB  SHARE". What is done at
+ * the start (after a resume) does not count for the speed. */
 typedef struct cli_meter {
     const cli_context *cli;
     const char *verb, *unit;

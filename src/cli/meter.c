@@ -27,12 +27,14 @@ static void print_line(const cli_meter *meter, double done, double now) {
     char left[32] = "";
     if (rate > 0 && meter->total > 0)
         lm_duration_text((meter->total - done) / rate, left, sizeof left);
-    fprintf(stderr, "%s%s  %.0f", meter->terminal ? "\r\033[K" : "", meter->verb, done);
-    if (meter->total > 0)
-        fprintf(stderr, " of %.0f %s  %.0f %%", meter->total, meter->unit,
-                100 * done / meter->total);
-    fprintf(stderr, "  %.*f/s%s%s%s", rate < 10 ? 1 : 0, rate, left[0] ? "  left " : "",
-            left, meter->terminal ? "" : "\n");
+    fprintf(stderr, "%s%s", meter->terminal ? "\r\033[K" : "", meter->verb);
+    if (meter->unit) fprintf(stderr, "  %.0f", done);
+    if (meter->unit && meter->total > 0)
+        fprintf(stderr, " of %.0f %s", meter->total, meter->unit);
+    if (meter->total > 0) fprintf(stderr, "  %.0f %%", 100 * done / meter->total);
+    if (meter->unit) fprintf(stderr, "  %.*f/s", rate < 10 ? 1 : 0, rate);
+    fprintf(stderr, "%s%s%s", left[0] ? "  left " : "", left,
+            meter->terminal ? "" : "\n");
     fflush(stderr);
 }
 

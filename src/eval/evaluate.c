@@ -20,6 +20,7 @@ typedef struct floor_value {
 struct lm_evaluator {
     lm_eval_spec spec;
     lm_extractor *extractor;
+    lm_lpips *lpips;
     const lm_eval_metric **metrics; /* those that are asked for, ended by NULL */
     floor_value *floors;            /* beside them */
     lm_eval_part train, test;       /* without a source: not there */
@@ -77,6 +78,14 @@ static lm_status open_standard(const lm_image_source *source, lm_extractor **ext
     return status;
 }
 
+/* LPIPS is wanted where it can be had; only where it was asked for must it be there. */
+static lm_status open_lpips(lm_evaluator *e) {
+    const char *asked = e->spec.lpips;
+    if (asked && !*asked) return LM_OK;
+    lm_status status = lm_lpips_open(asked ? asked : "vgg", &e->lpips);
+    return asked || status == LM_NOMEM ? status : LM_OK;
+}
+
 static lm_status open_sides(lm_evaluator *e, const lm_eval_side *train,
                             const lm_eval_side *test) {
     const lm_image_source *any = train->source ? train->source : test->source;
@@ -90,9 +99,11 @@ static lm_status open_sides(lm_evaluator *e, const lm_eval_side *train,
     LM_TRY(status);
     const lm_cache *cache = e->spec.cache;
     if (train->source)
-        e->train = lm_eval_part_of(train, 0, "training images", e->extractor, cache);
+        e->train =
+            lm_eval_part_of(train, 0, "looking at training images", e->extractor, cache);
     if (test->source)
-        e->test = lm_eval_part_of(test, 0, "held-out images", e->extractor, cache);
+        e->test =
+            lm_eval_part_of(test, 0, "looking at held-out images", e->extractor, cache);
     e->reference = e->spec.against_test ? &e->test : &e->train;
     e->real = e->spec.against_test ? &e->train : &e->test;
     if (!e->real->side.source) e->real = NULL;
@@ -113,7 +124,8 @@ static lm_status open(lm_evaluator *e, const lm_eval_side *train,
     LM_TRY(lm_eval_metrics_find(e->spec.metrics, &e->metrics));
     e->floors = lm_calloc((size_t)count_metrics(e) + 1, sizeof *e->floors);
     if (!e->floors) return LM_NOMEM;
-    return open_sides(e, train, test);
+    LM_TRY(open_sides(e, train, test));
+    return open_lpips(e);
 }
 
 lm_status lm_evaluator_new(const lm_eval_spec *spec, const lm_eval_side *train,
@@ -135,6 +147,7 @@ void lm_evaluator_free(lm_evaluator *e) {
     lm_eval_part_release(&e->test);
     lm_eval_part_release(&e->few);
     lm_extractor_free(e->extractor);
+    lm_lpips_free(e->lpips);
     lm_free(e->metrics);
     lm_free(e->floors);
     lm_free(e);
@@ -152,6 +165,7 @@ static lm_eval_context make_context(lm_evaluator *e, lm_eval_part *generated,
                                     const lm_eval_hook *hook) {
     return (lm_eval_context){.spec = &e->spec,
                              .extractor = e->extractor,
+                             .lpips = e->lpips,
                              .generated = generated,
                              .reference = e->reference,
                              .train = e->train.side.source ? &e->train : NULL,
@@ -180,25 +194,34 @@ static void release_result(lm_eval_result *result) {
     json_decref(result->detail);
 }
 
-lm_status lm_eval_need_features(lm_eval_context *context, lm_eval_part *part) {
+/* Asks a part for something, with its name for the hook meanwhile. */
+static lm_status need(lm_eval_context *context, lm_eval_part *part,
+                      lm_status (*work)(lm_eval_part *part, const lm_metric_hook *hook)) {
     const char *before = context->what;
     context->what = part->role;
-    lm_status status = lm_eval_part_features(part, &context->within);
+    lm_status status = work(part, &context->within);
     context->what = before;
     return status;
+}
+
+lm_status lm_eval_need_features(lm_eval_context *context, lm_eval_part *part) {
+    return need(context, part, lm_eval_part_features);
 }
 
 lm_status lm_eval_need_predicted(lm_eval_context *context, lm_eval_part *part) {
-    LM_TRY(lm_eval_need_features(context, part));
-    return lm_eval_part_predicted(part);
+    return need(context, part, lm_eval_part_predicted);
+}
+
+lm_status lm_eval_need_moments(lm_eval_context *context, lm_eval_part *part) {
+    return need(context, part, lm_eval_part_moments);
+}
+
+lm_status lm_eval_need_pixels(lm_eval_context *context, lm_eval_part *part) {
+    return need(context, part, lm_eval_part_pixels);
 }
 
 lm_status lm_eval_need_floats(lm_eval_context *context, lm_eval_part *part) {
-    const char *before = context->what;
-    context->what = part->role;
-    lm_status status = lm_eval_part_floats(part, &context->within);
-    context->what = before;
-    return status;
+    return need(context, part, lm_eval_part_floats);
 }
 
 /* ---- floors ------------------------------------------------------------------ */
@@ -216,6 +239,10 @@ static bool floor_key(const lm_eval_context *c, const lm_eval_metric *metric,
     lm_cache_key_add(key, "evaluation seed", "%" PRIu64, spec->seed);
     lm_cache_key_add(key, "against test", "%d", spec->against_test);
     lm_eval_extractor_key(c->extractor, key);
+    if (c->lpips) {
+        lm_cache_key_add(key, "network", "%s", lm_lpips_id(c->lpips));
+        lm_cache_key_add(key, "network weights", "%s", lm_lpips_weights(c->lpips));
+    }
     bool known = lm_eval_part_key(c->generated, key);
     known = lm_eval_part_key(c->reference, key) && known;
     return known && lm_str_text(key);
@@ -343,7 +370,8 @@ static lm_status run(lm_evaluator *e, const lm_eval_subject *subject,
                                                           "images", e->extractor, NULL);
     lm_eval_context context = make_context(e, &generated, hook);
     if (subject->pairs.source) {
-        pairs = lm_eval_part_of(&subject->pairs, 0, "pairs", e->extractor, NULL);
+        pairs =
+            lm_eval_part_of(&subject->pairs, 0, "looking at pairs", e->extractor, NULL);
         context.pairs = &pairs;
     }
     context.likelihood = subject->likelihood;

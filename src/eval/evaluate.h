@@ -43,6 +43,7 @@ typedef struct lm_eval_likelihood {
 
 typedef struct lm_eval_spec {
     const char *extractor; /* NULL: the standard one for these images */
+    const char *lpips;     /* NULL: "vgg" where its weights are found; "": none */
     const char *metrics;   /* "fid,kid"; NULL: all that apply */
     bool against_test;     /* the reference is the test side */
     bool floor;

@@ -3,6 +3,7 @@
 #ifndef LIMN_EVAL_METRIC_H
 #define LIMN_EVAL_METRIC_H
 
+#include "eval/lpips.h"
 #include "eval/part.h"
 
 /* What a metric is made of. It applies where all of that is there, and its protocol says
@@ -33,8 +34,9 @@ typedef struct lm_eval_context {
     /* NULL: there is none. Parts keep what is worked out of them; `reference` is one of
      * train and test, or has statistics and no images. */
     lm_eval_part *generated, *reference, *train, *test, *pairs;
-    const lm_eval_likelihood *likelihood;
-    bool is_floor; /* nobody sees tables, notes and sheets */
+    lm_lpips *lpips;                      /* NULL: there is none */
+    const lm_eval_likelihood *likelihood; /* NULL: there is none */
+    bool is_floor;                        /* nobody sees tables, notes and sheets */
     const lm_eval_hook *hook;
     const char *what;      /* is being done, for the hook */
     lm_metric_hook within; /* the hook as src/metrics has it */
@@ -63,6 +65,8 @@ lm_status lm_eval_metrics_find(const char *names, const lm_eval_metric ***metric
 /* For measure: what is asked of a part, with the hook told so. */
 lm_status lm_eval_need_features(lm_eval_context *context, lm_eval_part *part);
 lm_status lm_eval_need_predicted(lm_eval_context *context, lm_eval_part *part);
+lm_status lm_eval_need_moments(lm_eval_context *context, lm_eval_part *part);
+lm_status lm_eval_need_pixels(lm_eval_context *context, lm_eval_part *part);
 lm_status lm_eval_need_floats(lm_eval_context *context, lm_eval_part *part);
 
 #endif

@@ -5,9 +5,12 @@
 
 #include <string.h>
 
-extern const lm_eval_metric lm_conditional_accuracy_metric;
+extern const lm_eval_metric lm_fid_metric, lm_conditional_accuracy_metric,
+    lm_lpips_diversity_metric, lm_likelihood_metric;
 
-const lm_eval_metric *const lm_eval_metrics[] = {&lm_conditional_accuracy_metric, NULL};
+const lm_eval_metric *const lm_eval_metrics[] = {
+    &lm_fid_metric, &lm_conditional_accuracy_metric, &lm_lpips_diversity_metric,
+    &lm_likelihood_metric, NULL};
 
 enum { METRICS = sizeof lm_eval_metrics / sizeof *lm_eval_metrics };
 
@@ -80,7 +83,8 @@ const char *lm_eval_hindrance(const lm_eval_context *context,
          "the reference has statistics, no images"},
         {LM_NEED_TRAIN, context->train, "there are no training images"},
         {LM_NEED_TEST, context->test, "there are no held-out images"},
-        {LM_NEED_PAIRS, context->pairs, "images have no pairs (--pairs)"},
+        {LM_NEED_PAIRS, context->pairs, "images have no pairs; see --pairs"},
+        {LM_NEED_LPIPS, context->lpips, "there is no LPIPS network; see --lpips"},
         {LM_NEED_LIKELIHOOD, context->likelihood, "there is no likelihood"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

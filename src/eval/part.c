@@ -18,6 +18,7 @@ lm_eval_part lm_eval_part_of(const lm_eval_side *side, int64_t count, const char
 
 void lm_eval_part_release(lm_eval_part *part) {
     lm_features_release(&part->features);
+    lm_moments_release(&part->moments);
     lm_free(part->predicted);
     lm_free(part->pixels);
     lm_free(part->floats);
@@ -49,10 +50,10 @@ void lm_eval_extractor_key(const lm_extractor *extractor, lm_str *key) {
 }
 
 /* False: it is not known which images these are, or there is no cache. */
-static bool features_key(const lm_eval_part *part, lm_str *key) {
+static bool make_key(const lm_eval_part *part, const char *of, lm_str *key) {
     if (!part->cache || !lm_eval_part_key(part, key)) return false;
     lm_eval_extractor_key(part->extractor, key);
-    lm_cache_key_add(key, "of", "features");
+    lm_cache_key_add(key, "of", "%s", of);
     return lm_str_text(key) != NULL;
 }
 
@@ -101,12 +102,41 @@ static void keep_features(const lm_eval_part *part, const char *key) {
     lm_cache_put(part->cache, key, entries, f->classes ? 3 : 2);
 }
 
+static bool recall_moments(lm_eval_part *part, const char *key) {
+    lm_safetensors file;
+    int dim = part->extractor->dim;
+    if (!lm_cache_find(part->cache, key, &file)) return false;
+    lm_moments m = {.dim = dim,
+                    .count = part->source.count,
+                    .mean = copy_tensor(&file, "mean", LM_F64, LM_SHAPE(dim)),
+                    .covariance =
+                        copy_tensor(&file, "covariance", LM_F64, LM_SHAPE(dim, dim))};
+    lm_safetensors_release(&file);
+    bool whole = m.mean && m.covariance;
+    if (whole)
+        part->moments = m;
+    else
+        lm_moments_release(&m);
+    return whole;
+}
+
+static void keep_moments(const lm_eval_part *part, const char *key) {
+    const lm_moments *m = &part->moments;
+    lm_st_entry entries[] = {
+        {.name = "mean", .dtype = LM_F64, .shape = LM_SHAPE(m->dim), .data = m->mean},
+        {.name = "covariance",
+         .dtype = LM_F64,
+         .shape = LM_SHAPE(m->dim, m->dim),
+         .data = m->covariance}};
+    lm_cache_put(part->cache, key, entries, 2);
+}
+
 /* ---- what is worked out ------------------------------------------------------- */
 
 lm_status lm_eval_part_features(lm_eval_part *part, const lm_metric_hook *hook) {
     if (part->features.x) return LM_OK;
     lm_str key = LM_STR_INIT;
-    bool keeps = features_key(part, &key);
+    bool keeps = make_key(part, "features", &key);
     lm_status status = LM_OK;
     if (!keeps || !recall_features(part, key.text)) {
         status = lm_features_extract(part->extractor, &part->source, 0,
@@ -117,8 +147,25 @@ lm_status lm_eval_part_features(lm_eval_part *part, const lm_metric_hook *hook) 
     return status;
 }
 
-lm_status lm_eval_part_predicted(lm_eval_part *part) {
+lm_status lm_eval_part_moments(lm_eval_part *part, const lm_metric_hook *hook) {
+    if (part->moments.dim) return LM_OK;
+    lm_str key = LM_STR_INIT;
+    bool keeps = make_key(part, "moments", &key);
+    lm_status status = LM_OK;
+    if (!keeps || !recall_moments(part, key.text)) {
+        status = lm_eval_part_features(part, hook);
+        if (status == LM_OK)
+            status = lm_moments_of(part->features.x, NULL, part->features.count,
+                                   part->features.dim, hook, &part->moments);
+        if (status == LM_OK && keeps) keep_moments(part, key.text);
+    }
+    lm_str_release(&key);
+    return status;
+}
+
+lm_status lm_eval_part_predicted(lm_eval_part *part, const lm_metric_hook *hook) {
     if (part->predicted) return LM_OK;
+    LM_TRY(lm_eval_part_features(part, hook));
     const lm_features *f = &part->features;
     LM_RETURN_IF(!f->logits, LM_ARG, "%s: gives features, but no classes",
                  part->extractor->id);

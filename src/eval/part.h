@@ -4,14 +4,16 @@
 #define LIMN_EVAL_PART_H
 
 #include "eval/evaluate.h"
+#include "metrics/moments.h"
 
 typedef struct lm_eval_part {
-    const char *role; /* "images", "held-out images": for messages */
+    const char *role; /* "looking at images": for who waits */
     lm_eval_side side;
     lm_image_source source;  /* the side's, perhaps only its first images */
     lm_extractor *extractor; /* borrowed */
     const lm_cache *cache;   /* borrowed; NULL: none */
     lm_features features;    /* x NULL: not there yet */
+    lm_moments moments;      /* dim 0: not there yet */
     int32_t *predicted;      /* [count] classes by the logits; NULL: not there yet */
     uint8_t *pixels;         /* [count][h][w][c]; NULL: not there yet */
     float *floats;           /* the same as numbers from 0 to 1 */
@@ -24,10 +26,11 @@ void lm_eval_part_release(lm_eval_part *part);
 
 /* Each works out what is not there yet; results are the part's. */
 lm_status lm_eval_part_features(lm_eval_part *part, const lm_metric_hook *hook);
+lm_status lm_eval_part_moments(lm_eval_part *part, const lm_metric_hook *hook);
+/* Classes by the logits, which the extractor must have; the first of equal ones wins. */
+lm_status lm_eval_part_predicted(lm_eval_part *part, const lm_metric_hook *hook);
 lm_status lm_eval_part_pixels(lm_eval_part *part, const lm_metric_hook *hook);
 lm_status lm_eval_part_floats(lm_eval_part *part, const lm_metric_hook *hook);
-/* Classes by the logits of features that are there; the first of equal ones wins. */
-lm_status lm_eval_part_predicted(lm_eval_part *part);
 /* Values of one image. */
 int lm_eval_part_size(const lm_eval_part *part);
 

@@ -1,0 +1,189 @@
+/* limn compare: evaluations side by side, where their protocols agree. */
+#include "cli/eval.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "eval/compare.h"
+#include "eval/protocol.h"
+#include "eval/report.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { MOST_REPORTS = 26 };
+
+static const lm_option options[] = {{"csv", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
+                                     "metric,report,value,error,floor on stdout"},
+                                    {0}};
+
+/* ---- reading ------------------------------------------------------------------ */
+
+static void free_reports(json_t **reports, int count) {
+    for (int i = 0; i < count; i++) json_decref(reports[i]);
+}
+
+static lm_status read_reports(const cli_context *cli, json_t **reports) {
+    for (int i = 0; i < cli->n_args; i++) {
+        const char *path = cli->args[i];
+        lm_status status = lm_is_folder(path) ? lm_report_read_latest(path, &reports[i])
+                                              : lm_report_read(path, &reports[i]);
+        if (status != LM_OK) {
+            free_reports(reports, i);
+            return status;
+        }
+    }
+    return LM_OK;
+}
+
+/* ---- text ---------------------------------------------------------------------- */
+
+enum { NAME = 22, CELL = 22 };
+
+static double number(const json_t *cell, const char *name) {
+    const json_t *value = json_object_get(cell, name);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+static void print_head(const cli_context *cli) {
+    for (int i = 0; i < cli->n_args; i++) printf("%c  %s\n", 'A' + i, cli->args[i]);
+    printf("\n%-*s", NAME, "metric");
+    for (int i = 0; i < cli->n_args; i++) printf(" %*c", CELL, 'A' + i);
+    printf("\n");
+}
+
+static void print_cells(const json_t *row) {
+    size_t i;
+    json_t *cell;
+    const json_t *best = json_object_get(row, "best");
+    printf("%-*s", NAME, json_string_value(json_object_get(row, "metric")));
+    json_array_foreach(json_object_get(row, "cells"), i, cell) {
+        char text[CLI_NUMBER];
+        cli_number_text(number(cell, "value"), number(cell, "error"), 4, text);
+        bool is_best = json_is_integer(best) && (size_t)json_integer_value(best) == i;
+        printf(" %*s%s", CELL - 1, text, is_best ? "*" : " ");
+    }
+    printf("\n");
+}
+
+static void print_differences(const json_t *row) {
+    size_t i, k;
+    json_t *entry, *field;
+    json_array_foreach(json_object_get(row, "differences"), i, entry) {
+        int report = (int)json_integer_value(json_object_get(entry, "report"));
+        json_array_foreach(json_object_get(entry, "fields"), k, field) {
+            const json_t *values = json_object_get(field, "values");
+            lm_str text = LM_STR_INIT;
+            lm_str_printf(&text, "  %c differs in %s: ", 'A' + report,
+                          json_string_value(json_object_get(field, "field")));
+            lm_protocol_text(json_array_get(values, 1), &text);
+            lm_str_append(&text, ", not ");
+            lm_protocol_text(json_array_get(values, 0), &text);
+            printf("%s\n", lm_str_text(&text) ? lm_str_text(&text) : "");
+            lm_str_release(&text);
+        }
+    }
+}
+
+static void print_informs(const json_t *comparison) {
+    size_t i, k;
+    json_t *field, *value;
+    json_array_foreach(json_object_get(comparison, "informs"), i, field) {
+        printf("%-*s", NAME, json_string_value(json_object_get(field, "field")));
+        json_array_foreach(json_object_get(field, "values"), k, value) {
+            lm_str text = LM_STR_INIT;
+            lm_protocol_text(value, &text);
+            printf(" %*.*s ", CELL - 1, CELL - 1,
+                   lm_str_text(&text) ? lm_str_text(&text) : "");
+            lm_str_release(&text);
+        }
+        printf("\n");
+    }
+}
+
+static void print_text(const cli_context *cli, const json_t *comparison) {
+    size_t i;
+    json_t *row;
+    bool starred = false;
+    print_head(cli);
+    json_array_foreach(json_object_get(comparison, "metrics"), i, row) {
+        print_cells(row);
+        print_differences(row);
+        starred = starred || json_is_integer(json_object_get(row, "best"));
+    }
+    printf("\n");
+    print_informs(comparison);
+    if (starred)
+        printf("\n* better than every other by more than twice the standard errors\n");
+}
+
+/* ---- CSV ----------------------------------------------------------------------- */
+
+static void print_csv_number(double value) {
+    if (isfinite(value))
+        printf(",%.9g", value);
+    else
+        printf(",");
+}
+
+static void print_csv_text(const char *text) {
+    putchar('"');
+    for (; *text; text++) {
+        if (*text == '"') putchar('"');
+        putchar(*text);
+    }
+    putchar('"');
+}
+
+static void print_csv(const cli_context *cli, const json_t *comparison) {
+    size_t i, k;
+    json_t *row, *cell;
+    printf("metric,report,value,error,floor\n");
+    json_array_foreach(json_object_get(comparison, "metrics"), i, row) {
+        json_array_foreach(json_object_get(row, "cells"), k, cell) {
+            if (json_is_null(cell)) continue;
+            print_csv_text(json_string_value(json_object_get(row, "metric")));
+            putchar(',');
+            print_csv_text(cli->args[k]);
+            print_csv_number(number(cell, "value"));
+            print_csv_number(number(cell, "error"));
+            print_csv_number(number(cell, "floor"));
+            printf("\n");
+        }
+    }
+}
+
+/* ---- the command --------------------------------------------------------------- */
+
+static lm_status show(const cli_context *cli, json_t *comparison) {
+    if (cli->json)
+        cli_print_json(json_incref(comparison));
+    else if (lm_setting_flag(&cli->options, "csv"))
+        print_csv(cli, comparison);
+    else
+        print_text(cli, comparison);
+    LM_RETURN_IF(json_integer_value(json_object_get(comparison, "comparable")) == 0,
+                 LM_MISMATCH, "no number of two evaluations can be compared");
+    return LM_OK;
+}
+
+static lm_status run(cli_context *cli) {
+    json_t *reports[MOST_REPORTS], *comparison;
+    LM_TRY(read_reports(cli, reports));
+    lm_status status = lm_compare(reports, cli->n_args, &comparison);
+    free_reports(reports, cli->n_args);
+    LM_TRY(status);
+    status = show(cli, comparison);
+    json_decref(comparison);
+    return status;
+}
+
+const cli_command compare_command = {
+    .name = "compare",
+    .arguments = "FILE.json|RUN FILE.json|RUN [..]",
+    .help = "evaluations side by side, where their protocols agree",
+    .options = options,
+    .min_args = 2,
+    .max_args = MOST_REPORTS,
+    .run = run};

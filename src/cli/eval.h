@@ -1,0 +1,29 @@
+/* What `limn eval` is made of. */
+#ifndef LIMN_CLI_EVAL_H
+#define LIMN_CLI_EVAL_H
+
+#include "cli/cli.h"
+#include "eval/evaluate.h"
+
+/* All sides of an evaluation, opened as the options say. Do not move it: sides point into
+ * it. */
+typedef struct cli_eval_sides {
+    lm_dataset *images_set, *train_set, *test_set, *pairs_set;
+    lm_set_source images_from, train_from, test_from, pairs_from;
+    lm_eval_side train, test;
+    lm_eval_subject subject;
+    lm_str resize; /* how images came to the reference's size; empty: had it */
+} cli_eval_sides;
+
+lm_status cli_eval_open_sides(const cli_context *cli, cli_eval_sides *sides);
+void cli_eval_close_sides(cli_eval_sides *sides);
+
+/* The table for people. */
+void cli_eval_print(const cli_eval_sides *sides, const lm_evaluation *evaluation);
+
+/* "3.41 +- 0.05": so many digits that the error has two, or `digits` without one. "-" for
+ * no number. */
+enum { CLI_NUMBER = 48 };
+void cli_number_text(double value, double error, int digits, char text[CLI_NUMBER]);
+
+#endif

@@ -1,0 +1,158 @@
+/* The images of an evaluation: what is judged, and the real ones. */
+#include "cli/eval.h"
+
+#include "base/mem.h"
+#include "data/transform.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Images where the user says no number. */
+enum { MOST_JUDGED = 10000, MOST_REAL = 50000, ENDLESS_REAL = 10000 };
+
+static int64_t choose_count(const cli_context *cli, const char *option,
+                            const lm_dataset *set, int64_t most) {
+    const lm_option_value *value = lm_setting(&cli->options, option);
+    if (value->is_set) return value->integer;
+    return !set->endless && set->count < most ? 0 : most;
+}
+
+static lm_status check_available(const char *option, int64_t n, const char *spec,
+                                 const lm_dataset *set) {
+    LM_RETURN_IF(!set->endless && n > set->count, LM_ARG,
+                 "%s %" PRId64 ": %s has %" PRId64 " images", option, n, spec,
+                 set->count);
+    return LM_OK;
+}
+
+/* ---- real images ------------------------------------------------------------- */
+
+/* The set's test split, or what --held-out says; none: *set stays NULL. */
+static lm_status open_held_out(const cli_context *cli, const char *data,
+                               const lm_dataset *train, lm_dataset **set) {
+    const char *given = cli_text(cli, "held-out");
+    lm_status status = lm_dataset_open(given ? given : data, LM_SPLIT_TEST, set);
+    if (given || status == LM_NOMEM) return status;
+    bool same = status == LM_OK && (*set)->hash == train->hash;
+    if (same) lm_dataset_free(*set);
+    if (same || status != LM_OK) *set = NULL;
+    return LM_OK;
+}
+
+static lm_status open_real(const cli_context *cli, const char *data,
+                           cli_eval_sides *sides) {
+    uint64_t seed = (uint64_t)lm_setting_int(&cli->options, "seed");
+    LM_TRY(lm_dataset_open(data, LM_SPLIT_TRAIN, &sides->train_set));
+    LM_TRY(open_held_out(cli, data, sides->train_set, &sides->test_set));
+    int64_t n = choose_count(cli, "reference", sides->train_set,
+                             sides->train_set->endless ? ENDLESS_REAL : MOST_REAL);
+    LM_TRY(check_available("--reference", n, data, sides->train_set));
+    return lm_eval_side_of_set(sides->train_set, n, seed, data, &sides->train_from,
+                               &sides->train);
+}
+
+/* As many held-out images as are judged stand for real ones; as a reference, all do. */
+static lm_status open_test(const cli_context *cli, int64_t judged,
+                           cli_eval_sides *sides) {
+    const lm_settings *o = &cli->options;
+    const lm_dataset *set = sides->test_set;
+    bool reference = strcmp(lm_setting_text(o, "against"), "test") == 0;
+    LM_RETURN_IF(reference && !set, LM_ARG,
+                 "--against test: %s has no test split; --held-out SPEC gives one",
+                 sides->train.spec);
+    if (!set) return LM_OK;
+    int64_t n = judged;
+    if (reference)
+        n = choose_count(cli, "reference", set, set->endless ? ENDLESS_REAL : MOST_REAL);
+    if (reference) LM_TRY(check_available("--reference", n, sides->train.spec, set));
+    const char *given = cli_text(cli, "held-out");
+    return lm_eval_side_of_set(set, n, (uint64_t)lm_setting_int(o, "seed"),
+                               given ? given : sides->train.spec, &sides->test_from,
+                               &sides->test);
+}
+
+/* ---- what is judged ---------------------------------------------------------- */
+
+static bool is_alike(const lm_dataset *a, const lm_dataset *b) {
+    return a->get && a->height == b->height && a->width == b->width &&
+           a->channels == b->channels;
+}
+
+/* Images of another shape than the reference's become like it if the user says how. */
+static lm_status make_alike(const cli_context *cli, const char *spec,
+                            const lm_dataset *like, lm_str *how, lm_dataset **set) {
+    const char *filter = cli_text(cli, "resize");
+    if (is_alike(*set, like)) return LM_OK;
+    char size[48] = "different sizes";
+    if ((*set)->get) snprintf(size, sizeof size, "%dx%d", (*set)->height, (*set)->width);
+    LM_RETURN_IF(!filter, LM_MISMATCH,
+                 "%s: images of %s with %d channels, %s has %dx%d with %d; --resize "
+                 "FILTER makes them alike",
+                 spec, size, (*set)->channels, like->name, like->height, like->width,
+                 like->channels);
+    LM_RETURN_IF(like->height != like->width, LM_UNSUPPORTED,
+                 "--resize: images become squares, and %s has %dx%d", like->name,
+                 like->height, like->width);
+    lm_str_clear(how);
+    lm_str_printf(how, "size=%d&filter=%s&%s", like->height, filter,
+                  like->channels == 1 ? "grey" : "rgb");
+    if (how->failed) return LM_NOMEM;
+    lm_transform transform = lm_transform_default();
+    LM_TRY(lm_transform_parse(how->text, &transform));
+    return lm_dataset_transform(&transform, how->text, set);
+}
+
+static lm_status open_images(const cli_context *cli, const char *spec,
+                             cli_eval_sides *sides) {
+    uint64_t seed = (uint64_t)lm_setting_int(&cli->options, "seed");
+    LM_TRY(lm_dataset_open_any(spec, LM_SPLIT_TRAIN, &sides->images_set));
+    LM_TRY(make_alike(cli, spec, sides->train_set, &sides->resize, &sides->images_set));
+    int64_t n = choose_count(cli, "n", sides->images_set, MOST_JUDGED);
+    LM_TRY(check_available("-n", n, spec, sides->images_set));
+    lm_eval_side *side = &sides->subject.generated;
+    LM_TRY(
+        lm_eval_side_of_set(sides->images_set, n, seed, spec, &sides->images_from, side));
+    side->resize = sides->resize.text;
+    return LM_OK;
+}
+
+/* Both sides are drawn by the same seed from the same number of images, and so in the
+ * same order. */
+static lm_status open_pairs(const cli_context *cli, const char *spec,
+                            cli_eval_sides *sides) {
+    const lm_eval_side *judged = &sides->subject.generated;
+    lm_str how = LM_STR_INIT;
+    LM_TRY(lm_dataset_open_any(spec, LM_SPLIT_TRAIN, &sides->pairs_set));
+    lm_status status = make_alike(cli, spec, sides->train_set, &how, &sides->pairs_set);
+    lm_str_release(&how);
+    LM_TRY(status);
+    const lm_dataset *set = sides->pairs_set;
+    LM_RETURN_IF(set->endless != sides->images_set->endless ||
+                     set->count != sides->images_set->count,
+                 LM_MISMATCH, "--pairs %s: %" PRId64 " images; %s has %" PRId64, spec,
+                 set->count, judged->spec, sides->images_set->count);
+    return lm_eval_side_of_set(set, judged->source->count, judged->seed, spec,
+                               &sides->pairs_from, &sides->subject.pairs);
+}
+
+/* ---- all ----------------------------------------------------------------------- */
+
+lm_status cli_eval_open_sides(const cli_context *cli, cli_eval_sides *sides) {
+    const char *data = cli_text(cli, "data"), *pairs = cli_text(cli, "pairs");
+    *sides = (cli_eval_sides){0};
+    LM_RETURN_IF(!data, LM_ARG, "--data: not given; expected the set to compare with");
+    LM_TRY(open_real(cli, data, sides));
+    LM_TRY(open_images(cli, cli->args[0], sides));
+    LM_TRY(open_test(cli, sides->subject.generated.source->count, sides));
+    return pairs ? open_pairs(cli, pairs, sides) : LM_OK;
+}
+
+void cli_eval_close_sides(cli_eval_sides *sides) {
+    lm_dataset_free(sides->images_set);
+    lm_dataset_free(sides->train_set);
+    lm_dataset_free(sides->test_set);
+    lm_dataset_free(sides->pairs_set);
+    lm_str_release(&sides->resize);
+    *sides = (cli_eval_sides){0};
+}

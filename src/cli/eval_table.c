@@ -1,0 +1,201 @@
+/* An evaluation as people read it. */
+#include "cli/eval.h"
+
+#include "eval/metric.h"
+#include "eval/protocol.h"
+#include "eval/report.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- numbers ------------------------------------------------------------------- */
+
+enum { MOST_DIGITS = 6 };
+
+void cli_number_text(double value, double error, int digits, char text[CLI_NUMBER]) {
+    if (!isfinite(value)) {
+        snprintf(text, CLI_NUMBER, "-");
+        return;
+    }
+    bool known = isfinite(error) && error > 0;
+    if (known) digits = 1 - (int)floor(log10(error));
+    if (digits < 0) digits = 0;
+    if (digits > MOST_DIGITS) digits = MOST_DIGITS;
+    if (known)
+        snprintf(text, CLI_NUMBER, "%.*f +- %.*f", digits, value, digits, error);
+    else
+        snprintf(text, CLI_NUMBER, "%.*f", digits, value);
+}
+
+/* ---- what was compared ----------------------------------------------------------- */
+
+static void print_side(const char *title, const lm_eval_side *side) {
+    if (!side->source) return;
+    printf("%-10s %s", title, side->spec);
+    if (side->split) printf(", %s", side->split);
+    printf(": %" PRId64, side->source->count);
+    if (side->available > side->source->count) printf(" of %" PRId64, side->available);
+    printf(" images");
+    if (side->resize) printf(", resized: %s", side->resize);
+    printf("\n");
+    if (!side->weights) return;
+    printf("%-10s %s of step %" PRId64 ", %s, %d network evaluations an image\n", "",
+           side->weights, side->step, side->sampler, side->nfe);
+}
+
+/* The first value of a field among the results' protocols. */
+static json_t *find_field(const lm_evaluation *evaluation, const char *name) {
+    for (int i = 0; i < evaluation->count; i++) {
+        json_t *value = json_object_get(evaluation->results[i].protocol, name);
+        if (value) return value;
+    }
+    return NULL;
+}
+
+static void print_extractor(const lm_evaluation *evaluation) {
+    enum { SHOWN = 12 }; /* digits of a hash, enough to tell two apart */
+    const char *id = json_string_value(find_field(evaluation, "extractor"));
+    const char *weights = json_string_value(find_field(evaluation, "extractor_weights"));
+    const char *input = json_string_value(find_field(evaluation, "input"));
+    if (!id) return;
+    printf("%-10s %s, sees %s%s%.*s\n", "extractor", id, input ? input : "images",
+           weights ? "; weights " : "", SHOWN, weights ? weights : "");
+}
+
+static void print_protocol(const lm_evaluation *evaluation) {
+    static const char *const shown[] = {"k",       "tie",     "kernel",      "estimator",
+                                        "splits",  "subsets", "subset_size", "classes_by",
+                                        "network", "seed",    NULL};
+    lm_str line = LM_STR_INIT;
+    for (int i = 0; shown[i]; i++) {
+        const json_t *value = find_field(evaluation, shown[i]);
+        if (!value) continue;
+        lm_str_printf(&line, "%s%s ", line.length ? ", " : "", shown[i]);
+        lm_protocol_text(value, &line);
+    }
+    printf("%-10s ", "protocol");
+    lm_str wrapped = LM_STR_INIT;
+    if (lm_str_text(&line)) lm_append_wrapped(&wrapped, lm_str_text(&line), 11, 11);
+    fputs(lm_str_text(&wrapped) ? lm_str_text(&wrapped) : "\n", stdout);
+    lm_str_release(&wrapped);
+    lm_str_release(&line);
+}
+
+/* ---- the table -------------------------------------------------------------------- */
+
+enum { NAME = 22, BETTER = 7, VALUE = 22 };
+
+static void print_row(const lm_eval_result *r) {
+    char value[CLI_NUMBER], floor[CLI_NUMBER];
+    const lm_eval_metric *metric = r->metric;
+    bool neither = metric->better == LM_BETTER_NEITHER;
+    cli_number_text(r->value, r->error, metric->digits, value);
+    cli_number_text(r->floor, r->floor_error, metric->digits, floor);
+    printf("%-*s %-*s %*s %*s", NAME, metric->name, BETTER,
+           neither ? "" : lm_eval_better_name(metric), VALUE, value, VALUE,
+           metric->has_floor ? floor : "");
+    printf("%s%s\n", r->note[0] ? "  " : "", r->note);
+}
+
+static void print_table(const lm_evaluation *evaluation) {
+    printf("\n%-*s %-*s %*s %*s\n", NAME, "metric", BETTER, "better", VALUE, "value",
+           VALUE, "real images");
+    for (int i = 0; i < evaluation->count; i++) print_row(&evaluation->results[i]);
+}
+
+/* A cell of a table of classes, which metrics' details may lack. */
+static void print_cell(const json_t *value, int width, int digits) {
+    if (json_is_integer(value))
+        printf(" %*" JSON_INTEGER_FORMAT, width, json_integer_value(value));
+    else if (json_is_real(value))
+        printf(" %*.*f", width, digits, json_real_value(value));
+    else
+        printf(" %*s", width, "-");
+}
+
+/* One row a class: of every metric that has a table of them, its columns. */
+static void print_classes(const lm_evaluation *evaluation) {
+    const json_t *tables[8];
+    int n = 0, width = 12;
+    for (int i = 0; i < evaluation->count && n < 8; i++) {
+        json_t *table = json_object_get(evaluation->results[i].detail, "by_class");
+        if (json_array_size(table)) tables[n++] = table;
+    }
+    if (!n) return;
+    printf("\n%-16s", "class");
+    for (int t = 0; t < n; t++) {
+        const char *key;
+        json_t *value;
+        json_object_foreach(json_array_get(tables[t], 0), key, value) {
+            if (strcmp(key, "class") != 0) printf(" %*s", width, key);
+        }
+    }
+    printf("\n");
+    for (size_t c = 0; c < json_array_size(tables[0]); c++) {
+        const char *key;
+        json_t *value;
+        const char *name =
+            json_string_value(json_object_get(json_array_get(tables[0], c), "class"));
+        printf("%-16.16s", name ? name : "?");
+        for (int t = 0; t < n; t++)
+            json_object_foreach(json_array_get(tables[t], c), key, value) {
+                if (strcmp(key, "class") != 0) print_cell(value, width, 3);
+            }
+        printf("\n");
+    }
+}
+
+/* ---- what else should be known ------------------------------------------------------
+ */
+
+static void print_wrapped(const char *title, const char *text) {
+    lm_str out = LM_STR_INIT;
+    lm_str_printf(&out, "%s", title);
+    lm_append_wrapped(&out, text, (int)strlen(title), 4);
+    if (lm_str_text(&out)) fputs(lm_str_text(&out), stdout);
+    lm_str_release(&out);
+}
+
+static void print_skipped(const lm_evaluation *evaluation) {
+    lm_str line = LM_STR_INIT;
+    size_t i;
+    json_t *entry;
+    json_array_foreach(evaluation->skipped, i, entry) {
+        lm_str_printf(&line, "%s%s (%s)", i ? ", " : "",
+                      json_string_value(json_object_get(entry, "metric")),
+                      json_string_value(json_object_get(entry, "why")));
+    }
+    if (line.length && lm_str_text(&line)) print_wrapped("not measured: ", line.text);
+    lm_str_release(&line);
+}
+
+static void print_legend(const lm_evaluation *evaluation) {
+    bool errors = false;
+    int64_t floor_n = 0;
+    for (int i = 0; i < evaluation->count; i++) {
+        errors = errors || isfinite(evaluation->results[i].error);
+        if (evaluation->results[i].floor_n) floor_n = evaluation->results[i].floor_n;
+    }
+    if (errors) printf("+- is one standard error.\n");
+    if (floor_n)
+        printf("real images: the same of %" PRId64
+               " held-out ones, which no model can be asked to beat.\n",
+               floor_n);
+}
+
+void cli_eval_print(const cli_eval_sides *sides, const lm_evaluation *evaluation) {
+    print_side("images", &sides->subject.generated);
+    print_side("reference", &sides->train);
+    print_side("held out", &sides->test);
+    print_extractor(evaluation);
+    print_protocol(evaluation);
+    print_table(evaluation);
+    print_classes(evaluation);
+    printf("\n");
+    print_legend(evaluation);
+    print_skipped(evaluation);
+    for (int i = 0; i < evaluation->n_warnings; i++)
+        print_wrapped("note: ", evaluation->warnings[i]);
+}

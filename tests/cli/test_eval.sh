@@ -1,0 +1,69 @@
+#!/bin/sh
+# `limn eval` and `limn compare` as a user meets them. Speaks TAP. $1: the program.
+. "$(dirname "$0")/lib.sh"
+LIMN_CACHE=$work/cache
+export LIMN_CACHE
+set8='builtin:digits?size=8'
+test8='builtin:digits:test?size=8'
+eval8="--data $set8 --extractor pixels --reference 400 --draws 10 --quiet"
+
+# value FILE METRIC [FIELD]: a number of a report.
+value() {
+    sed -n "/\"metric\": \"$2\"/,/\"protocol\"/s/^ *\"${3:-value}\": \(.*\),\$/\1/p" "$1" | head -1
+}
+# holds EXPRESSION: of awk.
+holds() { awk "BEGIN { exit !($1) }"; }
+
+# ---- usage
+works "eval --help" "^  fid " eval --help
+refuses 2 "expected 'limn eval IMAGES" "without images" eval
+refuses 2 "data: not given" "without a set" eval "$test8"
+refuses 1 "nowhere" "images that are not there" eval nowhere $eval8
+refuses 1 "nowhere" "a set that is not there" eval "$test8" --data nowhere
+refuses 2 "did you mean fid" "an unknown metric" eval "$test8" $eval8 -n 100 --metrics fidd
+refuses 2 "fid: named twice" "a metric twice" eval "$test8" $eval8 -n 100 --metrics fid,fid
+refuses 1 "did you mean pixels" "an unknown extractor" eval "$test8" --data "$set8" -n 100 --extractor pixel
+refuses 2 "has 50 images" "more images than there are" eval "$test8&limit=50" $eval8 -n 100
+refuses 2 "expected one of le" "an unknown tie rule" eval "$test8" $eval8 --tie gt
+mkdir empty
+refuses 1 "empty" "a folder without images" eval empty $eval8
+refuses 1 "8x8 with 1; --resize" "images of another size" eval builtin:digits:test $eval8 -n 100
+refuses 1 "8x8 with 1; --resize" "images in colour" eval 'builtin:digits-m:test?size=8' $eval8 -n 100
+refuses 2 "labels\|classes" "a metric that does not apply" eval "$test8" $eval8 -n 100 --metrics conditional_accuracy
+
+# ---- numbers
+works "images of the set" "^fid " eval "$test8" $eval8 -n 300 --out same.json
+check "are near their floor" holds "$(value same.json fid) < 2 * $(value same.json fid floor)"
+cp out table
+works "again" "^fid " eval "$test8" $eval8 -n 300 --out again.json
+check "the same table, from the cache" cmp table out
+works "without a cache" "^fid " eval "$test8" $eval8 -n 300 --no-cache --threads 1
+check "and with one thread" cmp table out
+works "other images" "^fid " eval builtin:digits-m:test $eval8 -n 300 --resize bicubic --out other.json
+check "are far away" holds "$(value other.json fid) > 5 * $(value same.json fid)"
+check "say how they came to their size" grep -q '"resize": "size=8&filter=bicubic&grey"' other.json
+works "JSON" '"reference_n": 400' eval "$test8" $eval8 -n 300 --json
+works "against test" '"reference_split": "test"' eval "$test8" $eval8 -n 300 --json --against test
+works "no floor" '"floor": null' eval "$test8" $eval8 -n 300 --json --no-floor
+refuses 1 "cannot write" "a report in no folder" eval "$test8" $eval8 -n 100 --out none/a.json
+
+# ---- compare
+works "compare" "^fid " compare same.json again.json
+check "equal numbers are not told apart" sh -c '! grep -q "[*]" out'
+works "compare names" "same.json" compare same.json again.json --csv
+works "compare as JSON" '"comparable": [1-9]' compare same.json again.json --json
+"$limn" eval "$test8" $eval8 -n 200 --out fewer.json >/dev/null
+"$limn" compare same.json fewer.json >out 2>err
+check "other numbers of images are refused" test $? = 1
+check "and the field named" grep -q "B differs in n: 200, not 300" out
+check "in a line of error" grep -q "no number of two evaluations" err
+refuses 2 "expected 'limn compare" "compare with nothing" compare same.json
+echo "{}" >none.json
+refuses 1 "not an evaluation" "something else" compare same.json none.json
+echo '{"format": 1, "date": "x", "results": [{"metric": 3}]}' >bad.json
+refuses 1 "bad.json: result 0 is incomplete" "a damaged report" compare same.json bad.json
+echo '{"format": 99, "date": "x", "results": []}' >new.json
+refuses 1 "new.json: format 99" "a report of the future" compare same.json new.json
+refuses 1 "empty: not evaluated yet" "a run without an evaluation" compare same.json empty
+
+echo 1..$n
