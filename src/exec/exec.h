@@ -61,6 +61,8 @@ lm_status lm_program_get(lm_program *program, const char *output, lm_dtype dtype
 lm_status lm_program_output_shape(const lm_program *program, const char *output,
                                   lm_shape *shape);
 double lm_program_scalar(lm_program *program, const char *output); /* NaN if absent */
+/* The outputs in order of declaration; NULL beyond the last. */
+const char *lm_program_output_name(const lm_program *program, int index);
 
 /* Runs step by step, unfused and without the assigns, looking at every float value that
  * is read or made. *found false: all finite. Else the first bad one is described at the

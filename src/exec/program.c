@@ -144,6 +144,10 @@ lm_status lm_program_output_shape(const lm_program *program, const char *output,
     return LM_OK;
 }
 
+const char *lm_program_output_name(const lm_program *program, int index) {
+    return index < program->n_outputs ? program->outputs[index].name : NULL;
+}
+
 double lm_program_scalar(lm_program *program, const char *output) {
     double value;
     return lm_program_get(program, output, LM_F64, &value, 1) == LM_OK ? value : NAN;

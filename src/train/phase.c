@@ -4,7 +4,9 @@
 #include "base/mem.h"
 #include "train/settings.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #define MAX_NAME 128
 
@@ -81,6 +83,46 @@ lm_status lm_phase_run(const lm_model *model, const lm_settings *trainer, int in
     snprintf(norm, sizeof norm, "%s.grad_norm", group->name);
     result->loss = lm_program_scalar(program, "loss");
     result->grad_norm = lm_program_scalar(program, norm);
+    return LM_OK;
+}
+
+/* What lm_phase_run reads is not said again. */
+static bool is_result(const lm_params *group, const char *output) {
+    char norm[MAX_NAME];
+    snprintf(norm, sizeof norm, "%s.grad_norm", group->name);
+    return strcmp(output, "loss") == 0 || strcmp(output, norm) == 0;
+}
+
+static void append_number(lm_str *text, double value) {
+    if (isfinite(value))
+        lm_str_printf(text, "%.6g", value);
+    else
+        lm_str_append(text, "null");
+}
+
+static lm_status describe_output(lm_program *program, const char *name, lm_str *members) {
+    lm_shape shape;
+    LM_TRY(lm_program_output_shape(program, name, &shape));
+    int64_t count = lm_shape_count(shape);
+    double *values = lm_alloc(sizeof *values * (size_t)count);
+    if (!values) return LM_NOMEM;
+    lm_status status = lm_program_get(program, name, LM_F64, values, count);
+    lm_str_printf(members, ", \"%s\": %s", name, shape.rank ? "[" : "");
+    for (int64_t i = 0; i < count && status == LM_OK; i++) {
+        if (i) lm_str_append(members, ", ");
+        append_number(members, values[i]);
+    }
+    if (shape.rank) lm_str_append(members, "]");
+    lm_free(values);
+    return members->failed ? LM_NOMEM : status;
+}
+
+lm_status lm_phase_describe(const lm_model *model, int index, lm_program *program,
+                            lm_str *members) {
+    const lm_params *group = model->groups[model->family->phases[index].group];
+    const char *name;
+    for (int i = 0; (name = lm_program_output_name(program, i)) != NULL; i++)
+        if (!is_result(group, name)) LM_TRY(describe_output(program, name, members));
     return LM_OK;
 }
 

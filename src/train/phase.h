@@ -30,6 +30,11 @@ lm_status lm_phase_run(const lm_model *model, const lm_settings *trainer, int in
                        lm_program *program, const lm_phase_input *input,
                        lm_phase_result *result);
 
+/* Appends what a phase's latest run has to say beside its result, as members of a JSON
+ * object: `, "kl": 25.1, "unit_kl": [1.2, 0.8]`. Numbers that are not finite are null. */
+lm_status lm_phase_describe(const lm_model *model, int index, lm_program *program,
+                            lm_str *members);
+
 /* Weights of the seed into every group, and the same into its average; into those of the
  * two that the engine has. */
 lm_status lm_init_weights(const lm_model *model, lm_engine *engine, uint64_t seed);

@@ -203,21 +203,22 @@ char *lm_run_path(const lm_run *run, const char *part, int64_t step,
  * ---------------------------------------------------------------------------- */
 
 lm_status lm_run_log(const lm_run *run, const lm_log_row *row) {
-    char line[480], startup[96] = "";
+    lm_str line = LM_STR_INIT;
+    lm_str_printf(&line,
+                  "{\"step\": %" PRId64 ", \"images\": %" PRId64
+                  ", \"seconds\": %.3f, \"loss\": %.9g, \"grad_norm\": %.9g, "
+                  "\"lr\": %.9g%s, \"images_per_second\": %.1f, \"data_wait\": %.4f",
+                  row->step, row->images, row->seconds, row->loss, row->grad_norm,
+                  row->lr, row->members ? row->members : "", row->images_per_second,
+                  row->data_wait);
     if (row->first_step > 0)
-        snprintf(startup, sizeof startup,
-                 ", \"startup_seconds\": %.3f, \"first_step_seconds\": %.3f",
-                 row->startup, row->first_step);
-    snprintf(line, sizeof line,
-             "{\"step\": %" PRId64 ", \"images\": %" PRId64
-             ", \"seconds\": %.3f, \"loss\": %.9g, \"grad_norm\": %.9g, \"lr\": %.9g, "
-             "\"images_per_second\": %.1f, \"data_wait\": %.4f%s}",
-             row->step, row->images, row->seconds, row->loss, row->grad_norm, row->lr,
-             row->images_per_second, row->data_wait, startup);
-    char *path = lm_path_join(run->folder, "log.jsonl");
-    if (!path) return LM_NOMEM;
-    lm_status status = lm_file_append_line(path, line);
+        lm_str_printf(&line, ", \"startup_seconds\": %.3f, \"first_step_seconds\": %.3f",
+                      row->startup, row->first_step);
+    lm_str_append(&line, "}");
+    char *path = line.failed ? NULL : lm_path_join(run->folder, "log.jsonl");
+    lm_status status = path ? lm_file_append_line(path, line.text) : LM_NOMEM;
     lm_free(path);
+    lm_str_release(&line);
     return status;
 }
 

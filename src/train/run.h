@@ -56,6 +56,7 @@ typedef struct lm_log_row {
     /* In a session's first row, else 0: seconds from the program's start to the begin and
      * to the end of the first step. */
     double startup, first_step;
+    const char *members; /* of the family: `, "kl": 25.1`; NULL: none */
 } lm_log_row;
 lm_status lm_run_log(const lm_run *run, const lm_log_row *row);
 /* Drops rows after `step` (they will be written again) and returns the seconds of the

@@ -49,6 +49,7 @@ typedef struct trainer {
     double logged_wait;   /* seconds of waiting for data in the log's rows so far */
     bool logged;          /* this session has a row in the log */
     lm_phase_result last; /* of the latest step */
+    lm_str members;       /* what its phases say beside that, for the log */
     int64_t saved_step;   /* of the newest checkpoint, -1 none */
     lm_train_result *result;
 } trainer;
@@ -161,6 +162,7 @@ static void tear_down(trainer *t) {
     lm_loader_free(t->loader);
     lm_dataset_free(t->set);
     lm_run_release(&t->run);
+    lm_str_release(&t->members);
 }
 
 /* ---- one step
@@ -189,12 +191,13 @@ static lm_status run_phase(trainer *t, int index) {
                         &t->last));
     if (!isfinite(t->last.loss) || !isfinite(t->last.grad_norm))
         return not_finite(t, index);
-    return LM_OK;
+    return lm_phase_describe(t->model, index, t->phases[index], &t->members);
 }
 
 static lm_status train_step(trainer *t) {
     double began = lm_now();
     LM_TRY(lm_loader_read(t->loader, t->state.images, &t->data));
+    lm_str_clear(&t->members);
     for (int i = 0; i < LM_MAX_PHASES && t->phases[i]; i++) LM_TRY(run_phase(t, i));
     t->state.step++;
     if (t->result->new_steps++ == 0) t->result->first_step = lm_now() - t->request.began;
@@ -258,6 +261,7 @@ static lm_status log_step(trainer *t) {
                             .loss = t->last.loss,
                             .grad_norm = t->last.grad_norm,
                             .lr = t->last.lr,
+                            .members = t->members.text,
                             .images_per_second = t->rate,
                             .data_wait = waited - t->logged_wait,
                             .startup = t->logged ? 0 : t->startup,
