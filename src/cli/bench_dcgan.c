@@ -18,7 +18,8 @@ static const lm_preset presets[] = {
     {"32",
      "batch=128 lr=2e-4 warmup=0 beta1=0.5 beta2=0.999 clip=0 ema=88677 ema-ramp=0",
      "32 pixels in colour",
-     {SIDE, SIDE, CHANNELS, 0}},
+     {SIDE, SIDE, CHANNELS, 0},
+     0},
     {0}};
 
 /* ---- the networks ------------------------------------------------------------ */

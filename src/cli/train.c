@@ -19,7 +19,7 @@ static const lm_option options[] = {
     {"steps", LM_OPT_INT, "", 1, 1e12, NULL, "N", "stop after this many steps"},
     {"epochs", LM_OPT_INT, "", 1, 1e9, NULL, "N", "stop after this many epochs"},
     {"minutes", LM_OPT_FLOAT, "", 0.001, 1e6, NULL, "M",
-     "stop after this time of training [10 when nothing else is given]"},
+     "stop after this time of training [the preset's steps, else 10 minutes]"},
     {"size", LM_OPT_INT, "", 1, 4096, NULL, "PX",
      "crop images to squares and resize them"},
     {"seed", LM_OPT_INT, "", 0, 9e18, NULL, "N", "seed of everything random [0]"},

@@ -43,6 +43,8 @@ int64_t lm_known_bytes(const lm_known_set *set);
 /* The folder in which named sets are looked for: $LIMN_DATA, else the XDG data folder's
  * limn/. lm_free'd by the caller. */
 lm_status lm_data_folder(char **path);
+/* The XDG data folder's limn/, whatever $LIMN_DATA says. */
+lm_status lm_user_data_folder(char **path);
 
 typedef enum lm_presence {
     LM_PRESENCE_NONE,

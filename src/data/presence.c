@@ -9,11 +9,15 @@
 #include <sys/stat.h>
 
 lm_status lm_data_folder(char **path) {
-    const char *data = getenv("LIMN_DATA"), *xdg = getenv("XDG_DATA_HOME");
-    const char *home = getenv("HOME");
-    if (data && *data)
-        *path = lm_strdup(data);
-    else if (xdg && *xdg)
+    const char *data = getenv("LIMN_DATA");
+    if (!data || !*data) return lm_user_data_folder(path);
+    *path = lm_strdup(data);
+    return *path ? LM_OK : LM_NOMEM;
+}
+
+lm_status lm_user_data_folder(char **path) {
+    const char *xdg = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    if (xdg && *xdg)
         *path = lm_path_join(xdg, "limn");
     else
         *path = lm_path_join(home ? home : "", ".local/share/limn");

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-const lm_extractor_kind *const lm_extractor_kinds[] = {&lm_pixels_extractor, NULL};
+const lm_extractor_kind *const lm_extractor_kinds[] = {&lm_judge_extractor,
+                                                       &lm_pixels_extractor, NULL};
 
 enum { MAX_NAMES = 16, MAX_NAME = 32 };
 

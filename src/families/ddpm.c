@@ -50,19 +50,22 @@ static const lm_preset presets[] = {
      "sample-steps=100 batch=64 lr=1e-3 lr-schedule=cosine warmup=200 ema=30000 "
      "ema-ramp=0.1",
      "28 to 32 pixels, one colour; about half an hour on two cores",
-     {28, 28, 1, 10}},
+     {28, 28, 1, 10},
+     0},
     {"tiny",
      "base=32 mult=1,1 blocks=1 attention=7,8 patch=2 schedule=cosine predict=v eta=1 "
      "sample-steps=100 batch=64 lr=2e-3 lr-schedule=cosine warmup=50 ema=10000 "
      "ema-ramp=0.1",
      "28 to 32 pixels, one colour; minutes on two cores",
-     {28, 28, 1, 10}},
+     {28, 28, 1, 10},
+     0},
     {"cifar10",
      "base=128 mult=1,2,2,2 blocks=2 attention=16 dropout=0.1 schedule=linear "
      "sampler=ddpm batch=128 flip=on lr=2e-4 warmup=5000 clip=1 decay=0 ema=887000 "
      "ema-ramp=0",
      "32 pixels in colour, as the paper; a long run",
-     {32, 32, 3, 10}},
+     {32, 32, 3, 10},
+     0},
     {0}};
 
 /* ---- opening ----------------------------------------------------------------- */

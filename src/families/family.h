@@ -23,7 +23,14 @@ typedef struct lm_preset {
     const char *settings; /* "base=64 mult=1,2,2 lr=2e-4", family and trainer keys */
     const char *help;
     lm_image_info info; /* of the data that it is made for; others may fit too */
+    int64_t steps;      /* that it is made for; 0: any number */
 } lm_preset;
+
+/* What a family that classifies makes of images. */
+typedef struct lm_class_nodes {
+    lm_node *features; /* f32[N,D]: what its last layer sees */
+    lm_node *logits;   /* f32[N,classes] */
+} lm_class_nodes;
 
 /* A training phase: one program that updates one parameter group. */
 typedef struct lm_phase {
@@ -68,6 +75,9 @@ struct lm_family {
      * registered. LM_ARG failures name the option. */
     lm_status (*open)(lm_model *model);
     void (*close)(lm_model *model); /* frees model->state; may be NULL */
+
+    /* Images u8[N,H,W,C] to features and logits; NULL when the family cannot. */
+    lm_class_nodes (*classify)(const lm_model *model, lm_nn *nn, lm_node *images);
 
     /* Sampling; NULL when the family cannot. */
     lm_status (*sampler)(const lm_model *model, const lm_sample_request *request,

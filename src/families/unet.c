@@ -1,10 +1,5 @@
 #include "families/unet.h"
 
-#define NORM_EPS 1e-6
-/* Layers that end a residual branch or the network start next to zero, so that every
- * block starts as the identity. The value is that of Ho et al.'s code. */
-#define NEAR_ZERO 1e-10
-
 enum { MAX_SKIPS = LM_OPT_MAX_INTS * (LM_UNET_MAX_BLOCKS + 1) + 1 };
 
 typedef struct unet {
@@ -27,12 +22,6 @@ static bool attends_at(const lm_unet_spec *spec, int64_t height) {
 
 static bool wants_attention(const lm_unet_spec *spec) {
     return spec->n_attention > 0 && !attends_at(spec, 0);
-}
-
-static int norm_groups(const lm_unet_spec *spec, int64_t channels) {
-    int groups = spec->groups;
-    while (channels % groups != 0) groups--;
-    return groups;
 }
 
 /* ---- checks ------------------------------------------------------------------ */
@@ -69,48 +58,17 @@ lm_status lm_unet_check(const lm_unet_spec *spec, int height, int width) {
 
 /* ---- parts ------------------------------------------------------------------- */
 
-static lm_node *conv3x3(unet *u, const char *name, lm_node *x, int64_t out,
-                        double scale) {
-    lm_conv_spec spec = {.kernel = 3,
-                         .stride = 1,
-                         .pad = 1,
-                         .bias = true,
-                         .init = LM_INIT(FAN_AVG, scale)};
-    return lm_nn_conv(u->nn, name, x, out, &spec);
-}
-
-static lm_node *norm_silu(unet *u, const char *name, lm_node *x) {
-    if (!x) return NULL;
-    int groups = norm_groups(u->spec, x->shape.dim[3]);
-    return lm_nn_group_norm(u->nn, name, x, groups, NORM_EPS, true);
-}
-
-static lm_node *add_conditioning(unet *u, lm_node *h, int64_t channels) {
-    lm_node *shift = lm_nn_dense(u->nn, "condition", u->conditioning, channels, true,
-                                 LM_INIT(FAN_AVG, 1));
-    if (!shift) return NULL;
-    shift =
-        lm_reshape(u->nn->graph, shift, LM_SHAPE(shift->shape.dim[0], 1, 1, channels));
-    return lm_add(u->nn->graph, h, shift);
-}
-
 static lm_node *residual_block(unet *u, const char *name, lm_node *x, int64_t out) {
-    if (!x) return NULL;
-    lm_graph *g = u->nn->graph;
-    lm_scope_push(g, "%s", name);
-    lm_node *h = conv3x3(u, "conv1", norm_silu(u, "norm1", x), out, 1);
-    h = norm_silu(u, "norm2", add_conditioning(u, h, out));
-    h = lm_nn_dropout(u->nn, h, u->spec->dropout);
-    h = conv3x3(u, "conv2", h, out, NEAR_ZERO);
-    if (x->shape.dim[3] != out)
-        x = lm_nn_dense(u->nn, "shortcut", x, out, true, LM_INIT(FAN_AVG, 1));
-    lm_scope_pop(g);
-    return lm_add(g, x, h);
+    const lm_residual_spec spec = {.out = out,
+                                   .groups = u->spec->groups,
+                                   .dropout = u->spec->dropout,
+                                   .condition = u->conditioning};
+    return lm_nn_residual(u->nn, name, x, &spec);
 }
 
 static lm_node *attention(unet *u, const char *name, lm_node *x) {
     if (!x) return NULL;
-    int groups = norm_groups(u->spec, x->shape.dim[3]);
+    int groups = lm_nn_count_groups(x->shape.dim[3], u->spec->groups);
     return lm_nn_attention(u->nn, name, x, u->spec->heads, groups);
 }
 
@@ -212,10 +170,11 @@ lm_node *lm_unet(lm_nn *nn, const lm_unet_spec *spec, lm_node *x, lm_node *condi
     unet u = {.nn = nn, .spec = spec};
     u.conditioning = lm_silu(nn->graph, conditioning);
     lm_scope_push(nn->graph, "unet");
-    x = go_down(&u, conv3x3(&u, "in", x, spec->base, 1));
+    x = go_down(&u, lm_nn_conv3x3(nn, "in", x, spec->base, 1));
     x = go_up(&u, go_through(&u, x));
     lm_scope_push(nn->graph, "out");
-    x = conv3x3(&u, "conv", norm_silu(&u, "norm", x), spec->out, NEAR_ZERO);
+    x = lm_nn_norm_silu(nn, "norm", x, spec->groups);
+    x = lm_nn_conv3x3(nn, "conv", x, spec->out, LM_NEAR_ZERO);
     lm_scope_pop(nn->graph);
     lm_scope_pop(nn->graph);
     return x;

@@ -1,9 +1,6 @@
 #include "nn/nn.h"
 #include <math.h>
 
-/* The residual branch starts next to zero (Ho et al. 2020, their code's init_scale 0). */
-#define NEAR_ZERO 1e-10
-
 /* h[.., C] -> [.., 3 C]: three layers of equal width and separate names as one product.
  * Joining the weights copies little; h, and its gradient, are then touched once. */
 static lm_node *project(lm_nn *nn, lm_node *h, lm_shape shape) {
@@ -40,7 +37,7 @@ lm_node *lm_nn_attention(lm_nn *nn, const char *name, lm_node *x, int heads, int
     h = project(nn, h, LM_SHAPE(d[0], d[1] * d[2], 3 * d[3]));
     h = lm_self_attention(g, h, heads, 1.0 / sqrt((double)d[3] / heads));
     h = lm_reshape(g, h, x->shape);
-    h = lm_nn_dense(nn, "out", h, d[3], true, LM_INIT(FAN_AVG, NEAR_ZERO));
+    h = lm_nn_dense(nn, "out", h, d[3], true, LM_INIT(FAN_AVG, LM_NEAR_ZERO));
     lm_scope_pop(g);
     return lm_add(g, x, h);
 }

@@ -59,6 +59,27 @@ lm_node *lm_nn_dropout(lm_nn *nn, lm_node *x, double p);
  * residual. heads divides C. */
 lm_node *lm_nn_attention(lm_nn *nn, const char *name, lm_node *x, int heads, int groups);
 
+/* The largest number of groups, at most `most`, that divides the channels. */
+int lm_nn_count_groups(int64_t channels, int most);
+/* Group norm of so many groups, then SiLU. */
+lm_node *lm_nn_norm_silu(lm_nn *nn, const char *name, lm_node *x, int groups);
+/* 3x3 taps, stride 1, padding 1, with bias; `scale` of the first weights' variance. */
+lm_node *lm_nn_conv3x3(lm_nn *nn, const char *name, lm_node *x, int64_t out,
+                       double scale);
+/* Layers that end a residual branch or a network start next to zero, so that every block
+ * starts as the identity. The value is that of Ho et al.'s code. */
+#define LM_NEAR_ZERO 1e-10
+/* The block of Ho et al. 2020: x + conv(silu(norm(conv(silu(norm(x))) + condition))),
+ * with a 1x1 convolution of x where the channels change. */
+typedef struct lm_residual_spec {
+    int64_t out; /* channels */
+    int groups;  /* of the norms; fewer where they do not divide the channels */
+    double dropout;
+    lm_node *condition; /* [N,E], through a dense layer of the block's; NULL: none */
+} lm_residual_spec;
+lm_node *lm_nn_residual(lm_nn *nn, const char *name, lm_node *x,
+                        const lm_residual_spec *spec);
+
 /* No parameters. */
 /* t[N] f32 -> [N, width]: sin then cos of t * exp(-ln(max_period) * i / (width/2 - 1)),
  * as Ho et al. 2020 (after Vaswani et al. 2017). width even. */

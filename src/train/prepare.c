@@ -14,9 +14,17 @@ static lm_status as_usage(lm_status status) {
     return status == LM_NOT_FOUND ? LM_ARG : status;
 }
 
+#define DEFAULT_MINUTES 10
+
+static bool has_limit(const lm_limits *limits) {
+    return limits->steps || limits->epochs || limits->minutes > 0;
+}
+
 static lm_status apply_settings(const lm_train_request *request, lm_run *run) {
     const lm_preset *preset;
     LM_TRY(as_usage(lm_preset_find(run->family, run->preset, &preset)));
+    if (!has_limit(&run->limits)) run->limits.steps = preset->steps;
+    if (!has_limit(&run->limits)) run->limits.minutes = DEFAULT_MINUTES;
     LM_TRY(lm_settings_init(&run->model, run->family->options));
     LM_TRY(lm_settings_init(&run->trainer, lm_trainer_options));
     LM_TRY(lm_apply_preset(preset, &run->model, &run->trainer));
@@ -94,12 +102,6 @@ static lm_status refuse_existing(const lm_run *run) {
     return LM_OK;
 }
 
-#define DEFAULT_MINUTES 10
-
-static bool has_limit(const lm_limits *limits) {
-    return limits->steps || limits->epochs || limits->minutes > 0;
-}
-
 static lm_status check_limits(const lm_run *run, const lm_dataset *set) {
     LM_RETURN_IF(run->limits.epochs && set->endless, LM_ARG,
                  "--epochs: %s is endless; give --steps or --minutes", set->name);
@@ -120,7 +122,6 @@ static lm_status start_run(const lm_train_request *request, lm_run *run,
     run->format = LM_RUN_FORMAT;
     run->seed = request->seed;
     run->limits = request->limits;
-    if (!has_limit(&run->limits)) run->limits.minutes = DEFAULT_MINUTES;
     LM_TRY(apply_settings(request, run));
     LM_TRY(lm_dataset_open(run->data, LM_SPLIT_TRAIN, set));
     LM_TRY(check_size(request, *set));

@@ -29,7 +29,8 @@ typedef struct lm_train_request {
     const char *family, *data, *preset, *out;
     const char *const *assignments; /* "key=value" */
     int n_assignments;
-    lm_limits limits; /* none: what the run had; of a new run: 10 minutes */
+    lm_limits limits; /* none: what the run had; of a new run: the
+                       * preset's steps, else 10 minutes */
     int size;         /* edge of the images, cropped and resized to it; 0: as they are */
     int workers;      /* threads that prepare batches; used if workers_given, */
     bool workers_given; /* else chosen by the number of threads */

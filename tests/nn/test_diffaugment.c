@@ -1,29 +1,11 @@
 /* Augmentation in the graph: values and gradients against PyTorch given the same numbers;
  * how often each choice is drawn; what is drawn for whom. */
-#include "golden/golden.h"
+#include "golden/program.h"
 
-#include "exec/exec.h"
 #include "graph/grad.h"
 #include "nn/diffaugment.h"
 
 /* ---- PyTorch ----------------------------------------------------------------- */
-
-static void set_golden(lm_program *program, const char *input, const lm_st_entry *entry) {
-    double *values = golden_values(entry);
-    CHECK_OK(
-        lm_program_set(program, input, LM_F64, values, lm_shape_count(entry->shape)));
-    free(values);
-}
-
-static void check_golden(lm_program *program, const golden_backend *backend,
-                         const char *output, const lm_st_entry *entry) {
-    int64_t count = lm_shape_count(entry->shape);
-    double *values = malloc((size_t)count * sizeof *values);
-    assert_non_null(values);
-    CHECK_OK(lm_program_get(program, output, LM_F64, values, count));
-    golden_check(backend->name, values, entry, backend->tolerance);
-    free(values);
-}
 
 static void check_policy(const lm_safetensors *file, const golden_backend *backend,
                          const char *name, const char *policy) {
@@ -47,12 +29,12 @@ static void check_policy(const lm_safetensors *file, const golden_backend *backe
     CHECK_OK(lm_engine_new(backend->name, &engine));
     CHECK_OK(lm_compile(engine, g, NULL, &program));
     lm_graph_free(g);
-    set_golden(program, "x", x);
-    set_golden(program, "numbers", numbers);
-    set_golden(program, "g", golden_find(file, name, "/g"));
+    golden_set(program, "x", x);
+    golden_set(program, "numbers", numbers);
+    golden_set(program, "g", golden_find(file, name, "/g"));
     CHECK_OK(lm_program_run(program));
-    check_golden(program, backend, "y", golden_find(file, prefix, "/y"));
-    check_golden(program, backend, "dx", golden_find(file, prefix, "/dx"));
+    golden_check_output(program, backend, "y", golden_find(file, prefix, "/y"));
+    golden_check_output(program, backend, "dx", golden_find(file, prefix, "/dx"));
     lm_program_free(program);
     lm_engine_free(engine);
 }
