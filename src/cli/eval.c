@@ -40,6 +40,8 @@ static const lm_option options[] = {
      "how images come to the reference's size [refused]"},
     {"pairs", LM_OPT_TEXT, "", 0, 0, NULL, "SPEC",
      "images of which those with equal index were made"},
+    {"neighbours", LM_OPT_TEXT, "", 0, 0, NULL, "FILE",
+     "draw images and the training images nearest to them, a PNG"},
     {"no-floor", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
      "do not measure real images beside"},
     {"no-cache", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
@@ -73,6 +75,7 @@ static lm_eval_spec make_spec(const cli_context *cli, const lm_cache *cache) {
     lm_eval_spec spec = lm_eval_spec_default();
     spec.extractor = cli_text(cli, "extractor");
     spec.lpips = cli_text(cli, "lpips");
+    spec.sheet = cli_text(cli, "neighbours");
     spec.metrics = cli_text(cli, "metrics");
     spec.against_test = strcmp(lm_setting_text(o, "against"), "test") == 0;
     spec.floor = !lm_setting_flag(o, "no-floor");

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "eval/metric.h"
+#include "eval/neighbours_sheet.h"
 #include "eval/protocol.h"
 #include "eval/warnings.h"
 
@@ -224,6 +225,13 @@ lm_status lm_eval_need_floats(lm_eval_context *context, lm_eval_part *part) {
     return need(context, part, lm_eval_part_floats);
 }
 
+lm_status lm_eval_equal_reference(const lm_eval_context *context, lm_eval_result *result,
+                                  int64_t *count) {
+    int64_t real = context->reference->source.count, judged = result->n;
+    *count = judged < real ? judged : real;
+    return lm_json_put(result->protocol, "reference_n", json_integer(*count));
+}
+
 /* ---- floors ------------------------------------------------------------------ */
 
 /* All that a floor depends on; false: not all of it is known. */
@@ -375,8 +383,12 @@ static lm_status run(lm_evaluator *e, const lm_eval_subject *subject,
         context.pairs = &pairs;
     }
     context.likelihood = subject->likelihood;
-    lm_status status = run_metrics(e, &context, evaluation);
+    context.within = (lm_metric_hook){tell, &context};
+    lm_status status = need(&context, &generated, lm_eval_part_hold);
+    if (status == LM_OK) status = run_metrics(e, &context, evaluation);
     if (status == LM_OK) status = lm_eval_warn(&context, evaluation);
+    if (status == LM_OK && e->spec.sheet)
+        status = lm_neighbours_sheet_write(&context, evaluation, e->spec.sheet);
     lm_eval_part_release(&generated);
     lm_eval_part_release(&pairs);
     return status;

@@ -54,6 +54,7 @@ typedef struct lm_eval_spec {
     int subset_size;       /* images of each */
     int draws;             /* of the bootstrap, for errors; 0: none */
     uint64_t seed;         /* of subsets, splits and draws */
+    const char *sheet;     /* PNG to write: images and their neighbours; NULL: none */
     const lm_cache *cache; /* of the two real sides and floors; NULL: none */
 } lm_eval_spec;
 /* k 5, closed, 10 splits, no subsets of KID, 100 draws, seed 0, with floors. */

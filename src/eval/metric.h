@@ -42,6 +42,10 @@ typedef struct lm_eval_context {
     lm_metric_hook within; /* the hook as src/metrics has it */
 } lm_eval_context;
 
+/* Of tables of neighbours: images that are shown, of which the first are those closest
+ * to a training image, and how many neighbours of each. */
+enum { LM_EVAL_ROWS = 10, LM_EVAL_CLOSEST = 5, LM_EVAL_NEIGHBOURS = 8 };
+
 struct lm_eval_metric {
     const char *name, *help, *paper;
     unsigned needs;
@@ -68,5 +72,10 @@ lm_status lm_eval_need_predicted(lm_eval_context *context, lm_eval_part *part);
 lm_status lm_eval_need_moments(lm_eval_context *context, lm_eval_part *part);
 lm_status lm_eval_need_pixels(lm_eval_context *context, lm_eval_part *part);
 lm_status lm_eval_need_floats(lm_eval_context *context, lm_eval_part *part);
+
+/* For measures of all pairs, which take as many real images as are judged: how many of
+ * the reference's first these are. The protocol is told. */
+lm_status lm_eval_equal_reference(const lm_eval_context *context, lm_eval_result *result,
+                                  int64_t *count);
 
 #endif

@@ -5,12 +5,24 @@
 
 #include <string.h>
 
-extern const lm_eval_metric lm_fid_metric, lm_conditional_accuracy_metric,
+extern const lm_eval_metric lm_fid_metric, lm_kid_metric, lm_is_metric,
+    lm_precision_metric, lm_recall_metric, lm_density_metric, lm_coverage_metric,
+    lm_conditional_accuracy_metric, lm_neighbours_metric, lm_pixel_neighbours_metric,
     lm_lpips_diversity_metric, lm_likelihood_metric;
 
-const lm_eval_metric *const lm_eval_metrics[] = {
-    &lm_fid_metric, &lm_conditional_accuracy_metric, &lm_lpips_diversity_metric,
-    &lm_likelihood_metric, NULL};
+const lm_eval_metric *const lm_eval_metrics[] = {&lm_fid_metric,
+                                                 &lm_kid_metric,
+                                                 &lm_is_metric,
+                                                 &lm_precision_metric,
+                                                 &lm_recall_metric,
+                                                 &lm_density_metric,
+                                                 &lm_coverage_metric,
+                                                 &lm_conditional_accuracy_metric,
+                                                 &lm_neighbours_metric,
+                                                 &lm_pixel_neighbours_metric,
+                                                 &lm_lpips_diversity_metric,
+                                                 &lm_likelihood_metric,
+                                                 NULL};
 
 enum { METRICS = sizeof lm_eval_metrics / sizeof *lm_eval_metrics };
 

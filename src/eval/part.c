@@ -19,8 +19,10 @@ lm_eval_part lm_eval_part_of(const lm_eval_side *side, int64_t count, const char
 void lm_eval_part_release(lm_eval_part *part) {
     lm_features_release(&part->features);
     lm_moments_release(&part->moments);
+    lm_manifold_release(&part->manifold);
     lm_free(part->predicted);
     lm_free(part->pixels);
+    lm_free(part->labels);
     lm_free(part->floats);
     *part = (lm_eval_part){0};
 }
@@ -187,20 +189,42 @@ lm_status lm_eval_part_pixels(lm_eval_part *part, const lm_metric_hook *hook) {
     size_t size = (size_t)lm_eval_part_size(part);
     int64_t count = part->source.count, now;
     uint8_t *pixels = lm_alloc(size * (size_t)count);
-    lm_status status = pixels ? LM_OK : LM_NOMEM;
+    int32_t *labels = lm_alloc(sizeof *labels * (size_t)count);
+    lm_status status = pixels && labels ? LM_OK : LM_NOMEM;
     for (int64_t done = 0; done < count && status == LM_OK; done += now) {
         now = count - done < BLOCK ? count - done : BLOCK;
-        status =
-            lm_source_read(&part->source, done, now, pixels + size * (size_t)done, NULL);
+        status = lm_source_read(&part->source, done, now, pixels + size * (size_t)done,
+                                labels + done);
         if (status == LM_OK)
             status =
                 lm_metric_progress(hook, "pixels", (double)(done + now) / (double)count);
     }
-    if (status == LM_OK)
+    if (status == LM_OK) {
         part->pixels = pixels;
-    else
+        part->labels = labels;
+    } else {
         lm_free(pixels);
+        lm_free(labels);
+    }
     return status;
+}
+
+static lm_status read_held(const lm_image_source *source, int64_t first, int64_t count,
+                           uint8_t *pixels, int32_t *labels) {
+    const lm_eval_part *part = source->state;
+    size_t size = (size_t)lm_eval_part_size(part), n = (size_t)count;
+    memcpy(pixels, part->pixels + size * (size_t)first, size * n);
+    if (labels) memcpy(labels, part->labels + first, sizeof *labels * n);
+    return LM_OK;
+}
+
+lm_status lm_eval_part_hold(lm_eval_part *part, const lm_metric_hook *hook) {
+    const int64_t most = (int64_t)1 << 30;
+    if (part->source.count > most / lm_eval_part_size(part)) return LM_OK;
+    LM_TRY(lm_eval_part_pixels(part, hook));
+    part->source.read = read_held;
+    part->source.state = part;
+    return LM_OK;
 }
 
 lm_status lm_eval_part_floats(lm_eval_part *part, const lm_metric_hook *hook) {

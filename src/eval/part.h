@@ -4,6 +4,7 @@
 #define LIMN_EVAL_PART_H
 
 #include "eval/evaluate.h"
+#include "metrics/manifold.h"
 #include "metrics/moments.h"
 
 typedef struct lm_eval_part {
@@ -14,8 +15,10 @@ typedef struct lm_eval_part {
     const lm_cache *cache;   /* borrowed; NULL: none */
     lm_features features;    /* x NULL: not there yet */
     lm_moments moments;      /* dim 0: not there yet */
+    lm_manifold manifold;    /* with the reference's; real 0: not there yet */
     int32_t *predicted;      /* [count] classes by the logits; NULL: not there yet */
     uint8_t *pixels;         /* [count][h][w][c]; NULL: not there yet */
+    int32_t *labels;         /* [count], beside them */
     float *floats;           /* the same as numbers from 0 to 1 */
 } lm_eval_part;
 
@@ -23,6 +26,10 @@ typedef struct lm_eval_part {
 lm_eval_part lm_eval_part_of(const lm_eval_side *side, int64_t count, const char *role,
                              lm_extractor *extractor, const lm_cache *cache);
 void lm_eval_part_release(lm_eval_part *part);
+
+/* Reads all images once, where they take no more than a GB: they may be expensive to
+ * make. From then on the part reads them from memory, so it must stay where it is. */
+lm_status lm_eval_part_hold(lm_eval_part *part, const lm_metric_hook *hook);
 
 /* Each works out what is not there yet; results are the part's. */
 lm_status lm_eval_part_features(lm_eval_part *part, const lm_metric_hook *hook);

@@ -36,6 +36,18 @@ static lm_status warn_few(const lm_eval_context *context, lm_evaluation *evaluat
     return add(evaluation, &text);
 }
 
+/* Fréchet and kernel distances of pixels follow what no eye does: they are a last resort
+ * that nobody should get without knowing. */
+static lm_status warn_pixels(const lm_eval_context *context, lm_evaluation *evaluation) {
+    if (context->spec->extractor || strcmp(context->extractor->id, "pixels") != 0)
+        return LM_OK;
+    lm_str text = LM_STR_INIT;
+    lm_str_append(&text, "there is neither a judge for these images nor Inception "
+                         "(docs/evaluation.md says how to have them); features are the "
+                         "pixels themselves, which see little of what people see");
+    return add(evaluation, &text);
+}
+
 static lm_status warn_short_floor(lm_evaluation *evaluation) {
     const lm_eval_result *first = NULL;
     for (int i = 0; i < evaluation->count && !first; i++)
@@ -76,6 +88,7 @@ static lm_status warn_at_floor(lm_evaluation *evaluation) {
 }
 
 lm_status lm_eval_warn(const lm_eval_context *context, lm_evaluation *evaluation) {
+    LM_TRY(warn_pixels(context, evaluation));
     LM_TRY(warn_few(context, evaluation));
     LM_TRY(warn_short_floor(evaluation));
     return warn_at_floor(evaluation);
