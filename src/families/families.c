@@ -2,9 +2,11 @@
 #include "base/mem.h"
 #include "families/classifier.h"
 #include "families/ddpm.h"
+#include "families/vae.h"
 #include <string.h>
 
-const lm_family *const lm_families[] = {&lm_family_ddpm, &lm_family_classifier, NULL};
+const lm_family *const lm_families[] = {&lm_family_ddpm, &lm_family_vae,
+                                        &lm_family_classifier, NULL};
 
 /* "NAME: no such WHAT; did you mean X", or all of them when none is near. */
 static lm_status not_found(const char *what, const char *name,

@@ -75,7 +75,10 @@ typedef struct lm_residual_spec {
     int64_t out; /* channels */
     int groups;  /* of the norms; fewer where they do not divide the channels */
     double dropout;
-    lm_node *condition; /* [N,E], through a dense layer of the block's; NULL: none */
+    /* [N,E], through dense layers of the block's own; NULL: none. `condition` is added
+     * before the second norm, `modulation` gives that norm its scales and shifts instead
+     * of trained ones (Dhariwal, Nichol 2021). */
+    lm_node *condition, *modulation;
 } lm_residual_spec;
 lm_node *lm_nn_residual(lm_nn *nn, const char *name, lm_node *x,
                         const lm_residual_spec *spec);

@@ -34,6 +34,19 @@ static lm_node *add_condition(lm_nn *nn, lm_node *h, lm_node *condition, int64_t
     return lm_add(nn->graph, h, shift);
 }
 
+/* Scales and shifts of each sample, 1 and 0 at first. */
+static lm_node *modulated_norm_silu(lm_nn *nn, const char *name, lm_node *h,
+                                    const lm_residual_spec *spec) {
+    lm_graph *g = nn->graph;
+    int64_t c = spec->out;
+    lm_node *both = lm_nn_dense(nn, name, spec->modulation, 2 * c, true,
+                                LM_INIT(FAN_AVG, LM_NEAR_ZERO));
+    lm_node *gamma = lm_add_scalar(g, lm_slice_axis(g, both, 1, 0, c), 1);
+    lm_node *beta = lm_slice_axis(g, both, 1, c, 2 * c);
+    return lm_group_norm(g, h, gamma, beta, lm_nn_count_groups(c, spec->groups), NORM_EPS,
+                         true);
+}
+
 lm_node *lm_nn_residual(lm_nn *nn, const char *name, lm_node *x,
                         const lm_residual_spec *spec) {
     if (!x) return NULL;
@@ -43,7 +56,8 @@ lm_node *lm_nn_residual(lm_nn *nn, const char *name, lm_node *x,
     lm_node *h = lm_nn_norm_silu(nn, "norm1", x, spec->groups);
     h = lm_nn_conv3x3(nn, "conv1", h, out, 1);
     if (spec->condition) h = add_condition(nn, h, spec->condition, out);
-    h = lm_nn_norm_silu(nn, "norm2", h, spec->groups);
+    h = spec->modulation ? modulated_norm_silu(nn, "norm2", h, spec)
+                         : lm_nn_norm_silu(nn, "norm2", h, spec->groups);
     h = lm_nn_dropout(nn, h, spec->dropout);
     h = lm_nn_conv3x3(nn, "conv2", h, out, LM_NEAR_ZERO);
     if (x->shape.dim[3] != out)

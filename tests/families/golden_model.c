@@ -2,10 +2,21 @@
 
 #include "graph/grad.h"
 
+/* PREFIX and NAME, behind what the case's names begin with. */
+static const lm_st_entry *find(golden_model *b, const char *prefix, const char *name) {
+    char full[128];
+    snprintf(full, sizeof full, "%s%s", b->at, prefix);
+    return golden_find(&b->file, full, name);
+}
+
+const lm_st_entry *golden_tensor(golden_model *b, const char *name) {
+    return find(b, "", name);
+}
+
 static void write_weights(golden_model *b, const char *var, const char *prefix) {
     for (int i = 0; i < b->params->n_slices; i++) {
         const lm_param_slice *slice = &b->params->slices[i];
-        const lm_st_entry *entry = golden_find(&b->file, prefix, slice->name);
+        const lm_st_entry *entry = find(b, prefix, slice->name);
         assert_true(lm_shape_equal(entry->shape, slice->shape));
         double *values = golden_values(entry);
         CHECK_OK(lm_engine_write_var(b->engine, var, slice->offset, slice->count, LM_F64,
@@ -21,21 +32,21 @@ void golden_check_weights(golden_model *b, const char *var, const char *prefix) 
         assert_non_null(values);
         CHECK_OK(lm_engine_read_var(b->engine, var, slice->offset, slice->count, LM_F64,
                                     values));
-        golden_check(b->backend->name, values, golden_find(&b->file, prefix, slice->name),
+        golden_check(b->backend->name, values, find(b, prefix, slice->name),
                      b->backend->tolerance);
         free(values);
     }
 }
 
-void golden_model_init(golden_model *b, const golden_backend *backend, const char *file,
-                       const char *text, const lm_image_info *info) {
+void golden_model_init(golden_model *b, const golden_backend *backend,
+                       const golden_case *which) {
     static const char *const suffixes[] = {"", ".m", ".v", ".ema"};
     lm_settings settings;
-    *b = (golden_model){.backend = backend};
-    golden_open(&b->file, file);
-    CHECK_OK(lm_settings_init(&settings, lm_family_ddpm.options));
-    CHECK_OK(lm_settings_apply(&settings, text));
-    CHECK_OK(lm_model_open(&lm_family_ddpm, &settings, info, &b->model));
+    *b = (golden_model){.backend = backend, .at = which->at};
+    golden_open(&b->file, which->file);
+    CHECK_OK(lm_settings_init(&settings, which->family->options));
+    CHECK_OK(lm_settings_apply(&settings, which->settings));
+    CHECK_OK(lm_model_open(which->family, &settings, &which->info, &b->model));
     b->params = b->model->groups[0];
     CHECK_OK(lm_engine_new(backend->name, &b->engine));
     for (int i = 0; i < 4; i++) {
@@ -59,7 +70,7 @@ void golden_model_release(golden_model *b) {
 }
 
 lm_node *golden_input(golden_model *b, const char *name, lm_dtype dtype) {
-    return lm_input(b->graph, name, dtype, golden_find(&b->file, "", name)->shape);
+    return lm_input(b->graph, name, dtype, golden_tensor(b, name)->shape);
 }
 
 void golden_compile(golden_model *b) {
@@ -67,9 +78,12 @@ void golden_compile(golden_model *b) {
     CHECK_OK(lm_compile(b->engine, b->graph, NULL, &b->program));
     for (int i = 0; i < b->file.n_entries; i++) {
         const lm_st_entry *entry = &b->file.entries[i];
-        if (!lm_program_has_input(b->program, entry->name)) continue;
+        size_t skip = strlen(b->at);
+        if (strncmp(entry->name, b->at, skip) != 0) continue;
+        const char *name = entry->name + skip;
+        if (!lm_program_has_input(b->program, name)) continue;
         double *values = golden_values(entry);
-        CHECK_OK(lm_program_set(b->program, entry->name, LM_F64, values,
+        CHECK_OK(lm_program_set(b->program, name, LM_F64, values,
                                 lm_shape_count(entry->shape)));
         free(values);
     }
@@ -87,7 +101,7 @@ void golden_check_output(golden_model *b, const char *output, const lm_st_entry 
 /* Whether the file has a gradient of the slice. */
 static const lm_st_entry *find_gradient(golden_model *b, const lm_param_slice *slice) {
     char name[256];
-    snprintf(name, sizeof name, "dw/%s", slice->name);
+    snprintf(name, sizeof name, "%sdw/%s", b->at, slice->name);
     return lm_safetensors_find(&b->file, name);
 }
 

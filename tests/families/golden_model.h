@@ -6,10 +6,11 @@
 #include "golden/golden.h"
 
 #include "exec/exec.h"
-#include "families/ddpm.h"
+#include "families/family.h"
 
 typedef struct golden_model {
     const golden_backend *backend;
+    const char *at; /* before the names of the file's tensors: "", "conv/" */
     lm_safetensors file;
     lm_model *model;
     lm_params *params;
@@ -19,11 +20,19 @@ typedef struct golden_model {
     lm_program *program;
 } golden_model;
 
-/* A DDPM with the file's "w/..." as weights and average. */
-void golden_model_init(golden_model *b, const golden_backend *backend, const char *file,
-                       const char *settings, const lm_image_info *info);
+/* What is compared: a model, and where its tensors are. */
+typedef struct golden_case {
+    const lm_family *family;
+    const char *file, *at, *settings;
+    lm_image_info info;
+} golden_case;
+/* A model with the file's "w/..." as weights and average. */
+void golden_model_init(golden_model *b, const golden_backend *backend,
+                       const golden_case *which);
 void golden_model_release(golden_model *b);
 
+/* One of the case's tensors. */
+const lm_st_entry *golden_tensor(golden_model *b, const char *name);
 /* An input of the graph with the name and shape of one of the file's tensors. */
 lm_node *golden_input(golden_model *b, const char *name, lm_dtype dtype);
 /* Compiles the graph, and sets all inputs that the file knows. */

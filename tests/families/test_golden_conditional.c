@@ -2,13 +2,18 @@
  * gradients, and guidance in one batch of twice the size. */
 #include "golden_model.h"
 
-#define SETTINGS                                                                         \
-    "base=4 mult=1 blocks=1 attention=0 groups=2 timesteps=50 schedule=cosine "          \
-    "conditional=true clip-x0=false"
+#include "families/ddpm.h"
+
+static const golden_case conditional = {
+    &lm_family_ddpm,
+    "conditional.safetensors",
+    "",
+    "base=4 mult=1 blocks=1 attention=0 groups=2 timesteps=50 schedule=cosine "
+    "conditional=true clip-x0=false",
+    {8, 8, 3, 3}};
 
 static void begin(golden_model *b, const golden_backend *backend) {
-    golden_model_init(b, backend, "conditional.safetensors", SETTINGS,
-                      &(lm_image_info){8, 8, 3, 3});
+    golden_model_init(b, backend, &conditional);
     assert_true(b->model->conditional);
 }
 
@@ -27,8 +32,8 @@ static void test_loss_and_gradients(void **state) {
     golden_add_gradients(&b, loss);
     golden_compile(&b);
     CHECK_OK(lm_program_run(b.program));
-    golden_check_output(&b, "loss", golden_find(&b.file, "", "loss"));
-    golden_check_output(&b, "epsilon", golden_find(&b.file, "", "epsilon"));
+    golden_check_output(&b, "loss", golden_tensor(&b, "loss"));
+    golden_check_output(&b, "epsilon", golden_tensor(&b, "epsilon"));
     golden_check_gradients(&b);
     golden_model_release(&b);
 }
@@ -53,7 +58,7 @@ static void test_guidance(void **state) {
     CHECK_OK(lm_program_set(b.program, "numbers", LM_F32, scalars, LM_DDPM_SCALARS + 1));
     CHECK_OK(lm_program_set(b.program, "key", LM_U32, (uint32_t[4]){0}, 4));
     CHECK_OK(lm_program_run(b.program));
-    golden_check_output(&b, "guided", golden_find(&b.file, "", "guided"));
+    golden_check_output(&b, "guided", golden_tensor(&b, "guided"));
     golden_model_release(&b);
 }
 

@@ -2,14 +2,18 @@
  * with clipping, weight decay and the running average. */
 #include "golden_model.h"
 
+#include "families/ddpm.h"
 #include "nn/optim.h"
 
-#define SETTINGS                                                                         \
-    "base=4 mult=1,2 blocks=1 attention=4 heads=2 groups=2 timesteps=50 schedule=cosine"
+static const golden_case small = {
+    &lm_family_ddpm,
+    "unet.safetensors",
+    "",
+    "base=4 mult=1,2 blocks=1 attention=4 heads=2 groups=2 timesteps=50 schedule=cosine",
+    {8, 8, 3, 0}};
 
 static void begin(golden_model *b, const golden_backend *backend) {
-    golden_model_init(b, backend, "unet.safetensors", SETTINGS,
-                      &(lm_image_info){8, 8, 3, 0});
+    golden_model_init(b, backend, &small);
 }
 
 static lm_node *build_loss(golden_model *b) {
@@ -38,7 +42,7 @@ static void test_prediction(void **state) {
     lm_graph_output(b.graph, "epsilon", lm_ddpm_predict(b.model, &b.nn, x, t, NULL));
     golden_compile(&b);
     CHECK_OK(lm_program_run(b.program));
-    golden_check_output(&b, "epsilon", golden_find(&b.file, "", "epsilon"));
+    golden_check_output(&b, "epsilon", golden_tensor(&b, "epsilon"));
     golden_model_release(&b);
 }
 
@@ -48,7 +52,7 @@ static void test_gradients(void **state) {
     golden_add_gradients(&b, build_loss(&b));
     golden_compile(&b);
     CHECK_OK(lm_program_run(b.program));
-    golden_check_output(&b, "loss", golden_find(&b.file, "", "loss"));
+    golden_check_output(&b, "loss", golden_tensor(&b, "loss"));
     golden_check_gradients(&b);
     golden_model_release(&b);
 }
@@ -71,9 +75,9 @@ static void test_training(void **state) {
         losses[i] = lm_program_scalar(b.program, "loss");
         norms[i] = lm_program_scalar(b.program, "model.grad_norm");
     }
-    golden_check(b.backend->name, losses, golden_find(&b.file, "", "losses"),
+    golden_check(b.backend->name, losses, golden_tensor(&b, "losses"),
                  b.backend->tolerance);
-    golden_check(b.backend->name, norms, golden_find(&b.file, "", "norms"),
+    golden_check(b.backend->name, norms, golden_tensor(&b, "norms"),
                  b.backend->tolerance);
     golden_check_weights(&b, "model", "final/");
     golden_check_weights(&b, "model.ema", "ema/");

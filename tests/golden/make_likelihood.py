@@ -22,13 +22,15 @@ def soft_bound(value, least):
 
 
 def step(x, mean, log_s):
-    """log of the logistic distribution's mass between the ends of the step around x."""
-    s = torch.exp(log_s)
-    upper = torch.sigmoid((x + 1 / 255 - mean) / s)
-    lower = torch.sigmoid((x - 1 / 255 - mean) / s)
-    upper = torch.where(x > 1 - 1 / 255, torch.ones_like(upper), upper)
-    lower = torch.where(x < 1 / 255 - 1, torch.zeros_like(lower), lower)
-    return torch.log(upper - lower)
+    """log of the logistic distribution's mass between the ends of the step around x. Above the
+    mean it is that of the mirrored step below, as differences of numbers near 1 are 0."""
+    log_sigmoid, s = torch.nn.functional.logsigmoid, torch.exp(log_s)
+    upper, lower = (x + 1 / 255 - mean) / s, (x - 1 / 255 - mean) / s
+    above = upper + lower > 0
+    far, near = torch.where(above, -upper, lower), torch.where(above, -lower, upper)
+    inner = log_sigmoid(near) + torch.log(-torch.expm1(log_sigmoid(far) - log_sigmoid(near)))
+    value = torch.where(x > 1 - 1 / 255, log_sigmoid(-lower), inner)
+    return torch.where(x < 1 / 255 - 1, log_sigmoid(upper), value)
 
 
 def mixture_parts(p, channels):

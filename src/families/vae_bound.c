@@ -1,0 +1,124 @@
+/* The evidence lower bound (Kingma, Welling 2014, eq. 3), with free bits (Kingma et al.
+ * 2016, eq. 15), and its importance-weighted form (Burda, Grosse, Salakhutdinov 2016). */
+#include "families/vae.h"
+
+#include <math.h>
+
+#define HALF_LOG_2PI 0.91893853320467274178
+/* A unit says something of the images when its mean varies by more (Burda et al.). */
+#define ACTIVE_VARIANCE 0.01
+
+static const lm_vae *vae_of(const lm_model *model) {
+    return model->state;
+}
+
+static lm_node *over_units(lm_graph *g, lm_node *each) {
+    return each ? lm_sum(g, each, 1u << (each->shape.rank - 1), false) : NULL;
+}
+
+/* KL(q || p) of each unit. */
+static lm_node *divergence(lm_graph *g, lm_diagonal q, lm_diagonal p) {
+    lm_node *ratio = lm_sub(g, q.log_variance, p.log_variance);
+    lm_node *apart = lm_square(g, lm_sub(g, q.mean, p.mean));
+    apart = lm_mul(g, apart, lm_exp(g, lm_neg(g, p.log_variance)));
+    lm_node *sum = lm_sub(g, lm_add(g, lm_exp(g, ratio), apart), ratio);
+    return lm_scale(g, lm_add_scalar(g, sum, -1), 0.5);
+}
+
+static lm_node *log_diagonal(lm_graph *g, lm_node *z, lm_diagonal p) {
+    lm_node *apart = lm_square(g, lm_sub(g, z, p.mean));
+    apart = lm_mul(g, apart, lm_exp(g, lm_neg(g, p.log_variance)));
+    lm_node *each = lm_scale(g, lm_add(g, apart, p.log_variance), -0.5);
+    return over_units(g, lm_add_scalar(g, each, -HALF_LOG_2PI));
+}
+
+static lm_node *sample(lm_graph *g, lm_diagonal q, lm_node *eps) {
+    lm_node *sigma = lm_exp(g, lm_scale(g, q.log_variance, 0.5));
+    return lm_add(g, q.mean, lm_mul(g, sigma, eps));
+}
+
+/* K copies of every row, copy by copy: [N,..] to [K N,..]. */
+static lm_node *repeat(lm_graph *g, lm_node *x, int64_t copies) {
+    if (!x || copies == 1) return x;
+    lm_shape wide = {.rank = x->shape.rank + 1, .dim = {copies}}, flat = x->shape;
+    for (int i = 0; i < x->shape.rank; i++) wide.dim[i + 1] = x->shape.dim[i];
+    flat.dim[0] *= copies;
+    return lm_reshape(g, lm_broadcast(g, x, wide), flat);
+}
+
+/* z[K,N,latent] -> [K,N] */
+static lm_node *log_prob_of(const lm_model *model, lm_nn *nn, lm_node *z, lm_node *target,
+                            lm_node *labels) {
+    lm_graph *g = nn->graph;
+    if (!z) return NULL;
+    int64_t copies = z->shape.dim[0], count = z->shape.dim[1];
+    lm_node *rows = lm_reshape(g, z, LM_SHAPE(copies * count, z->shape.dim[2]));
+    lm_node *many = model->conditional ? repeat(g, labels, copies) : NULL;
+    lm_node *params = lm_vae_decode(model, nn, rows, many);
+    lm_node *log_prob = lm_likelihood_log_prob(nn, &vae_of(model)->likelihood, params,
+                                               repeat(g, target, copies));
+    return lm_reshape(g, log_prob, LM_SHAPE(copies, count));
+}
+
+lm_vae_parts lm_vae_parts_of(const lm_model *model, lm_nn *nn, lm_node *images,
+                             lm_node *labels, const lm_vae_noise *noise) {
+    lm_graph *g = nn->graph;
+    lm_diagonal q = lm_vae_encode(model, nn, images, labels);
+    lm_diagonal p = lm_vae_prior(model, nn, labels);
+    lm_node *target =
+        lm_likelihood_target(nn, &vae_of(model)->likelihood, images, noise->pixels);
+    lm_node *z = sample(g, q, noise->eps);
+    return (lm_vae_parts){.posterior = q,
+                          .log_prob = log_prob_of(model, nn, z, target, labels),
+                          .log_ratio =
+                              lm_sub(g, log_diagonal(g, z, p), log_diagonal(g, z, q)),
+                          .unit_kl = divergence(g, q, p)};
+}
+
+/* ---- losses ------------------------------------------------------------------ */
+
+/* Units whose divergence is on average below `free` nats cost that much, whatever they
+ * say, so that they are not driven to say nothing. */
+static lm_node *kl_cost(const lm_vae *vae, lm_graph *g, lm_node *unit_kl) {
+    lm_node *each = lm_mean(g, unit_kl, 1u << 0, false);
+    if (vae->free_bits > 0) each = lm_max2(g, each, lm_const(g, vae->free_bits));
+    return lm_sum_all(g, each);
+}
+
+static lm_node *elbo_loss(const lm_vae *vae, lm_graph *g, const lm_vae_parts *parts,
+                          lm_node *beta) {
+    lm_node *cost = lm_mul(g, beta, kl_cost(vae, g, parts->unit_kl));
+    return lm_sub(g, cost, lm_mean_all(g, parts->log_prob));
+}
+
+static lm_node *importance_loss(const lm_vae *vae, lm_graph *g, const lm_vae_parts *parts,
+                                lm_node *beta) {
+    lm_node *weights = lm_add(g, parts->log_prob, lm_mul(g, beta, parts->log_ratio));
+    lm_node *bound = lm_mean_all(g, lm_logsumexp(g, lm_transpose(g, weights)));
+    return lm_add_scalar(g, lm_neg(g, bound), log(vae->samples));
+}
+
+static lm_node *count_active(lm_graph *g, lm_node *mean) {
+    lm_node *centred = lm_sub(g, mean, lm_mean(g, mean, 1u << 0, true));
+    lm_node *variance = lm_mean(g, lm_square(g, centred), 1u << 0, false);
+    lm_node *active = lm_lt(g, lm_const(g, ACTIVE_VARIANCE), variance);
+    return lm_sum_all(g, lm_cast(g, active, LM_F32));
+}
+
+static void log_parts(lm_graph *g, const lm_vae_parts *parts) {
+    lm_node *units = lm_mean(g, parts->unit_kl, 1u << 0, false);
+    lm_graph_output(g, "reconstruction", lm_neg(g, lm_mean_all(g, parts->log_prob)));
+    lm_graph_output(g, "kl", lm_sum_all(g, units));
+    lm_graph_output(g, "active_units", count_active(g, parts->posterior.mean));
+    lm_graph_output(g, "unit_kl", units);
+}
+
+lm_node *lm_vae_loss_at(const lm_model *model, lm_nn *nn, lm_node *images,
+                        lm_node *labels, const lm_vae_noise *noise, lm_node *beta) {
+    const lm_vae *vae = model->state;
+    lm_vae_parts parts = lm_vae_parts_of(model, nn, images, labels, noise);
+    if (!parts.log_prob || !parts.unit_kl) return NULL;
+    log_parts(nn->graph, &parts);
+    return vae->samples > 1 ? importance_loss(vae, nn->graph, &parts, beta)
+                            : elbo_loss(vae, nn->graph, &parts, beta);
+}

@@ -1,0 +1,179 @@
+/* Encoders and decoders. Labels enter through scales and shifts of what is normalised, or
+ * of dense layers, so that the same code serves with and without them. */
+#include "families/vae.h"
+
+#include <stdio.h>
+
+enum { GROUPS = 16 };
+
+typedef struct net {
+    const lm_vae *vae;
+    lm_nn *nn;
+    lm_node *condition; /* [N, E] of the labels; NULL: the model has none */
+} net;
+
+static net open_net(const lm_model *model, lm_nn *nn, lm_node *labels, const char *name) {
+    net n = {.vae = model->state, .nn = nn};
+    lm_scope_push(nn->graph, "%s", name);
+    if (model->conditional)
+        n.condition = lm_nn_embedding(nn, "label", labels, model->info.classes, 64,
+                                      LM_INIT(NORMAL, 1));
+    return n;
+}
+
+static const char *numbered(char text[16], int index) {
+    snprintf(text, 16, "%d", index);
+    return text;
+}
+
+/* ---- dense ------------------------------------------------------------------- */
+
+static lm_node *modulate(const net *n, lm_node *h) {
+    if (!n->condition || !h) return h;
+    lm_graph *g = n->nn->graph;
+    int64_t width = h->shape.dim[1];
+    lm_node *both = lm_nn_dense(n->nn, "condition", n->condition, 2 * width, true,
+                                LM_INIT(FAN_AVG, LM_NEAR_ZERO));
+    lm_node *scale = lm_add_scalar(g, lm_slice_axis(g, both, 1, 0, width), 1);
+    return lm_add(g, lm_mul(g, h, scale), lm_slice_axis(g, both, 1, width, 2 * width));
+}
+
+static lm_node *dense_layer(const net *n, int index, lm_node *h, int width) {
+    char name[16];
+    lm_scope_push(n->nn->graph, "%s", numbered(name, index));
+    h = lm_nn_dense(n->nn, "dense", h, width, true, LM_INIT(FAN_AVG, 1));
+    h = lm_relu(n->nn->graph, modulate(n, h));
+    lm_scope_pop(n->nn->graph);
+    return h;
+}
+
+static lm_node *flatten(lm_graph *g, lm_node *x) {
+    if (!x) return NULL;
+    int64_t rows = x->shape.dim[0];
+    return lm_reshape(g, x, LM_SHAPE(rows, lm_shape_count(x->shape) / rows));
+}
+
+static lm_node *encode_dense(const net *n, lm_node *x) {
+    x = flatten(n->nn->graph, x);
+    for (int i = 0; i < n->vae->n_hidden; i++)
+        x = dense_layer(n, i, x, n->vae->hidden[i]);
+    return x;
+}
+
+static lm_node *decode_dense(const net *n, lm_node *z) {
+    for (int i = n->vae->n_hidden - 1; i >= 0; i--)
+        z = dense_layer(n, i, z, n->vae->hidden[i]);
+    int params = lm_likelihood_params(&n->vae->likelihood);
+    int64_t count = (int64_t)n->vae->rows[0] * n->vae->cols[0] * params;
+    z = lm_nn_dense(n->nn, "out", z, count, true, LM_INIT(FAN_AVG, 1));
+    if (!z) return NULL;
+    return lm_reshape(
+        n->nn->graph, z,
+        LM_SHAPE(z->shape.dim[0], n->vae->rows[0], n->vae->cols[0], params));
+}
+
+/* ---- convolutional ----------------------------------------------------------- */
+
+static int channels_of(const lm_vae *vae, int level) {
+    return vae->base * vae->mult[level];
+}
+
+static lm_node *run_blocks(const net *n, lm_node *x, int level) {
+    const lm_residual_spec spec = {
+        .out = channels_of(n->vae, level), .groups = GROUPS, .modulation = n->condition};
+    for (int i = 0; i < n->vae->blocks; i++) {
+        char name[16];
+        x = lm_nn_residual(n->nn, numbered(name, i), x, &spec);
+    }
+    return x;
+}
+
+static lm_node *encode_maps(const net *n, lm_node *x) {
+    lm_nn *nn = n->nn;
+    const lm_conv_spec halve = {
+        .kernel = 3, .stride = 2, .pad = 1, .bias = true, .init = LM_INIT(FAN_AVG, 1)};
+    x = lm_nn_conv3x3(nn, "in", x, channels_of(n->vae, 0), 1);
+    for (int level = 0; level < n->vae->n_levels; level++) {
+        lm_scope_push(nn->graph, "level.%d", level);
+        if (level > 0) x = lm_nn_conv(nn, "halve", x, channels_of(n->vae, level), &halve);
+        x = run_blocks(n, x, level);
+        lm_scope_pop(nn->graph);
+    }
+    return flatten(nn->graph, lm_nn_norm_silu(nn, "norm", x, GROUPS));
+}
+
+/* Twice the size, less the last row or column where the level above has an odd one. */
+static lm_node *enlarge(const net *n, lm_node *x, int level) {
+    lm_graph *g = n->nn->graph;
+    x = lm_nn_upsample_conv(n->nn, "double", x, channels_of(n->vae, level),
+                            LM_INIT(FAN_AVG, 1));
+    if (!x) return NULL;
+    if (x->shape.dim[1] > n->vae->rows[level])
+        x = lm_slice_axis(g, x, 1, 0, n->vae->rows[level]);
+    if (x && x->shape.dim[2] > n->vae->cols[level])
+        x = lm_slice_axis(g, x, 2, 0, n->vae->cols[level]);
+    return x;
+}
+
+static lm_node *decode_maps(const net *n, lm_node *z) {
+    lm_nn *nn = n->nn;
+    const lm_vae *vae = n->vae;
+    int last = vae->n_levels - 1;
+    int64_t channels = channels_of(vae, last), rows = vae->rows[last];
+    int64_t cols = vae->cols[last];
+    z = lm_nn_dense(nn, "in", z, rows * cols * channels, true, LM_INIT(FAN_AVG, 1));
+    if (!z) return NULL;
+    z = lm_reshape(nn->graph, z, LM_SHAPE(z->shape.dim[0], rows, cols, channels));
+    for (int level = last; level >= 0; level--) {
+        lm_scope_push(nn->graph, "level.%d", level);
+        if (level < last) z = enlarge(n, z, level);
+        z = run_blocks(n, z, level);
+        lm_scope_pop(nn->graph);
+    }
+    z = lm_nn_norm_silu(nn, "norm", z, GROUPS);
+    return lm_nn_conv3x3(nn, "out", z, lm_likelihood_params(&vae->likelihood), 1);
+}
+
+/* ---- both -------------------------------------------------------------------- */
+
+/* Encoders see -1 to 1 whatever the likelihood sees, of binary images the two ends. */
+static lm_node *to_signed(lm_graph *g, lm_node *images) {
+    lm_node *x = lm_scale(g, lm_cast(g, images, LM_F32), 1.0 / 127.5);
+    return lm_add_scalar(g, x, -1.0);
+}
+
+static lm_diagonal split_diagonal(lm_graph *g, lm_node *both, int64_t latent) {
+    return (lm_diagonal){lm_slice_axis(g, both, -1, 0, latent),
+                         lm_slice_axis(g, both, -1, latent, 2 * latent)};
+}
+
+lm_diagonal lm_vae_encode(const lm_model *model, lm_nn *nn, lm_node *images,
+                          lm_node *labels) {
+    const net n = open_net(model, nn, labels, "encoder");
+    lm_node *x = to_signed(nn->graph, images);
+    x = n.vae->convolutional ? encode_maps(&n, x) : encode_dense(&n, x);
+    x = lm_nn_dense(nn, "posterior", x, 2 * (int64_t)n.vae->latent, true,
+                    LM_INIT(FAN_AVG, 1));
+    lm_scope_pop(nn->graph);
+    return split_diagonal(nn->graph, x, n.vae->latent);
+}
+
+lm_node *lm_vae_decode(const lm_model *model, lm_nn *nn, lm_node *z, lm_node *labels) {
+    const net n = open_net(model, nn, labels, "decoder");
+    lm_node *params = n.vae->convolutional ? decode_maps(&n, z) : decode_dense(&n, z);
+    lm_scope_pop(nn->graph);
+    return params;
+}
+
+lm_diagonal lm_vae_prior(const lm_model *model, lm_nn *nn, lm_node *labels) {
+    const lm_vae *vae = model->state;
+    lm_graph *g = nn->graph;
+    int64_t width = 2 * (int64_t)vae->latent;
+    if (!vae->learned_prior) return (lm_diagonal){lm_const(g, 0), lm_const(g, 0)};
+    lm_node *both =
+        model->conditional
+            ? lm_nn_embedding(nn, "prior", labels, model->info.classes, width,
+                              LM_INIT(ZEROS, 0))
+            : lm_nn_param(nn, "prior.weight", LM_SHAPE(1, width), LM_INIT(ZEROS, 0));
+    return split_diagonal(g, both, vae->latent);
+}
