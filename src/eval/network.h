@@ -44,12 +44,12 @@ lm_status lm_network_fit(lm_network *network, int64_t batch, int height, int wid
 lm_node *lm_network_input(lm_nn *nn, const char *name, lm_shape shape,
                           const float scale[3], const float shift[3]);
 /* A rectangle of taps; padding on each side. */
-typedef struct lm_taps {
+typedef struct lm_window {
     int height, width, stride, pad_height, pad_width;
-} lm_taps;
+} lm_window;
 /* With bias, without activation. x[N,H,W,C] -> [N,H',W',out]. */
 lm_node *lm_network_conv(lm_nn *nn, const char *name, lm_node *x, int64_t out,
-                         lm_taps taps);
+                         lm_window window);
 /* whole: a last window that reaches beyond the image counts (PyTorch's ceil_mode). */
 lm_node *lm_network_max_pool(lm_nn *nn, lm_node *x, int size, int stride, int pad,
                              bool whole);

@@ -10,14 +10,14 @@ lm_node *lm_network_input(lm_nn *nn, const char *name, lm_shape shape,
 }
 
 lm_node *lm_network_conv(lm_nn *nn, const char *name, lm_node *x, int64_t out,
-                         lm_taps taps) {
+                         lm_window window) {
     if (!x) return NULL;
     lm_graph *g = nn->graph;
-    const int pad[2] = {taps.pad_height, taps.pad_width};
-    lm_conv_attr attr = {.stride = {taps.stride, taps.stride},
+    const int pad[2] = {window.pad_height, window.pad_width};
+    lm_conv_attr attr = {.stride = {window.stride, window.stride},
                          .pad_lo = {pad[0], pad[1]},
                          .pad_hi = {pad[0], pad[1]}};
-    lm_shape shape = LM_SHAPE(out, taps.height, taps.width, x->shape.dim[3]);
+    lm_shape shape = LM_SHAPE(out, window.height, window.width, x->shape.dim[3]);
     lm_scope_push(g, "%s", name);
     lm_node *weight = lm_nn_param(nn, "weight", shape, LM_INIT(ZEROS, 0));
     lm_node *bias = lm_nn_param(nn, "bias", LM_SHAPE(out), LM_INIT(ZEROS, 0));

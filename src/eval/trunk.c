@@ -49,8 +49,8 @@ const lm_trunk lm_trunk_squeezenet = {"squeezenet", LAYERS(squeezenet), 17, true
 
 static lm_node *conv(lm_nn *nn, const char *name, lm_node *x, int out, int size,
                      int stride, int pad) {
-    lm_taps taps = {size, size, stride, pad, pad};
-    return lm_relu(nn->graph, lm_network_conv(nn, name, x, out, taps));
+    lm_window window = {size, size, stride, pad, pad};
+    return lm_relu(nn->graph, lm_network_conv(nn, name, x, out, window));
 }
 
 static lm_node *fire(lm_nn *nn, const lm_trunk_layer *layer, lm_node *x) {

@@ -1,110 +1,9 @@
 #include "image/resize.h"
 
 #include "base/mem.h"
+#include "image/taps_internal.h"
 
-#include <math.h>
 #include <string.h>
-
-enum { MOST_SIDE = 32768 };
-
-/* ---- filters ----------------------------------------------------------------- */
-
-static double box(double x) {
-    return x > -0.5 && x <= 0.5 ? 1 : 0;
-}
-
-static double bilinear(double x) {
-    x = fabs(x);
-    return x < 1 ? 1 - x : 0;
-}
-
-static double bicubic(double x) {
-    const double a = -0.5;
-    x = fabs(x);
-    if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
-    if (x < 2) return (((x - 5) * x + 8) * x - 4) * a;
-    return 0;
-}
-
-/* sinc(x) sinc(x/3), with sin(3 a) = 3 sin(a) - 4 sin(a)^3 for a = pi x / 3. */
-static double lanczos(double x) {
-    const double pi = 3.14159265358979323846;
-    if (x < -3 || x >= 3) return 0;
-    if (x == 0) return 1;
-    double a = pi * x / 3, s = sin(a) / a;
-    return s * s * (1 - s * s * a * a * (4.0 / 3));
-}
-
-static const struct {
-    const char *name;
-    double (*at)(double x);
-    double radius;
-} filters[] = {
-    [LM_FILTER_BOX] = {"box", box, 0.5},
-    [LM_FILTER_BILINEAR] = {"bilinear", bilinear, 1},
-    [LM_FILTER_BICUBIC] = {"bicubic", bicubic, 2},
-    [LM_FILTER_LANCZOS] = {"lanczos", lanczos, 3},
-};
-enum { N_FILTERS = sizeof filters / sizeof *filters };
-
-lm_status lm_filter_find(const char *name, lm_filter *filter) {
-    for (int i = 0; i < N_FILTERS; i++) {
-        if (strcmp(filters[i].name, name) != 0) continue;
-        *filter = (lm_filter)i;
-        return LM_OK;
-    }
-    return lm_fail(LM_ARG, "filter '%s': expected box, bilinear, bicubic or lanczos",
-                   name);
-}
-
-const char *lm_filter_name(lm_filter filter) {
-    return filters[filter].name;
-}
-
-/* ---- weights ----------------------------------------------------------------- */
-
-/* Result i is the sum of weight[i * most + k] * source[first[i] + k], k < count[i]. */
-typedef struct taps {
-    int most;
-    int *first, *count;
-    float *weight;
-} taps;
-
-static void release_taps(taps *t) {
-    lm_free(t->first);
-    lm_free(t->count);
-    lm_free(t->weight);
-}
-
-/* `values` has room for `most`. */
-static void fill_taps(taps *t, int i, int from, double scale, lm_filter filter,
-                      double *values) {
-    double stretch = scale > 1 ? scale : 1, reach = filters[filter].radius * stretch;
-    double centre = (i + 0.5) * scale, sum = 0;
-    double lo = floor(centre - reach + 0.5), hi = floor(centre + reach + 0.5);
-    int first = lo > 0 ? (int)lo : 0, end = hi < from ? (int)hi : from;
-    float *weight = t->weight + (size_t)i * t->most;
-    for (int k = first; k < end; k++) {
-        values[k - first] = filters[filter].at((k + 0.5 - centre) / stretch);
-        sum += values[k - first];
-    }
-    t->first[i] = first;
-    t->count[i] = sum != 0 ? end - first : 0;
-    for (int k = 0; k < t->count[i]; k++) weight[k] = (float)(values[k] / sum);
-}
-
-static lm_status make_taps(taps *t, int from, int to, lm_filter filter) {
-    double scale = (double)from / to, stretch = scale > 1 ? scale : 1;
-    *t = (taps){.most = 2 * (int)ceil(filters[filter].radius * stretch) + 1};
-    t->first = lm_alloc((size_t)to * sizeof *t->first);
-    t->count = lm_alloc((size_t)to * sizeof *t->count);
-    t->weight = lm_alloc((size_t)to * t->most * sizeof *t->weight);
-    double *values = lm_alloc((size_t)t->most * sizeof *values);
-    bool made = t->first && t->count && t->weight && values;
-    for (int i = 0; i < to && made; i++) fill_taps(t, i, from, scale, filter, values);
-    lm_free(values);
-    return made ? LM_OK : LM_NOMEM;
-}
 
 /* ---- passes ------------------------------------------------------------------ */
 
@@ -119,7 +18,7 @@ typedef struct lanes {
 
 typedef struct passes {
     const lm_image *from;
-    const taps *across, *down;
+    const lm_taps *across, *down;
     size_t line, row; /* samples in a row of the source and of the result */
     size_t pitch;     /* `row` up to twice LANES */
     uint8_t *mixed;   /* [line][LANES] */
@@ -158,7 +57,7 @@ static inline void add(lanes *sum, float weight, const lanes *from) {
 }
 
 static void sum_grey(const passes *p, int x, int y) {
-    const taps *t = p->across;
+    const lm_taps *t = p->across;
     const float *weight = t->weight + (size_t)x * t->most;
     const lanes *from = p->source + t->first[x];
     lanes sum = {{0}, {0}};
@@ -167,7 +66,7 @@ static void sum_grey(const passes *p, int x, int y) {
 }
 
 static void sum_colour(const passes *p, int x, int y) {
-    const taps *t = p->across;
+    const lm_taps *t = p->across;
     const float *weight = t->weight + (size_t)x * t->most;
     const lanes *from = p->source + (size_t)t->first[x] * 3;
     lanes red = {{0}, {0}}, green = red, blue = red;
@@ -199,7 +98,7 @@ static void resize_rows(const passes *p, int y) {
 /* One row of results from those of the first pass, two lots of lanes at a time, so that
  * one is added while the other is fetched. */
 static void resize_column(const passes *p, int y, uint8_t *to) {
-    const taps *t = p->down;
+    const lm_taps *t = p->down;
     const float *weight = t->weight + (size_t)y * t->most;
     for (int k = 0; k < t->count[y]; k++)
         p->rows[k] = p->ring + (size_t)((t->first[y] + k) % p->ring_rows) * p->pitch;
@@ -219,8 +118,8 @@ static void resize_column(const passes *p, int y, uint8_t *to) {
 
 /* Rows of the first pass are made when the second first needs them, and kept as long as
  * it may. */
-static lm_status run_passes(const lm_image *from, const taps *across, const taps *down,
-                            lm_image *to) {
+static lm_status run_passes(const lm_image *from, const lm_taps *across,
+                            const lm_taps *down, lm_image *to) {
     passes p = {.from = from,
                 .across = across,
                 .down = down,
@@ -247,22 +146,20 @@ static lm_status run_passes(const lm_image *from, const taps *across, const taps
 
 lm_status lm_image_resize(const lm_image *from, int height, int width, lm_filter filter,
                           lm_image *to) {
-    LM_RETURN_IF(height < 1 || width < 1 || height > MOST_SIDE || width > MOST_SIDE,
-                 LM_ARG, "cannot resize to %d x %d pixels: sides are 1 to %d", width,
-                 height, MOST_SIDE);
-    taps across = {0}, down = {0};
+    LM_TRY(lm_check_new_sides(height, width));
+    lm_taps across = {0}, down = {0};
     lm_image made = {0};
     lm_status status;
     LM_TRY_GOTO(done, lm_image_init(&made, width, height, from->channels));
-    LM_TRY_GOTO(done, make_taps(&across, from->width, width, filter));
+    LM_TRY_GOTO(done, lm_taps_filter(&across, from->width, width, filter));
     bool alike = from->width == from->height && width == height;
-    if (!alike) LM_TRY_GOTO(done, make_taps(&down, from->height, height, filter));
+    if (!alike) LM_TRY_GOTO(done, lm_taps_filter(&down, from->height, height, filter));
     LM_TRY_GOTO(done, run_passes(from, &across, alike ? &across : &down, &made));
     *to = made;
     made = (lm_image){0};
 done:
-    release_taps(&across);
-    release_taps(&down);
+    lm_taps_release(&across);
+    lm_taps_release(&down);
     lm_image_release(&made);
     return status;
 }

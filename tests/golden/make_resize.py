@@ -33,4 +33,5 @@ def main():
                 out.write(numpy.asarray(made).tobytes())
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,5 @@
 /* Resizing against Pillow's results (tests/golden/make_resize.py). */
+#include "ramps.h"
 #include "testing.h"
 
 #include "base/file.h"
@@ -8,28 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-typedef struct resize_case {
-    int height, width, channels, to_height, to_width;
-} resize_case;
-
 static const resize_case cases[] = {
     {32, 32, 3, 16, 16}, {37, 53, 3, 16, 24}, {20, 31, 1, 7, 31}, {9, 7, 3, 21, 20},
     {64, 40, 1, 5, 3},   {5, 5, 1, 5, 9},     {3, 200, 3, 3, 11}, {1, 1, 3, 4, 4}};
 enum { N_CASES = sizeof cases / sizeof *cases, N_FILTERS = 4 };
-
-static void draw(const resize_case *k, lm_image *image) {
-    CHECK_OK(lm_image_init(image, k->width, k->height, k->channels));
-    uint8_t *to = image->pixels;
-    int last = k->width > 1 ? k->width - 1 : 1;
-    for (int y = 0; y < k->height; y++)
-        for (int x = 0; x < k->width; x++)
-            for (int c = 0; c < k->channels; c++) {
-                int noise = (x * 7919 + y * 104729 + c * 1299709) % 251;
-                int ramp = (x * 255 / last + 40 * c) % 256;
-                int edges = (x / 3 + y / 5) % 2 * 255;
-                *to++ = (uint8_t)(y % 3 == 0 ? noise : x % 4 < 2 ? ramp : edges);
-            }
-}
 
 /* The largest difference; *count of pixels that differ at all. */
 static int compare(const lm_image *image, const uint8_t *want, size_t size, int *count) {
@@ -53,7 +36,7 @@ static void as_pillow_does(void **state) {
         for (int filter = 0; filter < N_FILTERS; filter++) {
             const resize_case *k = &cases[i];
             lm_image from, to;
-            draw(k, &from);
+            draw_ramps(k, &from);
             CHECK_OK(lm_image_resize(&from, k->to_height, k->to_width, filter, &to));
             assert_int_equal(to.height, k->to_height);
             assert_int_equal(to.width, k->to_width);
@@ -76,7 +59,7 @@ static void as_pillow_does(void **state) {
 static void same_size_changes_nothing(void **state) {
     for (int filter = 0; filter < N_FILTERS; filter++) {
         lm_image from, to;
-        draw(&cases[1], &from);
+        draw_ramps(&cases[1], &from);
         CHECK_OK(lm_image_resize(&from, from.height, from.width, filter, &to));
         assert_memory_equal(from.pixels, to.pixels, 37 * 53 * 3);
         lm_image_release(&from);
@@ -87,7 +70,7 @@ static void same_size_changes_nothing(void **state) {
 static void bad_requests_are_refused(void **state) {
     lm_image from, to;
     lm_filter filter;
-    draw(&cases[0], &from);
+    draw_ramps(&cases[0], &from);
     CHECK_FAILS(lm_image_resize(&from, 0, 5, LM_FILTER_BOX, &to), LM_ARG);
     CHECK_FAILS(lm_image_resize(&from, 5, 32769, LM_FILTER_BOX, &to), LM_ARG);
     CHECK_FAILS(lm_filter_find("cubic", &filter), LM_ARG);
