@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-const lm_extractor_kind *const lm_extractor_kinds[] = {&lm_judge_extractor,
-                                                       &lm_pixels_extractor, NULL};
+const lm_extractor_kind *const lm_extractor_kinds[] = {
+    &lm_judge_extractor, &lm_pixels_extractor, &lm_inception_extractor,
+    &lm_vgg16_extractor, NULL};
 
 enum { MAX_NAMES = 16, MAX_NAME = 32 };
 

@@ -40,7 +40,8 @@ typedef struct lm_extractor_kind {
     lm_status (*open)(const char *argument, const lm_image_source *source,
                       lm_extractor *extractor);
 } lm_extractor_kind;
-extern const lm_extractor_kind lm_judge_extractor, lm_pixels_extractor;
+extern const lm_extractor_kind lm_inception_extractor, lm_judge_extractor;
+extern const lm_extractor_kind lm_pixels_extractor, lm_vgg16_extractor;
 extern const lm_extractor_kind *const lm_extractor_kinds[]; /* ended by NULL */
 
 /* What was extracted of `count` images. */

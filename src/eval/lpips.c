@@ -50,8 +50,8 @@ static void build(lm_nn *nn, const void *what, int64_t batch, int height, int wi
         offset[c] = (float)((-1.0 - shift[c]) / scale[c]);
     }
     lm_node *taps[LM_TRUNK_TAPS], *sum = NULL;
-    lm_node *x =
-        lm_network_input(nn, "images", LM_SHAPE(batch, height, width, 3), factor, offset);
+    lm_node *x = lm_network_input(nn, "images", LM_U8, LM_SHAPE(batch, height, width, 3),
+                                  factor, offset);
     int count = lm_trunk_build(nn, ((const net *)what)->trunk, x, taps);
     for (int i = 0; i < count; i++) {
         lm_node *part = compare_taps(nn, taps[i], i);

@@ -40,8 +40,8 @@ lm_status lm_network_fit(lm_network *network, int64_t batch, int height, int wid
 
 /* ---- what published networks are made of -------------------------------------- */
 
-/* `images`, an input u8[batch,height,width,3], as f32: x * scale[c] + shift[c]. */
-lm_node *lm_network_input(lm_nn *nn, const char *name, lm_shape shape,
+/* An input [batch,height,width,3], u8 or f32, as f32: x * scale[c] + shift[c]. */
+lm_node *lm_network_input(lm_nn *nn, const char *name, lm_dtype dtype, lm_shape shape,
                           const float scale[3], const float shift[3]);
 /* A rectangle of taps; padding on each side. */
 typedef struct lm_window {
@@ -53,5 +53,7 @@ lm_node *lm_network_conv(lm_nn *nn, const char *name, lm_node *x, int64_t out,
 /* whole: a last window that reaches beyond the image counts (PyTorch's ceil_mode). */
 lm_node *lm_network_max_pool(lm_nn *nn, lm_node *x, int size, int stride, int pad,
                              bool whole);
+/* The mean of up to 3x3 pixels around each, without those that lie outside. */
+lm_node *lm_network_average3(lm_nn *nn, lm_node *x);
 
 #endif

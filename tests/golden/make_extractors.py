@@ -9,8 +9,8 @@ Philox with seed SEED and the hash of the name as its stream, in a range that de
 the tensor is. So no weights are kept.
 
 lpips-NET/HxWxC: distances of pairs of pictures.
-inception/PROTOCOL/NAME: features [n, 2048], logits [n, 1008] with and without bias.
-vgg16/fc7: features [n, 4096]; of fc6 only the first FC6_ROWS filters are not zero.
+inception/PROTOCOL/NAME: features [n, 2048]; of tf also logits and logits_unbiased [n, 1008].
+vgg16/features: [1, 4096]; of fc6 only the first FC6_ROWS filters are not zero.
 """
 import os
 import sys
@@ -23,6 +23,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "tools"))
 from convert_weights import convert, rename  # noqa: E402
 from make_golden import write_safetensors  # noqa: E402
+from make_resize_rule import clean, pytorch, tensorflow  # noqa: E402
 
 SEED = 20151205
 FC6_ROWS = 64
@@ -139,10 +140,89 @@ def make_lpips(network, kept, lines):
             kept[f"{network}/{height}x{width}x{channels}"] = whole(a, b).reshape(-1)
 
 
+# ---- Inception and VGG16 ----------------------------------------------------------------
+
+def build_inception(patched=True):
+    """pytorch-fid's module without its weights; patched=False: torchvision's."""
+    import pytorch_fid.inception as fid
+    import torchvision
+    net = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, weights=None,
+                                          init_weights=False)
+    if patched:
+        net.Mixed_5b = fid.FIDInceptionA(192, pool_features=32)
+        net.Mixed_5c = fid.FIDInceptionA(256, pool_features=64)
+        net.Mixed_5d = fid.FIDInceptionA(288, pool_features=64)
+        net.Mixed_6b = fid.FIDInceptionC(768, channels_7x7=128)
+        net.Mixed_6c = fid.FIDInceptionC(768, channels_7x7=160)
+        net.Mixed_6d = fid.FIDInceptionC(768, channels_7x7=160)
+        net.Mixed_6e = fid.FIDInceptionC(768, channels_7x7=192)
+        net.Mixed_7b = fid.FIDInceptionE_1(1280)
+        net.Mixed_7c = fid.FIDInceptionE_2(2048)
+    return net.eval()
+
+
+def run_inception(net, x):
+    """Features and logits; torchvision's forward, up to its pooling, is the same."""
+    kept = {}
+    hook = net.avgpool.register_forward_hook(
+        lambda module, given, made: kept.update(features=made.flatten(1)))
+    with torch.no_grad():
+        logits = net(x)
+    hook.remove()
+    return kept["features"], logits
+
+
+def resized(rule, side, pictures):
+    return torch.stack([torch.from_numpy(rule(picture, side, side)).double()
+                        for picture in pictures]).permute(0, 3, 1, 2).expand(-1, 3, -1, -1)
+
+
+INCEPTION = {"tf": (tensorflow, 1 / 128, -1, 2, (64, 48, 3)),
+             "pytorch": (pytorch, 2 / 255, -1, 1, (40, 40, 1)),
+             "clean": (clean, 1 / 128, -1, 1, (320, 301, 3))}
+
+
+def cosine(a, b):
+    return float((F.cosine_similarity(a, b)).min())
+
+
+def make_inception(kept, lines):
+    net = build_inception()
+    fill("inception", [net.state_dict()], lines)
+    other = build_inception(patched=False)
+    other.load_state_dict(net.state_dict())
+    net.double()
+    other.double()
+    for protocol, (rule, scale, shift, count, size) in INCEPTION.items():
+        x = resized(rule, 299, [picture(i, *size) for i in range(count)]) * scale + shift
+        features, logits = run_inception(net, x)
+        kept[f"inception/{protocol}/features"] = features.float()
+        if protocol == "tf":
+            kept["inception/tf/logits"] = logits.float()
+            kept["inception/tf/logits_unbiased"] = (logits - net.fc.bias).float()
+        print(protocol, "features of torchvision's pooling: cosine",
+              cosine(features, run_inception(other, x)[0]), "alive",
+              float((features > 0).double().mean()))
+
+
+def make_vgg16(kept, lines):
+    import torchvision
+    net = torchvision.models.vgg16(weights=None).eval()
+    fill("vgg16", [net.state_dict()], lines)
+    x = resized(tensorflow, 224, [picture(0, 64, 48, 3)]) / 255
+    mean = torch.tensor([0.485, 0.456, 0.406], dtype=torch.float64)[:, None, None]
+    deviation = torch.tensor([0.229, 0.224, 0.225], dtype=torch.float64)[:, None, None]
+    net.classifier = net.classifier[:5]  # up to the ReLU of fc7
+    with torch.no_grad():
+        kept["vgg16/features"] = net.double()((x - mean) / deviation).float()
+
+
 def main():
     kept, lines = {}, []
     for network in CASES:
         make_lpips(network, kept, lines)
+    make_inception(kept, lines)
+    make_vgg16(kept, lines)
     write_safetensors(os.path.join(HERE, "extractors.safetensors"), kept)
     with open(os.path.join(HERE, "extractors.txt"), "w") as file:
         file.write("\n".join(lines) + "\n")
