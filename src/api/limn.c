@@ -85,22 +85,20 @@ limn_status limn_sample(const limn_sample_settings *settings, limn_images *image
     if (settings->count < 1)
         return public_status(
             lm_fail(LM_ARG, "count %d: expected at least 1 image", settings->count));
-    lm_sample_job job = {
-        .run = settings->run,
-        .checkpoint = settings->checkpoint,
-        .count = settings->count,
-        .seed = settings->seed,
+    const lm_run_source_spec spec = {
+        .choice = {.run = settings->run, .checkpoint = settings->checkpoint},
+        .draw = {.count = settings->count, .seed = settings->seed},
         .request = {.steps = settings->steps,
                     .eta = settings->eta,
                     .sampler = settings->sampler,
                     .label = -1},
     };
     lm_samples samples;
-    lm_status status = lm_samples_draw(&job, &samples);
+    lm_status status = lm_samples_draw(&spec, &samples);
     if (status != LM_OK) return public_status(status);
+    const lm_image_source *s = &samples.from.drawn.source;
     *images =
-        (limn_images){samples.count, samples.run.info.height, samples.run.info.width,
-                      samples.run.info.channels, samples.pixels};
+        (limn_images){settings->count, s->height, s->width, s->channels, samples.pixels};
     samples.pixels = NULL; /* handed over */
     lm_samples_release(&samples);
     return LIMN_OK;

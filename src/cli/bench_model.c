@@ -123,11 +123,11 @@ static lm_status profile_sampling(bench *b, lm_drawer *drawer) {
 
 static lm_status time_sampling(bench *b) {
     const lm_image_info *info = &b->subject.model->info;
-    lm_sample_request request = {
-        .steps = b->sample_steps, .eta = 0, .preview = true, .label = -1};
+    const lm_drawer_spec how = {
+        .request = {.steps = b->sample_steps, .preview = true, .label = -1},
+        .batch = SAMPLES};
     lm_drawer *drawer;
-    LM_TRY(
-        lm_drawer_new(b->subject.engine, b->subject.model, &request, SAMPLES, &drawer));
+    LM_TRY(lm_drawer_new(b->subject.engine, b->subject.model, &how, &drawer));
     size_t pixels = (size_t)info->height * info->width * info->channels;
     float *images = lm_alloc(sizeof *images * SAMPLES * pixels);
     lm_program_profile(lm_drawer_step(drawer), b->n_phases == 0);

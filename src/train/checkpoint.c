@@ -199,6 +199,23 @@ lm_status lm_checkpoint_latest(const lm_run *run, char **path) {
     return status;
 }
 
+char *lm_checkpoint_best(const lm_run *run) {
+    return lm_path_join(run->folder, "checkpoints/best.safetensors");
+}
+
+lm_status lm_checkpoint_find(const lm_run *run, const char *name, char **path) {
+    if (!name) return lm_checkpoint_latest(run, path);
+    bool best = strcmp(name, "best") == 0;
+    *path = best ? lm_checkpoint_best(run) : lm_strdup(name);
+    if (!*path) return LM_NOMEM;
+    if (!best || lm_file_exists(*path)) return LM_OK;
+    lm_free(*path);
+    *path = NULL;
+    return lm_fail(LM_NOT_FOUND,
+                   "%s: no best checkpoint in it; training with --eval-every keeps one",
+                   run->folder);
+}
+
 /* What a process that was killed while saving has left. */
 static bool is_abandoned(const char *name) {
     return strstr(name, ".safetensors.tmp-") != NULL;

@@ -39,8 +39,13 @@ lm_status lm_checkpoint_load(const char *path, const lm_model *model, lm_engine 
 
 /* Path of the newest checkpoint of a run; LM_NOT_FOUND when there is none. */
 lm_status lm_checkpoint_latest(const lm_run *run, char **path);
+/* Path of the best one, which evaluations during training keep. */
+char *lm_checkpoint_best(const lm_run *run);
+/* name: NULL for the newest, "best", else a file's path. *path is the caller's. */
+lm_status lm_checkpoint_find(const lm_run *run, const char *name, char **path);
 
-/* Removes all but the newest `keep`, and what an interrupted save has left. */
+/* Removes all but the newest `keep` and the best, and what an interrupted save has left.
+ */
 lm_status lm_checkpoint_prune(const lm_run *run, int keep);
 
 #endif

@@ -3,20 +3,19 @@
 #include "train/draw.h"
 
 #include "base/mem.h"
-#include "image/image.h"
 #include "train/checkpoint.h"
 
+#include <stdio.h>
 #include <string.h>
-
-#define STATE_VAR "sample.state"
 
 struct lm_drawer {
     const lm_model *model;
     lm_engine *engine;
     lm_sampler sampler;
     lm_program *init, *step, *image;
-    int batch;
-    int label;       /* the request's */
+    int batch, label;
+    bool raw;
+    char state[32];  /* name of the variable */
     int64_t pixels;  /* of one image */
     int32_t *labels; /* [batch] */
     float *images;   /* [batch][pixels] */
@@ -24,6 +23,22 @@ struct lm_drawer {
 
 const lm_sampler *lm_drawer_sampler(const lm_drawer *drawer) {
     return &drawer->sampler;
+}
+
+const lm_model *lm_drawer_model(const lm_drawer *drawer) {
+    return drawer->model;
+}
+
+int lm_drawer_batch(const lm_drawer *drawer) {
+    return drawer->batch;
+}
+
+int lm_drawer_label(const lm_drawer *drawer) {
+    return drawer->label;
+}
+
+bool lm_drawer_is_raw(const lm_drawer *drawer) {
+    return drawer->raw;
 }
 
 lm_program *lm_drawer_step(const lm_drawer *drawer) {
@@ -54,12 +69,13 @@ static lm_status begin_graph(const lm_drawer *drawer, sample_graph *sg) {
     *sg = (sample_graph){.nn = {.params = model->groups[0], .next_stream = 1000}};
     LM_TRY(lm_graph_new(&sg->nn.graph));
     lm_graph *g = sg->nn.graph;
-    sg->nn.var = lm_group_var(model->groups[0], LM_GROUP_EMA, sg->var);
+    sg->nn.var = lm_group_var(model->groups[0],
+                              drawer->raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA, sg->var);
     sg->nn.key = lm_input(g, "key", LM_U32, LM_SHAPE(4));
     lm_shape shape = {.rank = drawer->sampler.state.rank + 1, .dim = {drawer->batch}};
     memcpy(shape.dim + 1, drawer->sampler.state.dim,
            sizeof *shape.dim * drawer->sampler.state.rank);
-    sg->state = lm_param(g, STATE_VAR, 0, shape);
+    sg->state = lm_param(g, drawer->state, 0, shape);
     if (model->conditional)
         sg->labels = lm_input(g, "labels", LM_I32, LM_SHAPE(drawer->batch));
     return lm_graph_status(g);
@@ -104,10 +120,11 @@ static lm_status compile_image(lm_drawer *drawer, lm_engine *engine) {
 
 static lm_status build(lm_drawer *drawer, lm_engine *engine,
                        const lm_sample_request *request) {
+    snprintf(drawer->state, sizeof drawer->state, "sample.state.%d", drawer->batch);
     const lm_model *model = drawer->model;
     LM_TRY(model->family->sampler(model, request, &drawer->sampler));
     int64_t state = drawer->batch * lm_shape_count(drawer->sampler.state);
-    LM_TRY(lm_engine_add_var(engine, STATE_VAR, state));
+    LM_TRY(lm_engine_add_var(engine, drawer->state, state));
     drawer->pixels =
         (int64_t)model->info.height * model->info.width * model->info.channels;
     drawer->labels = lm_calloc(drawer->batch, sizeof *drawer->labels);
@@ -119,16 +136,17 @@ static lm_status build(lm_drawer *drawer, lm_engine *engine,
 }
 
 lm_status lm_drawer_new(lm_engine *engine, const lm_model *model,
-                        const lm_sample_request *request, int batch, lm_drawer **drawer) {
+                        const lm_drawer_spec *spec, lm_drawer **drawer) {
     LM_RETURN_IF(!model->family->sampler, LM_UNSUPPORTED, "family %s cannot sample",
                  model->family->name);
     lm_drawer *made = lm_calloc(1, sizeof *made);
     if (!made) return LM_NOMEM;
     made->model = model;
     made->engine = engine;
-    made->batch = batch;
-    made->label = request->label;
-    lm_status status = build(made, engine, request);
+    made->batch = spec->batch;
+    made->label = spec->request.label;
+    made->raw = spec->raw;
+    lm_status status = build(made, engine, &spec->request);
     if (status == LM_OK)
         *drawer = made;
     else
@@ -161,7 +179,7 @@ static lm_status set_labels(lm_drawer *drawer) {
 static lm_status start_batch(lm_drawer *drawer, const float *states, int given,
                              uint64_t seed, int64_t first) {
     if (!states) return run_with_key(drawer->init, seed, 0, first);
-    return lm_engine_write_var(drawer->engine, STATE_VAR, 0,
+    return lm_engine_write_var(drawer->engine, drawer->state, 0,
                                given * lm_shape_count(drawer->sampler.state), LM_F32,
                                states);
 }
@@ -222,30 +240,8 @@ lm_status lm_drawer_states(lm_drawer *drawer, uint64_t seed, int64_t first, int 
     for (int done = 0; done < count; done += drawer->batch) {
         int now = count - done < drawer->batch ? count - done : drawer->batch;
         LM_TRY(run_with_key(drawer->init, seed, 0, first + done));
-        LM_TRY(lm_engine_read_var(drawer->engine, STATE_VAR, 0, now * state, LM_F32,
+        LM_TRY(lm_engine_read_var(drawer->engine, drawer->state, 0, now * state, LM_F32,
                                   states + done * state));
     }
     return LM_OK;
-}
-
-lm_status lm_drawer_sheet(lm_drawer *drawer, uint64_t seed, int count, const char *path,
-                          const char *text) {
-    const lm_image_info *info = &drawer->model->info;
-    int64_t total = count * drawer->pixels;
-    float *images = lm_alloc(sizeof *images * total);
-    uint8_t *bytes = lm_alloc(total);
-    lm_status status = images && bytes ? LM_OK : LM_NOMEM;
-    if (status == LM_OK)
-        status = lm_drawer_draw(drawer, seed, 0, count, NULL, images, NULL, NULL);
-    lm_image sheet = {0};
-    if (status == LM_OK) {
-        lm_image_from_signed(images, bytes, total);
-        status = lm_image_grid(bytes, count, info->height, info->width, info->channels,
-                               &(lm_grid_spec){.gap = 2, .background = 64}, &sheet);
-    }
-    if (status == LM_OK) status = lm_png_write(path, &sheet, text);
-    lm_image_release(&sheet);
-    lm_free(images);
-    lm_free(bytes);
-    return status;
 }

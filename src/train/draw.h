@@ -10,12 +10,22 @@ typedef struct lm_drawer lm_drawer;
 /* Called after each step; returning false stops with LM_INTERRUPTED. */
 typedef bool (*lm_draw_hook)(void *user, int step, int steps);
 
-/* Compiles the sampler for `batch` images a run, on the averaged weights (".ema"). The
- * drawer must go before the engine. */
+typedef struct lm_drawer_spec {
+    lm_sample_request request;
+    int batch; /* images a run */
+    bool raw;  /* from the weights themselves, not their average (".ema") */
+} lm_drawer_spec;
+
+/* Compiles the sampler. The drawer must go before the engine; drawers of one engine and
+ * batch share their state's memory. */
 lm_status lm_drawer_new(lm_engine *engine, const lm_model *model,
-                        const lm_sample_request *request, int batch, lm_drawer **drawer);
+                        const lm_drawer_spec *spec, lm_drawer **drawer);
 void lm_drawer_free(lm_drawer *drawer);
 const lm_sampler *lm_drawer_sampler(const lm_drawer *drawer);
+const lm_model *lm_drawer_model(const lm_drawer *drawer);
+int lm_drawer_batch(const lm_drawer *drawer);
+int lm_drawer_label(const lm_drawer *drawer); /* the request's */
+bool lm_drawer_is_raw(const lm_drawer *drawer);
 /* What runs once a step of sampling; without steps, what makes the images. */
 lm_program *lm_drawer_step(const lm_drawer *drawer);
 
@@ -34,9 +44,4 @@ lm_status lm_drawer_states(lm_drawer *drawer, uint64_t seed, int64_t first, int 
 lm_status lm_drawer_draw_from(lm_drawer *drawer, const float *states, uint64_t seed,
                               int64_t first, int count, const int32_t *labels,
                               float *images, lm_draw_hook hook, void *user);
-
-/* Draws and writes a sheet; `text` becomes the picture's comment. */
-lm_status lm_drawer_sheet(lm_drawer *drawer, uint64_t seed, int count, const char *path,
-                          const char *text);
-
 #endif

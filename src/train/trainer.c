@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "train/draw.h"
+#include "train/drawn.h"
 #include "train/phase.h"
 #include "train/prepare.h"
 #include "train/settings.h"
@@ -36,6 +36,7 @@ typedef struct trainer {
     lm_engine *engine;
     lm_program *phases[LM_MAX_PHASES];
     lm_drawer *drawer;
+    lm_drawn_source sheet; /* the same noises each time */
     lm_train_state state;
     int batch;
     lm_batch data;       /* of the latest step */
@@ -133,6 +134,17 @@ static lm_status start_data(trainer *t) {
     return LM_OK;
 }
 
+static lm_status start_drawing(trainer *t) {
+    const lm_drawer_spec how = {.request = {.steps = t->request.snapshot_steps,
+                                            .eta = -1,
+                                            .preview = true,
+                                            .label = -1},
+                                .batch = t->request.snapshot_count};
+    const lm_drawn_spec sheet = {.count = t->request.snapshot_count, .seed = t->run.seed};
+    LM_TRY(lm_drawer_new(t->engine, t->model, &how, &t->drawer));
+    return lm_drawn_init(&t->sheet, t->drawer, t->run.folder, &sheet);
+}
+
 static lm_status set_up(trainer *t) {
     fill_defaults(t);
     LM_TRY(lm_prepare_run(&t->request, &t->run, &t->set));
@@ -148,13 +160,11 @@ static lm_status set_up(trainer *t) {
         LM_TRY(lm_phase_compile(t->model, &t->run.trainer, t->engine, i, t->batch,
                                 &t->phases[i]));
     if (!t->model->family->sampler) return LM_OK;
-    lm_sample_request draw = {
-        .steps = t->request.snapshot_steps, .eta = -1, .preview = true, .label = -1};
-    return lm_drawer_new(t->engine, t->model, &draw, t->request.snapshot_count,
-                         &t->drawer);
+    return start_drawing(t);
 }
 
 static void tear_down(trainer *t) {
+    lm_drawn_release(&t->sheet);
     lm_drawer_free(t->drawer);
     for (int i = 0; i < LM_MAX_PHASES; i++) lm_program_free(t->phases[i]);
     lm_engine_free(t->engine);
@@ -236,9 +246,9 @@ static lm_status snapshot(trainer *t) {
     char text[256];
     snprintf(text, sizeof text, "limn %s on %s, step %" PRId64 ", seed %" PRIu64 ", %s",
              t->run.family->name, t->run.data, t->state.step, t->run.seed,
-             lm_drawer_sampler(t->drawer)->protocol);
-    lm_status status =
-        lm_drawer_sheet(t->drawer, t->run.seed, t->request.snapshot_count, path, text);
+             t->sheet.protocol);
+    lm_drawn_forget(&t->sheet);
+    lm_status status = lm_drawn_sheet(&t->sheet, path, text);
     if (status == LM_OK) snprintf(t->result->sheet, sizeof t->result->sheet, "%s", path);
     lm_free(path);
     return status;

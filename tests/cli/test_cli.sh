@@ -81,6 +81,20 @@ works "another seed" "sheet.png" sample run -n 3 --steps 2 --seed 5 --out sheet.
 check "draws others" sh -c '! cmp -s sheet.png first.png'
 refuses 2 "steps" "more steps than the model has" sample run -n 1 --steps 5000 --quiet
 refuses 1 "unwritable\|cannot\|No such" "sheet in no folder" sample run -n 1 --steps 2 --quiet --out none/at/all.png
+works "sample with the weights as they are" '"weights": "raw"' \
+    sample run -n 1 --steps 2 --quiet --json --weights raw --out raw.png
+refuses 2 "not trained with classes" "a class of a model without" sample run --class 3 --quiet
+refuses 2 "not trained with classes" "guidance without classes" sample run --guidance 2 --quiet
+refuses 1 "eval-every" "a best checkpoint that was not kept" sample run --checkpoint best --quiet
+works "train with classes" "1 steps" train ddpm --data builtin:digits --preset tiny --steps 1 \
+    $small --set conditional=true --out classes --quiet
+works "sample of all classes" "guidance=1 (w=0) labels=balanced" \
+    sample classes -n 12 --steps 2 --quiet --out classes.png
+works "sample of one class, guided" "(4 network evaluations each.*guidance=3 (w=2) class=7" \
+    sample classes -n 2 --steps 2 --quiet --class 7 --guidance 3 --out seven
+check "in the class's folder" test -s seven/7/000001.png
+refuses 2 "class: 10 is not within 0 and 9" "a class that there is not" \
+    sample classes --class 10 --quiet
 works "info of a run" "parameters" info run
 works "info as JSON" '"parameters"' info run --json
 works "info of a checkpoint" "step  *3" info run/checkpoints/step-00000003.safetensors

@@ -391,8 +391,9 @@ static void test_drawing_by_index(void **state) {
     CHECK_OK(lm_checkpoint_load(path_of("whole", CHECKPOINT(6)), model, engine, &loaded));
     assert_int_equal(loaded.step, 6);
     lm_drawer *drawer;
-    lm_sample_request request = {.steps = 3, .eta = 1, .sampler = "ddim", .label = -1};
-    CHECK_OK(lm_drawer_new(engine, model, &request, 3, &drawer));
+    const lm_drawer_spec how = {
+        .request = {.steps = 3, .eta = 1, .sampler = "ddim", .label = -1}, .batch = 3};
+    CHECK_OK(lm_drawer_new(engine, model, &how, &drawer));
     static float all[5 * 784], late[2 * 784];
     CHECK_OK(lm_drawer_draw(drawer, 9, 0, 5, NULL, all, NULL, NULL));
     CHECK_OK(lm_drawer_draw(drawer, 9, 3, 2, NULL, late, NULL, NULL));
