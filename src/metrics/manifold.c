@@ -128,17 +128,6 @@ static lm_status start(measurement *all, const lm_manifold_rule *rules, int64_t 
     return LM_OK;
 }
 
-/* A third of a hook's progress each. */
-typedef struct part {
-    const lm_metric_hook *whole;
-    double done;
-} part;
-
-static bool pass_on(void *user, double share) {
-    const part *p = user;
-    return p->whole->call(p->whole->user, p->done + share / 3);
-}
-
 static lm_status compare_sets(measurement *all, const lm_metric_hook *hook) {
     const lm_distances *pairs = &all->pairs;
     all->real_cut = find_cuts(pairs, &pairs->rows, &all->real);
@@ -150,14 +139,17 @@ static lm_status compare_sets(measurement *all, const lm_metric_hook *hook) {
 static lm_status measure(measurement *all, const float *real, int64_t n,
                          const float *fake, int64_t m, int dim,
                          const lm_metric_hook *hook) {
-    part p = {.whole = hook};
-    const lm_metric_hook third = {hook && hook->call ? pass_on : NULL, &p};
-    LM_TRY(lm_neighbours_find(real, n, NULL, 0, dim, all->widest, &third, &all->real));
-    p.done = 1.0 / 3;
-    LM_TRY(lm_neighbours_find(fake, m, NULL, 0, dim, all->widest, &third, &all->fake));
-    p.done = 2.0 / 3;
+    const double third = 1.0 / 3;
+    lm_metric_section first, second, last;
+    LM_TRY(lm_neighbours_find(real, n, NULL, 0, dim, all->widest,
+                              lm_metric_section_begin(&first, hook, 0, third),
+                              &all->real));
+    LM_TRY(lm_neighbours_find(fake, m, NULL, 0, dim, all->widest,
+                              lm_metric_section_begin(&second, hook, third, third),
+                              &all->fake));
     LM_TRY(lm_distances_init(&all->pairs, real, n, fake, m, dim));
-    lm_status status = compare_sets(all, &third);
+    lm_status status =
+        compare_sets(all, lm_metric_section_begin(&last, hook, 2 * third, third));
     lm_distances_release(&all->pairs);
     return status;
 }
