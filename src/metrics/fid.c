@@ -4,37 +4,11 @@
 #include "metrics/matrix.h"
 
 #include <math.h>
-#include <string.h>
-
-static lm_status check(const lm_moments *m, const char *which) {
-    for (int i = 0; i < m->dim; i++)
-        LM_RETURN_IF(!isfinite(m->mean[i]), LM_NUMERIC,
-                     "moments of the %s features: the mean is not finite", which);
-    for (int i = 0; i < m->dim; i++) {
-        double sum = 0;
-        for (int j = 0; j < m->dim; j++)
-            sum += fabs(m->covariance[(size_t)i * m->dim + j]);
-        LM_RETURN_IF(!isfinite(sum), LM_NUMERIC,
-                     "moments of the %s features: the covariance is not finite", which);
-    }
-    return LM_OK;
-}
 
 typedef struct factor {
     double *r; /* [rank][dim], owned */
     int rank;
 } factor;
-
-static lm_status make_factor(const lm_moments *m, factor *f) {
-    size_t values = (size_t)m->dim * m->dim;
-    int most = m->count > 0 && m->count <= m->dim ? (int)m->count - 1 : m->dim;
-    double *copy = lm_matrix_new(m->dim, m->dim);
-    if (!copy) return LM_NOMEM;
-    memcpy(copy, m->covariance, values * sizeof *copy);
-    lm_status status = lm_matrix_factor(copy, m->dim, most, &f->r, &f->rank);
-    lm_free(copy);
-    return status;
-}
 
 /* tr((C1 C2)^(1/2)) from a factor of the one and the other. */
 static lm_status root_trace(const factor *f, const lm_moments *other, double *trace) {
@@ -62,9 +36,9 @@ static lm_status root_trace(const factor *f, const lm_moments *other, double *tr
 static lm_status covariance_part(const lm_moments *a, const lm_moments *b,
                                  const lm_metric_hook *hook, double *trace) {
     factor fa = {0}, fb = {0};
-    lm_status status = make_factor(a, &fa);
+    lm_status status = lm_moments_factor(a, &fa.r, &fa.rank);
     if (status == LM_OK) status = lm_metric_progress(hook, "FID", 0.1);
-    if (status == LM_OK) status = make_factor(b, &fb);
+    if (status == LM_OK) status = lm_moments_factor(b, &fb.r, &fb.rank);
     if (status == LM_OK) status = lm_metric_progress(hook, "FID", 0.2);
     if (status == LM_OK)
         status =
@@ -76,10 +50,7 @@ static lm_status covariance_part(const lm_moments *a, const lm_moments *b,
 
 lm_status lm_fid(const lm_moments *a, const lm_moments *b, const lm_metric_hook *hook,
                  double *fid) {
-    LM_RETURN_IF(a->dim != b->dim, LM_SHAPE, "features of lengths %d and %d: no distance",
-                 a->dim, b->dim);
-    LM_TRY(check(a, "first"));
-    LM_TRY(check(b, "second"));
+    LM_TRY(lm_moments_check(a, b));
     double distance = 0, trace;
     LM_TRY(covariance_part(a, b, hook, &trace));
     for (int i = 0; i < a->dim; i++) {

@@ -1,5 +1,5 @@
 /* Dense linear algebra in f64 by whatever BLAS and LAPACK the program is linked to. All
- * matrices are row-major and contiguous; threads are those of lm_threads(). Results
+ * matrices are row-major and contiguous; threads are OpenMP's. Results
  * depend on that library and its number of threads in the last digits. */
 #ifndef LIMN_METRICS_MATRIX_H
 #define LIMN_METRICS_MATRIX_H

@@ -146,3 +146,34 @@ lm_status lm_moments_of(const float *x, const int32_t *rows, int64_t n, int dim,
     lm_moments_sum_release(&sum);
     return status;
 }
+
+static lm_status check_values(const lm_moments *m, const char *which) {
+    for (int i = 0; i < m->dim; i++)
+        LM_RETURN_IF(!isfinite(m->mean[i]), LM_NUMERIC,
+                     "moments of the %s features: the mean is not finite", which);
+    for (int i = 0; i < m->dim; i++) {
+        double sum = 0;
+        for (int j = 0; j < m->dim; j++)
+            sum += fabs(m->covariance[(size_t)i * m->dim + j]);
+        LM_RETURN_IF(!isfinite(sum), LM_NUMERIC,
+                     "moments of the %s features: the covariance is not finite", which);
+    }
+    return LM_OK;
+}
+
+lm_status lm_moments_check(const lm_moments *a, const lm_moments *b) {
+    LM_RETURN_IF(a->dim != b->dim, LM_SHAPE, "features of lengths %d and %d: no distance",
+                 a->dim, b->dim);
+    LM_TRY(check_values(a, "first"));
+    return check_values(b, "second");
+}
+
+lm_status lm_moments_factor(const lm_moments *m, double **r, int *rank) {
+    int most = m->count > 0 && m->count <= m->dim ? (int)m->count - 1 : m->dim;
+    double *copy = lm_matrix_new(m->dim, m->dim);
+    if (!copy) return LM_NOMEM;
+    memcpy(copy, m->covariance, (size_t)m->dim * m->dim * sizeof *copy);
+    lm_status status = lm_matrix_factor(copy, m->dim, most, r, rank);
+    lm_free(copy);
+    return status;
+}

@@ -23,6 +23,14 @@ void lm_moments_release(lm_moments *moments); /* a zeroed one is fine */
 lm_status lm_moments_of(const float *x, const int32_t *rows, int64_t n, int dim,
                         const lm_metric_hook *hook, lm_moments *moments);
 
+/* That two can be compared: LM_SHAPE: lengths differ; LM_NUMERIC: a value is not finite.
+ */
+lm_status lm_moments_check(const lm_moments *a, const lm_moments *b);
+
+/* r[rank][dim] with r'r the covariance; lm_free'd by the caller. The rank is what numbers
+ * in f64 show of it, and at most count - 1, where that is known. */
+lm_status lm_moments_factor(const lm_moments *moments, double **r, int *rank);
+
 /* What moments are gathered in: count, mean, and the sum of products about that mean.
  * Groups of vectors are joined by the formula of Chan, Golub and LeVeque (1979), so large
  * means cancel nowhere. */
