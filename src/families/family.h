@@ -92,6 +92,17 @@ struct lm_family {
     /* Final state to images f32[N,H,W,C] in [-1,1]; labels as above. */
     lm_node *(*sample_image)(const lm_model *model, lm_nn *nn, lm_node *state,
                              lm_node *labels);
+
+    /* Images u8[N,H,W,C] to states that sample_image makes them of again, as well as it
+     * can; labels as above. NULL when the family cannot. */
+    lm_node *(*encode)(const lm_model *model, lm_nn *nn, lm_node *images,
+                       lm_node *labels);
+    /* The logarithms of K importance weights for each image, f32[N,K], in nats: the mean
+     * of their exponentials is an estimate, without bias, of the probability of the
+     * image's bytes, or a lower bound where a density was dequantised. NULL when the
+     * family cannot. */
+    lm_node *(*log_weights)(const lm_model *model, lm_nn *nn, lm_node *images,
+                            lm_node *labels, int samples);
 };
 
 struct lm_model {

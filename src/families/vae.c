@@ -224,6 +224,30 @@ static lm_node *sample_image(const lm_model *model, lm_nn *nn, lm_node *state,
     return lm_likelihood_mean(nn, &vae->likelihood, lm_vae_decode(model, nn, z, labels));
 }
 
+/* In units of the prior, so that states of all models look alike. */
+static lm_node *encode(const lm_model *model, lm_nn *nn, lm_node *images,
+                       lm_node *labels) {
+    lm_graph *g = nn->graph;
+    lm_diagonal q = lm_vae_encode(model, nn, images, labels);
+    lm_diagonal p = lm_vae_prior(model, nn, labels);
+    lm_node *sharp = lm_exp(g, lm_scale(g, p.log_variance, -0.5));
+    return lm_mul(g, lm_sub(g, q.mean, p.mean), sharp);
+}
+
+static lm_node *log_weights(const lm_model *model, lm_nn *nn, lm_node *images,
+                            lm_node *labels, int samples) {
+    const lm_vae *vae = model->state;
+    lm_graph *g = nn->graph;
+    if (!images) return NULL;
+    const lm_vae_noise noise = {draw_eps(nn, images->shape.dim[0], samples, vae->latent),
+                                pixel_noise(vae, nn, images->shape)};
+    lm_vae_parts parts = lm_vae_parts_of(model, nn, images, labels, &noise);
+    lm_node *weights = lm_transpose(g, lm_add(g, parts.log_prob, parts.log_ratio));
+    const lm_image_info *info = &model->info;
+    double values = (double)info->height * info->width * info->channels;
+    return lm_add_scalar(g, weights, values * lm_likelihood_offset(&vae->likelihood));
+}
+
 const lm_family lm_family_vae = {
     .name = "vae",
     .title = "variational autoencoder",
@@ -235,4 +259,6 @@ const lm_family lm_family_vae = {
     .close = close_model,
     .sampler = sampler,
     .sample_init = sample_init,
-    .sample_image = sample_image};
+    .sample_image = sample_image,
+    .encode = encode,
+    .log_weights = log_weights};

@@ -216,7 +216,7 @@ lm_status lm_drawer_draw_from(lm_drawer *drawer, const float *states, uint64_t s
     for (int done = 0; done < count; done += drawer->batch) {
         int now = count - done < drawer->batch ? count - done : drawer->batch;
         for (int i = 0; i < drawer->batch; i++)
-            drawer->labels[i] = labels && i < now ? labels[done + i] : drawer->label;
+            drawer->labels[i] = labels ? labels[done + (i < now ? i : 0)] : drawer->label;
         LM_TRY(set_labels(drawer));
         LM_TRY(start_batch(drawer, states ? states + done * state : NULL, now, seed,
                            first + done));

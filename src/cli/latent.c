@@ -1,0 +1,87 @@
+#include "cli/latent.h"
+
+#include "base/mem.h"
+#include "image/image.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { BATCH = 64 };
+
+static lm_status open_drawer(const cli_context *cli, cli_latent *latent) {
+    const lm_drawer_spec spec = {
+        .request = {.steps = (int)lm_setting_int(&cli->options, "steps"),
+                    .preview = true,
+                    .label = -1},
+        .batch = BATCH,
+        .raw = latent->opened.raw};
+    LM_TRY(lm_drawer_new(latent->opened.engine, latent->opened.model, &spec,
+                         &latent->drawer));
+    latent->size = lm_shape_count(lm_drawer_sampler(latent->drawer)->state);
+    return LM_OK;
+}
+
+static lm_status open_images(const cli_context *cli, int64_t count, cli_latent *latent) {
+    const char *spec = cli_text(cli, "data");
+    lm_opened_run *opened = &latent->opened;
+    LM_TRY(lm_encoder_new(opened->engine, opened->model, opened->raw, &latent->encoder));
+    LM_TRY(lm_dataset_open(spec ? spec : opened->run.data, LM_SPLIT_TEST, &latent->set));
+    LM_TRY(lm_set_source_init(&latent->images, latent->set, count,
+                              (uint64_t)lm_setting_int(&cli->options, "seed")));
+    LM_TRY(lm_encoder_check(latent->encoder, &latent->images.source));
+    LM_RETURN_IF(latent->images.source.count < count, LM_ARG,
+                 "%s: %" PRId64 " images are needed; it has %" PRId64, latent->set->name,
+                 count, latent->images.source.count);
+    return LM_OK;
+}
+
+lm_status cli_latent_open(const cli_context *cli, int64_t images, cli_latent *latent) {
+    *latent = (cli_latent){0};
+    const lm_run_choice choice = {
+        .run = cli->args[0],
+        .checkpoint = cli_text(cli, "checkpoint"),
+        .raw = strcmp(lm_setting_text(&cli->options, "weights"), "raw") == 0,
+        .assignments = cli->sets,
+        .n_assignments = cli->n_sets};
+    LM_TRY(lm_run_open(&choice, &latent->opened));
+    lm_status status = open_drawer(cli, latent);
+    if (status == LM_OK && images > 0) status = open_images(cli, images, latent);
+    if (status != LM_OK) cli_latent_close(latent);
+    return status;
+}
+
+void cli_latent_close(cli_latent *latent) {
+    lm_dataset_free(latent->set);
+    lm_encoder_free(latent->encoder);
+    lm_drawer_free(latent->drawer);
+    lm_run_close(&latent->opened);
+    *latent = (cli_latent){0};
+}
+
+static bool go_on(void *user, int step, int steps) {
+    return !cli_interrupted();
+}
+
+lm_status cli_latent_decode(cli_latent *latent, const float *states, int64_t count,
+                            const int32_t *labels, uint8_t *pixels) {
+    const lm_image_info *info = &latent->opened.run.info;
+    int64_t values = count * info->height * info->width * info->channels;
+    float *images = lm_alloc(sizeof *images * (size_t)values);
+    if (!images) return LM_NOMEM;
+    lm_status status = lm_drawer_draw_from(latent->drawer, states, 0, 0, (int)count,
+                                           labels, images, go_on, NULL);
+    if (status == LM_OK) lm_image_from_signed(images, pixels, values);
+    lm_free(images);
+    return status;
+}
+
+char *cli_latent_path(const cli_context *cli, const cli_latent *latent,
+                      const char *name) {
+    const char *given = cli_text(cli, "out");
+    if (given) return lm_strdup(given);
+    lm_str path = LM_STR_INIT;
+    lm_str_printf(&path, "%s/samples/%s-step%" PRId64 ".png", latent->opened.run.folder,
+                  name, latent->opened.state.step);
+    if (path.failed) lm_str_release(&path);
+    return path.text; /* the string's own block, handed over */
+}

@@ -1,0 +1,54 @@
+/* What the commands about a model's states share: a run, its decoder, its encoder, and
+ * images of its data. */
+#ifndef LIMN_CLI_LATENT_H
+#define LIMN_CLI_LATENT_H
+
+#include "cli/cli.h"
+#include "eval/source.h"
+#include "train/draw.h"
+#include "train/encoder.h"
+#include "train/opened.h"
+
+/* Rows for their option tables: which weights, which images, where the sheet goes. */
+#define CLI_LATENT_OPTIONS                                                                \
+    {"steps", LM_OPT_INT, "", 1, 100000, NULL, "N", "sampler steps [the model's]"},       \
+        {"seed", LM_OPT_INT, "0", 0, 9e18, NULL, "N", "seed of noise, or of the images"}, \
+        {"checkpoint",                                                                    \
+         LM_OPT_TEXT,                                                                     \
+         "",                                                                              \
+         0,                                                                               \
+         0,                                                                               \
+         NULL,                                                                            \
+         "FILE",                                                                          \
+         "which one, or 'best' [the newest]"},                                            \
+        {"weights", LM_OPT_CHOICE, "ema", 0,                                              \
+         0,         "ema|raw",     NULL,  "their average over training, or as they are"}, \
+        {"data", LM_OPT_TEXT, "",     0,                                                  \
+         0,      NULL,        "SPEC", "images to encode [the run's set, test split]"},    \
+    {                                                                                     \
+        "out", LM_OPT_TEXT, "", 0, 0, NULL, "FILE.png", "[in the run]"                    \
+    }
+
+typedef struct cli_latent {
+    lm_opened_run opened;
+    lm_drawer *drawer;
+    int64_t size;        /* numbers of a state */
+    lm_encoder *encoder; /* NULL: was not asked for */
+    lm_dataset *set;     /* what is encoded, else NULL */
+    lm_set_source images;
+} cli_latent;
+
+/* Of the run in the command's first argument. `images`: so many of its data are to be
+ * encoded, 0 none. Draws without noise on the way, so that a state says all. On failure
+ * there is nothing to close. Do not move the result. */
+lm_status cli_latent_open(const cli_context *cli, int64_t images, cli_latent *latent);
+void cli_latent_close(cli_latent *latent);
+
+/* States to images, u8, drawn by batches. labels: as lm_drawer_draw. */
+lm_status cli_latent_decode(cli_latent *latent, const float *states, int64_t count,
+                            const int32_t *labels, uint8_t *pixels);
+
+/* --out, else samples/NAME-stepN.png in the run; lm_free'd by the caller. */
+char *cli_latent_path(const cli_context *cli, const cli_latent *latent, const char *name);
+
+#endif

@@ -1,0 +1,126 @@
+#include "train/encoder.h"
+
+#include "base/mem.h"
+#include "train/checkpoint.h"
+
+#include <string.h>
+
+enum { BATCH = 64 };
+
+struct lm_encoder {
+    const lm_model *model;
+    lm_program *program;
+    int64_t size, pixels; /* numbers of a state and of an image */
+    uint8_t *images;      /* [BATCH][pixels] */
+    int32_t labels[BATCH];
+    float *states; /* [BATCH][size] */
+};
+
+static lm_status build(lm_encoder *encoder, bool raw, lm_graph *g) {
+    const lm_model *model = encoder->model;
+    const lm_image_info *info = &model->info;
+    char var[LM_GROUP_NAME];
+    lm_nn nn = {.graph = g,
+                .params = model->groups[0],
+                .var = lm_group_var(model->groups[0],
+                                    raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA, var)};
+    lm_shape shape = LM_SHAPE(BATCH, info->height, info->width, info->channels);
+    lm_node *images = lm_input(g, "images", LM_U8, shape), *labels = NULL;
+    if (model->conditional) labels = lm_input(g, "labels", LM_I32, LM_SHAPE(BATCH));
+    lm_node *states = model->family->encode(model, &nn, images, labels);
+    lm_graph_output(g, "states", states);
+    LM_TRY(lm_graph_status(g));
+    encoder->size = lm_shape_count(states->shape) / BATCH;
+    return LM_OK;
+}
+
+static lm_status compile(lm_encoder *encoder, lm_engine *engine, bool raw) {
+    lm_graph *g;
+    LM_TRY(lm_graph_new(&g));
+    lm_status status = build(encoder, raw, g);
+    if (status == LM_OK) status = lm_compile(engine, g, NULL, &encoder->program);
+    lm_graph_free(g);
+    return status;
+}
+
+lm_status lm_encoder_new(lm_engine *engine, const lm_model *model, bool raw,
+                         lm_encoder **encoder) {
+    LM_RETURN_IF(!model->family->encode, LM_UNSUPPORTED, "family %s has no encoder",
+                 model->family->name);
+    const lm_image_info *info = &model->info;
+    lm_encoder *made = lm_calloc(1, sizeof *made);
+    if (!made) return LM_NOMEM;
+    made->model = model;
+    made->pixels = (int64_t)info->height * info->width * info->channels;
+    lm_status status = compile(made, engine, raw);
+    if (status == LM_OK) {
+        made->images = lm_calloc(BATCH, (size_t)made->pixels);
+        made->states = lm_alloc(sizeof(float) * BATCH * (size_t)made->size);
+        if (!made->images || !made->states) status = LM_NOMEM;
+    }
+    if (status == LM_OK)
+        *encoder = made;
+    else
+        lm_encoder_free(made);
+    return status;
+}
+
+void lm_encoder_free(lm_encoder *encoder) {
+    if (!encoder) return;
+    lm_program_free(encoder->program);
+    lm_free(encoder->images);
+    lm_free(encoder->states);
+    lm_free(encoder);
+}
+
+int64_t lm_encoder_size(const lm_encoder *encoder) {
+    return encoder->size;
+}
+
+lm_status lm_encoder_check(const lm_encoder *encoder, const lm_image_source *source) {
+    const lm_image_info *info = &encoder->model->info;
+    LM_RETURN_IF(source->height != info->height || source->width != info->width ||
+                     source->channels != info->channels,
+                 LM_MISMATCH, "%s: images of %dx%dx%d, but the model is of %dx%dx%d",
+                 source->name, source->height, source->width, source->channels,
+                 info->height, info->width, info->channels);
+    return LM_OK;
+}
+
+static lm_status check_labels(const lm_encoder *encoder, const lm_image_source *source,
+                              int64_t count) {
+    int classes = encoder->model->info.classes;
+    for (int64_t i = 0; i < count; i++)
+        LM_RETURN_IF(encoder->labels[i] < 0 || encoder->labels[i] >= classes, LM_MISMATCH,
+                     "%s: label %d is not one of the model's %d classes", source->name,
+                     encoder->labels[i], classes);
+    return LM_OK;
+}
+
+static lm_status run_batch(lm_encoder *encoder, const lm_image_source *source,
+                           int64_t first, int64_t count) {
+    LM_TRY(lm_source_read(source, first, count, encoder->images, encoder->labels));
+    LM_TRY(lm_program_set(encoder->program, "images", LM_U8, encoder->images,
+                          BATCH * encoder->pixels));
+    if (encoder->model->conditional) {
+        LM_TRY(check_labels(encoder, source, count));
+        LM_TRY(
+            lm_program_set(encoder->program, "labels", LM_I32, encoder->labels, BATCH));
+    }
+    LM_TRY(lm_program_run(encoder->program));
+    return lm_program_get(encoder->program, "states", LM_F32, encoder->states,
+                          BATCH * encoder->size);
+}
+
+lm_status lm_encoder_run(lm_encoder *encoder, const lm_image_source *source,
+                         int64_t first, int64_t count, float *states) {
+    LM_TRY(lm_encoder_check(encoder, source));
+    memset(encoder->labels, 0, sizeof encoder->labels);
+    for (int64_t done = 0; done < count; done += BATCH) {
+        int64_t now = count - done < BATCH ? count - done : BATCH;
+        LM_TRY(run_batch(encoder, source, first + done, now));
+        memcpy(states + done * encoder->size, encoder->states,
+               sizeof *states * (size_t)(now * encoder->size));
+    }
+    return LM_OK;
+}

@@ -1,0 +1,27 @@
+/* From images to the states that a family decodes: a program, batch by batch. */
+#ifndef LIMN_TRAIN_ENCODER_H
+#define LIMN_TRAIN_ENCODER_H
+
+#include "eval/source.h"
+#include "exec/exec.h"
+#include "families/family.h"
+
+typedef struct lm_encoder lm_encoder;
+
+/* LM_UNSUPPORTED where the family has no encoder. raw: by the weights themselves, not
+ * their average. The encoder must go before the engine. */
+lm_status lm_encoder_new(lm_engine *engine, const lm_model *model, bool raw,
+                         lm_encoder **encoder);
+void lm_encoder_free(lm_encoder *encoder);
+/* Numbers of a state. */
+int64_t lm_encoder_size(const lm_encoder *encoder);
+
+/* LM_MISMATCH unless the source's images are as the model's. */
+lm_status lm_encoder_check(const lm_encoder *encoder, const lm_image_source *source);
+
+/* Images first .. first + count - 1 of the source to count states. Those of a
+ * conditional model need labels. */
+lm_status lm_encoder_run(lm_encoder *encoder, const lm_image_source *source,
+                         int64_t first, int64_t count, float *states);
+
+#endif

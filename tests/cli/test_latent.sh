@@ -1,0 +1,46 @@
+#!/bin/sh
+# States as a user meets them: a small autoencoder interpolated, reconstructed, traversed;
+# a diffusion model interpolated by its noise. Speaks TAP. $1: the program.
+. "$(dirname "$0")/lib.sh"
+
+# Each makes a run of a few steps.
+small() { # FOLDER FAMILY ARGS...
+    out=$1 family=$2
+    shift 2
+    "$limn" train "$family" --data builtin:digits --out "$out" --quiet --steps 3 --set batch=8 "$@"
+}
+vae="--set net=mlp --set hidden=32 --set latent=6"
+check "train an autoencoder" small plain vae $vae --snapshot-every 3
+check "its samples are drawn without steps" test -s plain/samples/step-00000003.png
+check "the log has the parts of its loss" \
+    grep -q '"kl": [0-9.]*, "active_units": [0-9.]*, "unit_kl": \[' plain/log.jsonl
+check "train a conditional one" small classes vae $vae --set conditional=true
+
+works "interpolate between draws" "^8 walks of 10 images" interpolate plain
+check "a sheet in the run" test -s plain/samples/interpolate-step3.png
+cp plain/samples/interpolate-step3.png first.png
+works "the same again" "walks" interpolate plain
+check "has the same bytes" cmp first.png plain/samples/interpolate-step3.png
+works "another seed" "walks" interpolate plain --seed 1 --out other.png
+check "has others" test "$(cmp first.png other.png >diff 2>&1; echo $?)" = 1
+works "between images" '"pairs": 2, "frames": 3' interpolate plain --between images \
+    --pairs 2 --frames 3 --mode lerp --out pairs.png --json
+works "of a conditional model" "walks" interpolate classes --between images --out c.png
+works "reconstruct" "SSIM" reconstruct plain -n 20 --out rows.png
+works "reconstruct by class" '"images": 20' reconstruct classes -n 20 --json
+works "traverse" "of 6 units are active" traverse plain --out units.png
+works "traverse around an image" '"units": 6' traverse classes --image 3 --json
+
+check "train a diffusion model" small noise ddpm --preset tiny --set base=8
+works "interpolate its noise" "2 walks of 3" interpolate noise --pairs 2 --frames 3 --steps 2
+refuses 1 "family ddpm has no encoder" "encode by a family that cannot" reconstruct noise
+refuses 1 "28x28x3, but the model is of 28x28x1" "images of another shape" \
+    reconstruct plain --data "builtin:digits?rgb"
+refuses 2 "1000 images are needed; it has 5" "too few images" \
+    reconstruct plain --data "builtin:digits?limit=5"
+refuses 2 "--image 600: expected less than 500" "an image that is not encoded" \
+    traverse plain --image 600
+refuses 2 "frames" "a walk of one frame" interpolate plain --frames 1
+refuses 1 "nowhere" "a run that is not there" interpolate nowhere
+
+echo 1..$n
