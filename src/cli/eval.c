@@ -1,5 +1,6 @@
 /* limn eval: what images are worth against a set. */
 #include "cli/eval.h"
+#include "cli/drawing.h"
 
 #include "base/file.h"
 #include "base/json.h"
@@ -17,7 +18,7 @@ static const lm_option options[] = {
     {"held-out", LM_OPT_TEXT, "", 0, 0, NULL, "SPEC",
      "real images that were not trained on [the set's test split]"},
     {"n", LM_OPT_INT, "", 2, INT32_MAX, NULL, "N",
-     "images to judge (also -n) [all, at most 10000]"},
+     "images to judge (also -n) [all, at most 10000; of a run 2048]"},
     {"reference", LM_OPT_INT, "", 2, INT32_MAX, NULL, "N",
      "images of the reference [all, at most 50000; 10000 of an endless set]"},
     {"metrics", LM_OPT_TEXT, "", 0, 0, NULL, "LIST",
@@ -33,20 +34,24 @@ static const lm_option options[] = {
     {"subsets", LM_OPT_INT, "0", 0, 100000, NULL, "N",
      "subsets of KID, 0 for all images at once"},
     {"subset-size", LM_OPT_INT, "1000", 2, 1e6, NULL, "N", "images of each"},
-    {"draws", LM_OPT_INT, "100", 0, 100000, NULL, "N",
-     "bootstrap draws for errors, 0 for none"},
     {"seed", LM_OPT_INT, "0", 0, 9e18, NULL, "N", "of everything that is drawn"},
+    CLI_DRAWING,
     {"resize", LM_OPT_CHOICE, "", 0, 0, "box|bilinear|bicubic|lanczos", NULL,
      "how images come to the reference's size [refused]"},
     {"pairs", LM_OPT_TEXT, "", 0, 0, NULL, "SPEC",
      "images of which those with equal index were made"},
     {"neighbours", LM_OPT_TEXT, "", 0, 0, NULL, "FILE",
      "draw images and the training images nearest to them, a PNG"},
+    {"stats", LM_OPT_TEXT, "", 0, 0, NULL, "FILE",
+     ".npz with mu and sigma, as of pytorch-fid, in place of a reference"},
+    {"save-stats", LM_OPT_TEXT, "", 0, 0, NULL, "FILE",
+     "write mu and sigma of what is judged, an .npz"},
     {"no-floor", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
      "do not measure real images beside"},
     {"no-cache", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
      "keep nothing of real images, and use nothing kept"},
-    {"out", LM_OPT_TEXT, "", 0, 0, NULL, "FILE", "write all of it as JSON"},
+    {"out", LM_OPT_TEXT, "", 0, 0, NULL, "FILE",
+     "write all of it as JSON [for a run into its eval/]"},
     {0}};
 
 /* ---- progress ---------------------------------------------------------------- */
@@ -70,7 +75,8 @@ static bool show(void *user, const char *what, double share) {
 
 /* ---- the command ------------------------------------------------------------- */
 
-static lm_eval_spec make_spec(const cli_context *cli, const lm_cache *cache) {
+static lm_eval_spec make_spec(const cli_context *cli, const cli_eval_sides *sides,
+                              const lm_cache *cache) {
     const lm_settings *o = &cli->options;
     lm_eval_spec spec = lm_eval_spec_default();
     spec.extractor = cli_text(cli, "extractor");
@@ -84,15 +90,17 @@ static lm_eval_spec make_spec(const cli_context *cli, const lm_cache *cache) {
     spec.splits = (int)lm_setting_int(o, "splits");
     spec.subsets = (int)lm_setting_int(o, "subsets");
     spec.subset_size = (int)lm_setting_int(o, "subset-size");
-    spec.draws = (int)lm_setting_int(o, "draws");
     spec.seed = (uint64_t)lm_setting_int(o, "seed");
+    spec.stats = cli_text(cli, "stats");
+    spec.save_stats = cli_text(cli, "save-stats");
+    spec.like = sides->subject.generated.source;
     spec.cache = cache;
     return spec;
 }
 
 static lm_status evaluate(const cli_context *cli, const cli_eval_sides *sides,
                           const lm_cache *cache, lm_evaluation *evaluation) {
-    lm_eval_spec spec = make_spec(cli, cache);
+    lm_eval_spec spec = make_spec(cli, sides, cache);
     lm_evaluator *evaluator;
     LM_TRY(lm_evaluator_new(&spec, &sides->train, &sides->test, &evaluator));
     progress live = {.cli = cli};
@@ -103,16 +111,37 @@ static lm_status evaluate(const cli_context *cli, const cli_eval_sides *sides,
     return status;
 }
 
+/* Where the report goes; NULL in *path: nowhere. */
+static lm_status choose_path(const cli_context *cli, const cli_eval_sides *sides,
+                             const json_t *json, char **path) {
+    const char *out = cli_text(cli, "out");
+    *path = NULL;
+    if (!out && !sides->is_run) return LM_OK;
+    if (out) {
+        *path = lm_strdup(out);
+        return *path ? LM_OK : LM_NOMEM;
+    }
+    const char *run = sides->run.opened.run.folder;
+    char *folder = lm_path_join(run, "eval");
+    lm_status status = folder ? lm_make_folders(folder) : LM_NOMEM;
+    if (status == LM_OK) *path = lm_report_path(run, sides->run.opened.state.step, json);
+    lm_free(folder);
+    return status == LM_OK && !*path ? LM_NOMEM : status;
+}
+
 static lm_status report(const cli_context *cli, const cli_eval_sides *sides,
                         const lm_evaluation *evaluation) {
-    const char *out = cli_text(cli, "out");
     json_t *json;
+    char *path;
     LM_TRY(lm_report_make(evaluation, &json));
-    lm_status status = out ? lm_json_write(out, json) : LM_OK;
+    lm_status status = choose_path(cli, sides, json, &path);
+    if (status == LM_OK && path) status = lm_json_write(path, json);
     if (status == LM_OK && cli->json)
         cli_print_json(json_incref(json));
     else if (status == LM_OK)
         cli_eval_print(sides, evaluation);
+    if (status == LM_OK && !cli->json && path) printf("%s\n", path);
+    lm_free(path);
     json_decref(json);
     return status;
 }
@@ -152,10 +181,11 @@ static lm_status more_help(const cli_context *cli, lm_str *out) {
 }
 
 const cli_command eval_command = {.name = "eval",
-                                  .arguments = "IMAGES --data SPEC",
+                                  .arguments = "RUN|IMAGES [--data SPEC]",
                                   .help = "judges images against a set",
                                   .options = options,
                                   .min_args = 1,
                                   .max_args = 1,
+                                  .takes_sets = true,
                                   .run = run,
                                   .more_help = more_help};

@@ -4,14 +4,18 @@
 
 #include "cli/cli.h"
 #include "eval/evaluate.h"
+#include "train/run_source.h"
 
 /* All sides of an evaluation, opened as the options say. Do not move it: sides point into
  * it. */
 typedef struct cli_eval_sides {
+    bool is_run; /* what is judged is drawn from a run */
+    lm_run_source run;
     lm_dataset *images_set, *train_set, *test_set, *pairs_set;
     lm_set_source images_from, train_from, test_from, pairs_from;
     lm_eval_side train, test;
     lm_eval_subject subject;
+    char *data;    /* the SPEC that a run says; NULL: the user did */
     lm_str resize; /* how images came to the reference's size; empty: had it */
 } cli_eval_sides;
 

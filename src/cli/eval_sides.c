@@ -1,6 +1,8 @@
 /* The images of an evaluation: what is judged, and the real ones. */
+#include "cli/drawing.h"
 #include "cli/eval.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "data/transform.h"
 
@@ -9,7 +11,7 @@
 #include <string.h>
 
 /* Images where the user says no number. */
-enum { MOST_JUDGED = 10000, MOST_REAL = 50000, ENDLESS_REAL = 10000 };
+enum { MOST_JUDGED = 10000, DRAWN = 2048, MOST_REAL = 50000, ENDLESS_REAL = 10000 };
 
 static int64_t choose_count(const cli_context *cli, const char *option,
                             const lm_dataset *set, int64_t most) {
@@ -74,7 +76,9 @@ static lm_status open_test(const cli_context *cli, int64_t judged,
 
 /* ---- what is judged ---------------------------------------------------------- */
 
+/* b NULL: nothing to be like, but images must be of one size. */
 static bool is_alike(const lm_dataset *a, const lm_dataset *b) {
+    if (!b) return a->get != NULL;
     return a->get && a->height == b->height && a->width == b->width &&
            a->channels == b->channels;
 }
@@ -84,6 +88,9 @@ static lm_status make_alike(const cli_context *cli, const char *spec,
                             const lm_dataset *like, lm_str *how, lm_dataset **set) {
     const char *filter = cli_text(cli, "resize");
     if (is_alike(*set, like)) return LM_OK;
+    LM_RETURN_IF(!like, LM_FORMAT,
+                 "%s: images differ in size; say one, as in '%s%csize=64'", spec, spec,
+                 strchr(spec, '?') ? '&' : '?');
     char size[48] = "different sizes";
     if ((*set)->get) snprintf(size, sizeof size, "%dx%d", (*set)->height, (*set)->width);
     LM_RETURN_IF(!filter, LM_MISMATCH,
@@ -136,23 +143,62 @@ static lm_status open_pairs(const cli_context *cli, const char *spec,
                                &sides->pairs_from, &sides->subject.pairs);
 }
 
+/* ---- a run ------------------------------------------------------------------- */
+
+static bool on_step(void *user, int step, int steps) {
+    return !cli_interrupted();
+}
+
+/* Classes are asked for as often as the data has them. */
+static lm_status draw_images(const cli_context *cli, const char *folder,
+                             cli_eval_sides *sides) {
+    const lm_option_value *n = lm_setting(&cli->options, "n");
+    lm_run_source_spec spec = cli_drawing(cli, folder, n->is_set ? n->integer : DRAWN);
+    spec.draw.labels_of = sides->train_set;
+    spec.draw.hook = on_step;
+    LM_TRY(lm_run_source_open(&spec, &sides->run));
+    sides->is_run = true;
+    sides->subject.generated = lm_run_source_side(&sides->run);
+    return LM_OK;
+}
+
+/* Without --data a run is held against what it has learned from. */
+static lm_status open_run(const cli_context *cli, const char *folder,
+                          cli_eval_sides *sides) {
+    const char *data = cli_text(cli, "data");
+    lm_run run;
+    LM_RETURN_IF(cli_text(cli, "pairs"), LM_ARG, "--pairs: samples of a run have none");
+    LM_TRY(lm_run_read(folder, &run));
+    sides->data = lm_strdup(data ? data : run.data);
+    lm_run_release(&run);
+    if (!sides->data) return LM_NOMEM;
+    LM_TRY(open_real(cli, sides->data, sides));
+    LM_TRY(draw_images(cli, folder, sides));
+    return open_test(cli, sides->subject.generated.source->count, sides);
+}
+
 /* ---- all ----------------------------------------------------------------------- */
 
 lm_status cli_eval_open_sides(const cli_context *cli, cli_eval_sides *sides) {
     const char *data = cli_text(cli, "data"), *pairs = cli_text(cli, "pairs");
     *sides = (cli_eval_sides){0};
-    LM_RETURN_IF(!data, LM_ARG, "--data: not given; expected the set to compare with");
-    LM_TRY(open_real(cli, data, sides));
+    if (lm_folder_has(cli->args[0], "run.json"))
+        return open_run(cli, cli->args[0], sides);
+    LM_RETURN_IF(!data && !cli_text(cli, "stats") && !cli_text(cli, "save-stats"), LM_ARG,
+                 "--data: not given; expected the set to compare with");
+    if (data) LM_TRY(open_real(cli, data, sides));
     LM_TRY(open_images(cli, cli->args[0], sides));
-    LM_TRY(open_test(cli, sides->subject.generated.source->count, sides));
+    if (data) LM_TRY(open_test(cli, sides->subject.generated.source->count, sides));
     return pairs ? open_pairs(cli, pairs, sides) : LM_OK;
 }
 
 void cli_eval_close_sides(cli_eval_sides *sides) {
+    if (sides->is_run) lm_run_source_close(&sides->run);
     lm_dataset_free(sides->images_set);
     lm_dataset_free(sides->train_set);
     lm_dataset_free(sides->test_set);
     lm_dataset_free(sides->pairs_set);
     lm_str_release(&sides->resize);
+    lm_free(sides->data);
     *sides = (cli_eval_sides){0};
 }

@@ -45,6 +45,15 @@ static void print_side(const char *title, const lm_eval_side *side) {
            side->weights, side->step, side->sampler, side->nfe);
 }
 
+/* Releases the line. */
+static void print_titled(const char *title, lm_str *line) {
+    lm_str wrapped = LM_STR_INIT;
+    if (lm_str_text(line)) lm_append_wrapped(&wrapped, lm_str_text(line), 11, 11);
+    printf("%-10s %s", title, lm_str_text(&wrapped) ? lm_str_text(&wrapped) : "\n");
+    lm_str_release(&wrapped);
+    lm_str_release(line);
+}
+
 /* The first value of a field among the results' protocols. */
 static json_t *find_field(const lm_evaluation *evaluation, const char *name) {
     for (int i = 0; i < evaluation->count; i++) {
@@ -60,8 +69,10 @@ static void print_extractor(const lm_evaluation *evaluation) {
     const char *weights = json_string_value(find_field(evaluation, "extractor_weights"));
     const char *input = json_string_value(find_field(evaluation, "input"));
     if (!id) return;
-    printf("%-10s %s, sees %s%s%.*s\n", "extractor", id, input ? input : "images",
-           weights ? "; weights " : "", SHOWN, weights ? weights : "");
+    lm_str line = LM_STR_INIT;
+    lm_str_printf(&line, "%s, sees %s%s%.*s", id, input ? input : "images",
+                  weights ? "; weights " : "", SHOWN, weights ? weights : "");
+    print_titled("extractor", &line);
 }
 
 static void print_protocol(const lm_evaluation *evaluation) {
@@ -75,12 +86,7 @@ static void print_protocol(const lm_evaluation *evaluation) {
         lm_str_printf(&line, "%s%s ", line.length ? ", " : "", shown[i]);
         lm_protocol_text(value, &line);
     }
-    printf("%-10s ", "protocol");
-    lm_str wrapped = LM_STR_INIT;
-    if (lm_str_text(&line)) lm_append_wrapped(&wrapped, lm_str_text(&line), 11, 11);
-    fputs(lm_str_text(&wrapped) ? lm_str_text(&wrapped) : "\n", stdout);
-    lm_str_release(&wrapped);
-    lm_str_release(&line);
+    print_titled("protocol", &line);
 }
 
 /* ---- the table -------------------------------------------------------------------- */
@@ -106,11 +112,11 @@ static void print_table(const lm_evaluation *evaluation) {
 }
 
 /* A cell of a table of classes, which metrics' details may lack. */
-static void print_cell(const json_t *value, int width, int digits) {
+static void print_cell(const json_t *value, int width) {
     if (json_is_integer(value))
         printf(" %*" JSON_INTEGER_FORMAT, width, json_integer_value(value));
     else if (json_is_real(value))
-        printf(" %*.*f", width, digits, json_real_value(value));
+        printf(" %*.4g", width, json_real_value(value));
     else
         printf(" %*s", width, "-");
 }
@@ -141,7 +147,7 @@ static void print_classes(const lm_evaluation *evaluation) {
         printf("%-16.16s", name ? name : "?");
         for (int t = 0; t < n; t++)
             json_object_foreach(json_array_get(tables[t], c), key, value) {
-                if (strcmp(key, "class") != 0) print_cell(value, width, 3);
+                if (strcmp(key, "class") != 0) print_cell(value, width);
             }
         printf("\n");
     }
@@ -158,17 +164,31 @@ static void print_wrapped(const char *title, const char *text) {
     lm_str_release(&out);
 }
 
-static void print_skipped(const lm_evaluation *evaluation) {
+/* The metrics that were left out for a reason, behind one another. */
+static void print_reason(const json_t *skipped, size_t from, const char *why) {
     lm_str line = LM_STR_INIT;
+    json_t *entry;
+    for (size_t i = from; (entry = json_array_get(skipped, i)); i++)
+        if (strcmp(json_string_value(json_object_get(entry, "why")), why) == 0)
+            lm_str_printf(&line, "%s%s", line.length ? ", " : "",
+                          json_string_value(json_object_get(entry, "metric")));
+    lm_str_printf(&line, ": %s", why);
+    if (lm_str_text(&line)) print_wrapped("not measured: ", line.text);
+    lm_str_release(&line);
+}
+
+static void print_skipped(const lm_evaluation *evaluation) {
     size_t i;
     json_t *entry;
     json_array_foreach(evaluation->skipped, i, entry) {
-        lm_str_printf(&line, "%s%s (%s)", i ? ", " : "",
-                      json_string_value(json_object_get(entry, "metric")),
-                      json_string_value(json_object_get(entry, "why")));
+        const char *why = json_string_value(json_object_get(entry, "why"));
+        bool said = false;
+        for (size_t k = 0; k < i && !said; k++)
+            said = strcmp(json_string_value(json_object_get(
+                              json_array_get(evaluation->skipped, k), "why")),
+                          why) == 0;
+        if (!said) print_reason(evaluation->skipped, i, why);
     }
-    if (line.length && lm_str_text(&line)) print_wrapped("not measured: ", line.text);
-    lm_str_release(&line);
 }
 
 static void print_legend(const lm_evaluation *evaluation) {

@@ -1,28 +1,19 @@
 /* limn sample: draws images from a run. */
-#include "cli/cli.h"
+#include "cli/drawing.h"
 
 #include "base/mem.h"
 #include "train/sample.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 static const lm_option options[] = {
     {"n", LM_OPT_INT, "64", 1, 1e7, NULL, "N", "images to draw (also -n)"},
-    {"steps", LM_OPT_INT, "", 1, 100000, NULL, "N", "sampler steps [the model's]"},
-    {"sampler", LM_OPT_TEXT, "", 0, 0, NULL, "NAME", "sampler [the model's]"},
-    {"eta", LM_OPT_FLOAT, "", 0, 1, NULL, "E", "DDIM's noise, 0 none to 1 full"},
     {"class", LM_OPT_INT, "", 0, 1e9, NULL, "K",
      "draw this class [all in turn, a row each]"},
-    {"guidance", LM_OPT_FLOAT, "", 0.001, 1000, NULL, "S",
-     "classifier-free guidance, 1 for none [the model's]"},
     {"seed", LM_OPT_INT, "0", 0, 9e18, NULL, "N", "seed of the noise"},
-    {"checkpoint", LM_OPT_TEXT, "", 0, 0, NULL, "FILE",
-     "which one, or 'best' [the newest]"},
-    {"weights", LM_OPT_CHOICE, "ema", 0, 0, "ema|raw", NULL,
-     "their average over training, or as they are"},
+    CLI_DRAWING,
     {"out", LM_OPT_TEXT, "", 0, 0, NULL, "FILE",
      "sheet FILE.png, array FILE.npy (u8, NHWC) or a folder of PNGs [in the run]"},
     {0}};
@@ -62,24 +53,11 @@ static void print_result(const cli_context *cli, const lm_samples *s, const char
 
 static lm_status run(cli_context *cli) {
     const lm_settings *o = &cli->options;
-    const lm_run_source_spec spec = {
-        .choice = {.run = cli->args[0],
-                   .checkpoint = cli_text(cli, "checkpoint"),
-                   .raw = strcmp(lm_setting_text(o, "weights"), "raw") == 0,
-                   .assignments = cli->sets,
-                   .n_assignments = cli->n_sets},
-        .draw = {.count = lm_setting_int(o, "n"),
-                 .seed = (uint64_t)lm_setting_int(o, "seed"),
-                 .hook = on_step,
-                 .user = cli},
-        .request = {.steps = (int)lm_setting_int(o, "steps"),
-                    .eta = lm_setting(o, "eta")->is_set ? lm_setting_float(o, "eta") : -1,
-                    .sampler = cli_text(cli, "sampler"),
-                    .label = lm_setting(o, "class")->is_set
-                                 ? (int)lm_setting_int(o, "class")
-                                 : -1,
-                    .guidance = lm_setting_float(o, "guidance")},
-    };
+    lm_run_source_spec spec = cli_drawing(cli, cli->args[0], lm_setting_int(o, "n"));
+    spec.draw.hook = on_step;
+    spec.draw.user = cli;
+    if (lm_setting(o, "class")->is_set)
+        spec.request.label = (int)lm_setting_int(o, "class");
     cli_watch_signals();
     lm_samples samples;
     LM_TRY(lm_samples_draw(&spec, &samples));

@@ -1,11 +1,13 @@
 #include "eval/evaluate.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "eval/metric.h"
 #include "eval/neighbours_sheet.h"
 #include "eval/protocol.h"
+#include "eval/statistics.h"
 #include "eval/warnings.h"
 
 #include <inttypes.h>
@@ -25,18 +27,16 @@ struct lm_evaluator {
     const lm_eval_metric **metrics; /* those that are asked for, ended by NULL */
     floor_value *floors;            /* beside them */
     lm_eval_part train, test;       /* without a source: not there */
-    lm_eval_part *reference;
-    lm_eval_part *real; /* of which floors are made; NULL: of nothing */
-    lm_eval_part few;   /* its first images, when fewer are judged than it has */
+    lm_eval_part stats;             /* a reference that has no images */
+    lm_eval_part *reference;        /* NULL: none */
+    const lm_image_source *shape;   /* of all images */
+    lm_eval_part *real;             /* of which floors are made; NULL: of nothing */
+    lm_eval_part few; /* its first images, when fewer are judged than it has */
 };
 
 lm_eval_spec lm_eval_spec_default(void) {
-    return (lm_eval_spec){.floor = true,
-                          .k = 5,
-                          .closed = true,
-                          .splits = 10,
-                          .subset_size = 1000,
-                          .draws = 100};
+    return (lm_eval_spec){
+        .floor = true, .k = 5, .closed = true, .splits = 10, .subset_size = 1000};
 }
 
 lm_status lm_eval_side_of_set(const lm_dataset *set, int64_t n, uint64_t seed,
@@ -63,8 +63,6 @@ static lm_status check_spec(const lm_eval_spec *spec) {
     LM_RETURN_IF(spec->subsets < 0 || spec->subset_size < 2, LM_ARG,
                  "--subsets %d of %d images: expected 0 or more of at least 2",
                  spec->subsets, spec->subset_size);
-    LM_RETURN_IF(spec->draws < 0 || spec->draws == 1, LM_ARG,
-                 "--draws %d: expected 0 or at least 2", spec->draws);
     return LM_OK;
 }
 
@@ -87,30 +85,50 @@ static lm_status open_lpips(lm_evaluator *e) {
     return asked || status == LM_NOMEM ? status : LM_OK;
 }
 
+/* A reference of which there is nothing but a file of its moments. */
+static lm_status open_stats(lm_evaluator *e) {
+    lm_eval_part *part = &e->stats;
+    const lm_moments *m = &part->moments;
+    *part = (lm_eval_part){.extractor = e->extractor, .side = {.spec = e->spec.stats}};
+    LM_TRY(lm_statistics_read(e->spec.stats, &part->moments));
+    LM_RETURN_IF(m->dim != e->extractor->dim, LM_MISMATCH,
+                 "%s: statistics of %d features; %s gives %d", e->spec.stats, m->dim,
+                 e->extractor->id, e->extractor->dim);
+    size_t dim = (size_t)m->dim;
+    uint64_t hash = lm_hash_bytes(LM_HASH_SEED, m->mean, sizeof *m->mean * dim);
+    part->side.hash = lm_hash_bytes(hash, m->covariance, sizeof *m->mean * dim * dim);
+    e->reference = part;
+    return LM_OK;
+}
+
+static lm_status open_extractor(lm_evaluator *e, const lm_image_source *any) {
+    LM_RETURN_IF(!any, LM_ARG, "neither real images nor any like them");
+    return e->spec.extractor ? lm_extractor_open(e->spec.extractor, any, &e->extractor)
+                             : open_standard(any, &e->extractor);
+}
+
 static lm_status open_sides(lm_evaluator *e, const lm_eval_side *train,
                             const lm_eval_side *test) {
-    const lm_image_source *any = train->source ? train->source : test->source;
-    LM_RETURN_IF(!any, LM_ARG, "neither training nor held-out images");
+    const lm_cache *cache = e->spec.cache;
+    e->shape = train->source ? train->source : test->source ? test->source : e->spec.like;
     LM_RETURN_IF(
         train->source && test->source && !lm_source_alike(train->source, test->source),
         LM_MISMATCH, "%s and %s: images of different shapes", train->spec, test->spec);
-    lm_status status = e->spec.extractor
-                           ? lm_extractor_open(e->spec.extractor, any, &e->extractor)
-                           : open_standard(any, &e->extractor);
-    LM_TRY(status);
-    const lm_cache *cache = e->spec.cache;
+    LM_TRY(open_extractor(e, e->shape));
     if (train->source)
         e->train =
             lm_eval_part_of(train, 0, "looking at training images", e->extractor, cache);
     if (test->source)
         e->test =
             lm_eval_part_of(test, 0, "looking at held-out images", e->extractor, cache);
-    e->reference = e->spec.against_test ? &e->test : &e->train;
-    e->real = e->spec.against_test ? &e->train : &e->test;
-    if (!e->real->side.source) e->real = NULL;
-    LM_RETURN_IF(!e->reference->side.source, LM_ARG,
-                 "there are no images to compare with");
-    return LM_OK;
+    lm_eval_part *reference = e->spec.against_test ? &e->test : &e->train;
+    lm_eval_part *other = e->spec.against_test ? &e->train : &e->test;
+    if (reference->side.source) e->reference = reference;
+    if (other->side.source) e->real = other;
+    LM_RETURN_IF(e->real && !e->reference && !e->spec.stats, LM_ARG,
+                 "%s: there are no images of the other split to compare with",
+                 other->side.spec);
+    return e->spec.stats ? open_stats(e) : LM_OK;
 }
 
 static int count_metrics(const lm_evaluator *e) {
@@ -146,6 +164,7 @@ void lm_evaluator_free(lm_evaluator *e) {
     if (!e) return;
     lm_eval_part_release(&e->train);
     lm_eval_part_release(&e->test);
+    lm_eval_part_release(&e->stats);
     lm_eval_part_release(&e->few);
     lm_extractor_free(e->extractor);
     lm_lpips_free(e->lpips);
@@ -243,7 +262,6 @@ static bool floor_key(const lm_eval_context *c, const lm_eval_metric *metric,
     lm_cache_key_add(key, "closed", "%d", spec->closed);
     lm_cache_key_add(key, "splits", "%d", spec->splits);
     lm_cache_key_add(key, "subsets", "%d of %d", spec->subsets, spec->subset_size);
-    lm_cache_key_add(key, "draws", "%d", spec->draws);
     lm_cache_key_add(key, "evaluation seed", "%" PRIu64, spec->seed);
     lm_cache_key_add(key, "against test", "%d", spec->against_test);
     lm_eval_extractor_key(c->extractor, key);
@@ -348,8 +366,7 @@ static lm_status run_metrics(lm_evaluator *e, lm_eval_context *context,
 
 static lm_status check_subject(const lm_evaluator *e, const lm_eval_subject *subject) {
     const lm_eval_side *generated = &subject->generated, *pairs = &subject->pairs;
-    const lm_image_source *real =
-        (e->train.side.source ? &e->train : &e->test)->side.source;
+    const lm_image_source *real = e->shape;
     const lm_image_source *images = generated->source;
     LM_RETURN_IF(images->count < 2, LM_ARG, "%s: %" PRId64 " images; expected at least 2",
                  generated->spec, images->count);
@@ -366,6 +383,11 @@ static lm_status check_subject(const lm_evaluator *e, const lm_eval_subject *sub
         pairs->source->channels, images->count, images->height, images->width,
         images->channels);
     return LM_OK;
+}
+
+static lm_status save_stats(lm_eval_context *context, const char *path) {
+    LM_TRY(lm_eval_need_moments(context, context->generated));
+    return lm_statistics_write(path, &context->generated->moments);
 }
 
 static lm_status run(lm_evaluator *e, const lm_eval_subject *subject,
@@ -387,6 +409,8 @@ static lm_status run(lm_evaluator *e, const lm_eval_subject *subject,
     lm_status status = need(&context, &generated, lm_eval_part_hold);
     if (status == LM_OK) status = run_metrics(e, &context, evaluation);
     if (status == LM_OK) status = lm_eval_warn(&context, evaluation);
+    if (status == LM_OK && e->spec.save_stats)
+        status = save_stats(&context, e->spec.save_stats);
     if (status == LM_OK && e->spec.sheet)
         status = lm_neighbours_sheet_write(&context, evaluation, e->spec.sheet);
     lm_eval_part_release(&generated);

@@ -47,17 +47,20 @@ typedef struct lm_eval_spec {
     const char *metrics;   /* "fid,kid"; NULL: all that apply */
     bool against_test;     /* the reference is the test side */
     bool floor;
-    int k;                 /* of precision and recall, density and coverage */
-    bool closed;           /* what lies on a ball's surface is within: d <= radius */
-    int splits;            /* of the inception score */
-    int subsets;           /* of KID; 0: all pairs of images at once */
-    int subset_size;       /* images of each */
-    int draws;             /* of the bootstrap, for errors; 0: none */
-    uint64_t seed;         /* of subsets, splits and draws */
-    const char *sheet;     /* PNG to write: images and their neighbours; NULL: none */
+    int k;                  /* of precision and recall, density and coverage */
+    bool closed;            /* what lies on a ball's surface is within: d <= radius */
+    int splits;             /* of the inception score */
+    int subsets;            /* of KID; 0: all pairs of images at once */
+    int subset_size;        /* images of each */
+    uint64_t seed;          /* of subsets and splits */
+    const char *sheet;      /* PNG to write: images and their neighbours; NULL: none */
+    const char *stats;      /* .npz with mu and sigma that is the reference; NULL: none */
+    const char *save_stats; /* the same of what is judged, to write; NULL: none */
+    /* What images look like when there are no real ones; else NULL. */
+    const lm_image_source *like;
     const lm_cache *cache; /* of the two real sides and floors; NULL: none */
 } lm_eval_spec;
-/* k 5, closed, 10 splits, no subsets of KID, 100 draws, seed 0, with floors. */
+/* k 5, closed, 10 splits, no subsets of KID, seed 0, with floors. */
 lm_eval_spec lm_eval_spec_default(void);
 
 /* Called now and then: what is being done ("fid", "features of the reference"), and the
@@ -73,7 +76,7 @@ typedef struct lm_eval_result {
     const lm_eval_metric *metric;
     double value;
     double error;              /* a standard error; NAN: none */
-    const char *error_from;    /* "100 bootstrap draws"; "": none */
+    const char *error_from;    /* "jackknife"; "": none */
     double floor, floor_error; /* the same of real images; NAN: none */
     int64_t floor_n;           /* of which there were so many */
     int64_t n;                 /* images that were judged */
@@ -96,8 +99,8 @@ const lm_eval_result *lm_evaluation_find(const lm_evaluation *evaluation,
                                          const char *metric);
 
 /* Real images, with what was worked out of them: made once, it judges any number of
- * sides. For use by one thread. `train` and `test` may lack a source, but not both, and
- * the one that is the reference must have one. All sources must have
+ * sides. For use by one thread. `train` and `test` may lack a source; what needs them is
+ * then not measured. The reference is spec->stats, else one of the two. All sources have
  * images of one shape. LM_ARG names the option; an unknown metric, the nearest. What the
  * arguments point to must outlive the evaluator. */
 typedef struct lm_evaluator lm_evaluator;

@@ -18,8 +18,14 @@ typedef enum lm_eval_need {
     LM_NEED_TEST = 1 << 6,   /* and images that were held out */
     LM_NEED_PAIRS = 1 << 7,
     LM_NEED_LPIPS = 1 << 8,
-    LM_NEED_LIKELIHOOD = 1 << 9
+    LM_NEED_LIKELIHOOD = 1 << 9,
+    LM_NEED_CLASSES = 1 << 10,     /* labels of both sides, or a judge's */
+    LM_NEED_FEW_CLASSES = 1 << 11, /* a table of all can be read */
+    LM_TAKES_LONG = 1 << 12        /* with many features: only if asked for by name */
 } lm_eval_need;
+
+/* What a table of classes, and an hour, can hold. */
+enum { LM_EVAL_CLASSES = 200, LM_EVAL_QUICK_DIM = 512 };
 
 typedef enum lm_eval_better {
     LM_BETTER_LOW,
@@ -72,6 +78,15 @@ lm_status lm_eval_need_predicted(lm_eval_context *context, lm_eval_part *part);
 lm_status lm_eval_need_moments(lm_eval_context *context, lm_eval_part *part);
 lm_status lm_eval_need_pixels(lm_eval_context *context, lm_eval_part *part);
 lm_status lm_eval_need_floats(lm_eval_context *context, lm_eval_part *part);
+
+/* Whether labels are of the same classes on both sides. */
+bool lm_eval_has_labels(const lm_eval_context *context);
+/* A class's name, or its number, written into `number`. */
+enum { LM_EVAL_NUMBER = 16 };
+const char *lm_eval_class_name(const lm_eval_context *context, int class,
+                               char number[LM_EVAL_NUMBER]);
+/* Tells the protocol which LPIPS network it is. */
+lm_status lm_eval_name_network(const lm_eval_context *context, lm_eval_result *result);
 
 /* For measures of all pairs, which take as many real images as are judged: how many of
  * the reference's first these are. The protocol is told. */

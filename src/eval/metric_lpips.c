@@ -2,7 +2,7 @@
 #include "base/json.h"
 #include "eval/metric.h"
 
-static lm_status add_network(const lm_eval_context *context, lm_eval_result *result) {
+lm_status lm_eval_name_network(const lm_eval_context *context, lm_eval_result *result) {
     LM_TRY(lm_json_put(result->protocol, "network",
                        json_string(lm_lpips_id(context->lpips))));
     return lm_json_put(result->protocol, "network_weights",
@@ -12,7 +12,7 @@ static lm_status add_network(const lm_eval_context *context, lm_eval_result *res
 static lm_status measure_diversity(lm_eval_context *context, lm_eval_result *result) {
     const lm_image_source *source = &context->generated->source;
     lm_lpips_diversity d;
-    LM_TRY(add_network(context, result));
+    LM_TRY(lm_eval_name_network(context, result));
     LM_TRY(lm_lpips_measure_diversity(context->lpips, source, source->count, false,
                                       context->spec->seed, &context->within, &d));
     result->value = d.mean;

@@ -55,28 +55,18 @@ static lm_status allocate(int64_t n, int m, lm_neighbours *all) {
     return LM_OK;
 }
 
-/* Shows a block's progress as a share of all. */
-typedef struct within {
-    const lm_metric_hook *hook;
-    double from, share;
-} within;
-
-static bool tell(void *user, double share) {
-    const within *w = user;
-    return w->hook->call(w->hook->user, w->from + w->share * share);
-}
-
 static lm_status search_block(lm_eval_context *context, const space *s, int64_t first,
                               int64_t count, float *room, int32_t *index, double *squared,
                               lm_neighbours *all) {
     const float *at = room;
     lm_neighbours found;
-    within w = {&context->within, (double)first / (double)s->train,
-                (double)count / (double)s->train};
-    lm_metric_hook hook = {tell, &w};
+    lm_metric_section section;
+    const lm_metric_hook *hook = lm_metric_section_begin(
+        &section, &context->within, (double)first / (double)s->train,
+        (double)count / (double)s->train);
     int m = all->m < count ? all->m : (int)count;
     LM_TRY(s->block(context, first, count, room, &at));
-    LM_TRY(lm_neighbours_find(s->x, s->n, at, count, s->dim, m, &hook, &found));
+    LM_TRY(lm_neighbours_find(s->x, s->n, at, count, s->dim, m, hook, &found));
     merge(all, &found, first, index, squared);
     lm_neighbours_release(&found);
     return LM_OK;

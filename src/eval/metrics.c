@@ -5,22 +5,34 @@
 
 #include <string.h>
 
-extern const lm_eval_metric lm_fid_metric, lm_kid_metric, lm_is_metric,
-    lm_precision_metric, lm_recall_metric, lm_density_metric, lm_coverage_metric,
-    lm_conditional_accuracy_metric, lm_neighbours_metric, lm_pixel_neighbours_metric,
-    lm_lpips_diversity_metric, lm_likelihood_metric;
+extern const lm_eval_metric lm_fid_metric, lm_fid_infinity_metric, lm_kid_metric,
+    lm_is_metric, lm_precision_metric, lm_recall_metric, lm_density_metric,
+    lm_coverage_metric, lm_class_fid_metric, lm_class_histogram_metric,
+    lm_missing_classes_metric, lm_conditional_accuracy_metric, lm_copying_metric,
+    lm_neighbours_metric, lm_pixel_neighbours_metric, lm_lpips_diversity_metric,
+    lm_mse_metric, lm_psnr_metric, lm_ssim_metric, lm_pair_lpips_metric,
+    lm_likelihood_metric;
 
 const lm_eval_metric *const lm_eval_metrics[] = {&lm_fid_metric,
+                                                 &lm_fid_infinity_metric,
                                                  &lm_kid_metric,
                                                  &lm_is_metric,
                                                  &lm_precision_metric,
                                                  &lm_recall_metric,
                                                  &lm_density_metric,
                                                  &lm_coverage_metric,
+                                                 &lm_class_fid_metric,
+                                                 &lm_class_histogram_metric,
+                                                 &lm_missing_classes_metric,
                                                  &lm_conditional_accuracy_metric,
+                                                 &lm_copying_metric,
                                                  &lm_neighbours_metric,
                                                  &lm_pixel_neighbours_metric,
                                                  &lm_lpips_diversity_metric,
+                                                 &lm_mse_metric,
+                                                 &lm_psnr_metric,
+                                                 &lm_ssim_metric,
+                                                 &lm_pair_lpips_metric,
                                                  &lm_likelihood_metric,
                                                  NULL};
 
@@ -78,14 +90,21 @@ lm_status lm_eval_metrics_find(const char *names, const lm_eval_metric ***metric
     return status;
 }
 
+bool lm_eval_has_labels(const lm_eval_context *context) {
+    const lm_eval_part *images = context->generated, *real = context->reference;
+    return real && real->side.source && images->source.classes > 0 &&
+           images->source.classes == real->source.classes;
+}
+
 const char *lm_eval_hindrance(const lm_eval_context *context,
                               const lm_eval_metric *metric) {
+    int classes = context->extractor->classes;
     const struct {
         unsigned need;
         bool there;
         const char *why;
     } rows[] = {
-        {LM_NEED_LOGITS, context->extractor->classes > 0, "the extractor has no classes"},
+        {LM_NEED_LOGITS, classes > 0, "the extractor has no classes"},
         {LM_NEED_LABELS, context->generated->source.classes > 0, "images have no labels"},
         {LM_NEED_LABELS,
          context->generated->source.classes == context->extractor->classes,
@@ -95,6 +114,12 @@ const char *lm_eval_hindrance(const lm_eval_context *context,
          "the reference has statistics, no images"},
         {LM_NEED_TRAIN, context->train, "there are no training images"},
         {LM_NEED_TEST, context->test, "there are no held-out images"},
+        {LM_NEED_CLASSES, lm_eval_has_labels(context) || classes > 0,
+         "there are neither labels nor a judge"},
+        {LM_NEED_FEW_CLASSES, classes <= LM_EVAL_CLASSES, "there are too many classes"},
+        {LM_TAKES_LONG,
+         context->spec->metrics || context->extractor->dim <= LM_EVAL_QUICK_DIM,
+         "takes long with so many features; ask for it by name"},
         {LM_NEED_PAIRS, context->pairs, "images have no pairs; see --pairs"},
         {LM_NEED_LPIPS, context->lpips, "there is no LPIPS network; see --lpips"},
         {LM_NEED_LIKELIHOOD, context->likelihood, "there is no likelihood"},

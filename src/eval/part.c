@@ -36,6 +36,7 @@ int lm_eval_part_size(const lm_eval_part *part) {
 bool lm_eval_part_key(const lm_eval_part *part, lm_str *key) {
     const lm_eval_side *side = &part->side;
     lm_cache_key_add(key, "set", "%016" PRIx64, side->hash);
+    if (!side->source) return true; /* statistics: the hash says it all */
     lm_cache_key_add(key, "split", "%s", side->split ? side->split : "");
     lm_cache_key_add(key, "available", "%" PRId64, side->available);
     lm_cache_key_add(key, "drawn", "%" PRId64, side->source->count);
@@ -184,7 +185,7 @@ lm_status lm_eval_part_predicted(lm_eval_part *part, const lm_metric_hook *hook)
 }
 
 lm_status lm_eval_part_pixels(lm_eval_part *part, const lm_metric_hook *hook) {
-    enum { BLOCK = 256 };
+    enum { BLOCK = 64 };
     if (part->pixels) return LM_OK;
     size_t size = (size_t)lm_eval_part_size(part);
     int64_t count = part->source.count, now;

@@ -15,6 +15,7 @@ typedef struct lm_eval_part {
     const lm_cache *cache;   /* borrowed; NULL: none */
     lm_features features;    /* x NULL: not there yet */
     lm_moments moments;      /* dim 0: not there yet */
+    lm_estimate fid;         /* to the reference; error 0: not there yet */
     lm_manifold manifold;    /* with the reference's; real 0: not there yet */
     int32_t *predicted;      /* [count] classes by the logits; NULL: not there yet */
     uint8_t *pixels;         /* [count][h][w][c]; NULL: not there yet */
