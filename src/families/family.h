@@ -112,6 +112,7 @@ struct lm_model {
     lm_params *groups[LM_MAX_GROUPS];
     int n_groups;
     bool conditional; /* draws images of a class that is asked for; set by open */
+    bool binary;      /* of images of two values: probabilities in nats, not bits/dim */
     void *state;      /* the family's own */
 };
 

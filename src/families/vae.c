@@ -146,6 +146,7 @@ static lm_status open_model(lm_model *model) {
     model->conditional = lm_setting_flag(&model->settings, "conditional");
     read_settings(&model->settings, vae);
     LM_TRY(read_likelihood(&model->settings, &model->info, &vae->likelihood));
+    model->binary = vae->likelihood.kind == LM_LIKELIHOOD_BERNOULLI;
     LM_TRY(measure_levels(&model->info, vae));
     LM_TRY(check(model, vae));
     return register_parameters(model);

@@ -1,0 +1,194 @@
+#include "train/importance.h"
+
+#include "base/mem.h"
+#include "metrics/resample.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Images and samples of a run of the program: decoders see their product at once. */
+enum { BATCH = 32, MOST_AT_ONCE = 16, MOST_SAMPLES = 1000000 };
+
+struct lm_importance {
+    const lm_model *model;
+    lm_program *program;
+    uint64_t seed;
+    int samples, at_once, rounds;
+    int64_t pixels; /* bytes of an image */
+    uint8_t *images;
+    int32_t labels[BATCH];
+    float *weights; /* [BATCH][at_once] */
+    char unit[64];
+};
+
+static lm_status build(lm_importance *importance, bool raw, lm_graph *g) {
+    const lm_model *model = importance->model;
+    const lm_image_info *info = &model->info;
+    char var[LM_GROUP_NAME];
+    lm_nn nn = {
+        .graph = g,
+        .params = model->groups[0],
+        .var = lm_group_var(model->groups[0], raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA, var),
+        .key = lm_input(g, "key", LM_U32, LM_SHAPE(4))};
+    lm_shape shape = LM_SHAPE(BATCH, info->height, info->width, info->channels);
+    lm_node *images = lm_input(g, "images", LM_U8, shape), *labels = NULL;
+    if (model->conditional) labels = lm_input(g, "labels", LM_I32, LM_SHAPE(BATCH));
+    lm_graph_output(
+        g, "weights",
+        model->family->log_weights(model, &nn, images, labels, importance->at_once));
+    return lm_graph_status(g);
+}
+
+static lm_status compile(lm_importance *importance, const lm_opened_run *opened) {
+    lm_graph *g;
+    LM_TRY(lm_graph_new(&g));
+    lm_status status = build(importance, opened->raw, g);
+    if (status == LM_OK)
+        status = lm_compile(opened->engine, g, NULL, &importance->program);
+    lm_graph_free(g);
+    return status;
+}
+
+static lm_status allocate(lm_importance *importance) {
+    importance->images = lm_calloc(BATCH, (size_t)importance->pixels);
+    importance->weights = lm_alloc(sizeof(float) * BATCH * (size_t)importance->at_once);
+    return importance->images && importance->weights ? LM_OK : LM_NOMEM;
+}
+
+/* The largest number up to MOST_AT_ONCE that divides the samples. */
+static int choose_at_once(int samples) {
+    int at_once = samples < MOST_AT_ONCE ? samples : MOST_AT_ONCE;
+    while (samples % at_once != 0) at_once--;
+    return at_once;
+}
+
+lm_status lm_importance_new(const lm_opened_run *opened, int samples, uint64_t seed,
+                            lm_importance **importance) {
+    const lm_model *model = opened->model;
+    const lm_image_info *info = &model->info;
+    LM_RETURN_IF(!model->family->log_weights, LM_UNSUPPORTED,
+                 "family %s has no importance weights", model->family->name);
+    LM_RETURN_IF(samples < 1 || samples > MOST_SAMPLES, LM_ARG,
+                 "samples: %d is not within 1 and %d", samples, MOST_SAMPLES);
+    lm_importance *made = lm_calloc(1, sizeof *made);
+    if (!made) return LM_NOMEM;
+    made->model = model;
+    made->seed = seed;
+    made->samples = samples;
+    made->at_once = choose_at_once(samples);
+    made->rounds = samples / made->at_once;
+    made->pixels = (int64_t)info->height * info->width * info->channels;
+    snprintf(made->unit, sizeof made->unit, "%s, %d importance samples",
+             model->binary ? "nats" : "bits/dim", samples);
+    lm_status status = compile(made, opened);
+    if (status == LM_OK) status = allocate(made);
+    if (status == LM_OK)
+        *importance = made;
+    else
+        lm_importance_free(made);
+    return status;
+}
+
+void lm_importance_free(lm_importance *importance) {
+    if (!importance) return;
+    lm_program_free(importance->program);
+    lm_free(importance->images);
+    lm_free(importance->weights);
+    lm_free(importance);
+}
+
+/* A sum of exponentials as its logarithm, term by term. */
+typedef struct log_sum {
+    double most, rest; /* log sum = most + log(rest) */
+} log_sum;
+
+static void add_term(log_sum *sum, double term) {
+    if (term > sum->most) {
+        sum->rest = sum->rest * exp(sum->most - term) + 1;
+        sum->most = term;
+    } else {
+        sum->rest += exp(term - sum->most);
+    }
+}
+
+static lm_status run_round(lm_importance *importance, int64_t first, int round) {
+    const uint32_t key[4] = {(uint32_t)importance->seed,
+                             (uint32_t)(importance->seed >> 32), (uint32_t)round,
+                             (uint32_t)first};
+    LM_TRY(lm_program_set(importance->program, "key", LM_U32, key, 4));
+    LM_TRY(lm_program_run(importance->program));
+    return lm_program_get(importance->program, "weights", LM_F32, importance->weights,
+                          BATCH * (int64_t)importance->at_once);
+}
+
+static lm_status measure_batch(lm_importance *importance, int64_t first, int64_t count,
+                               double *nats) {
+    log_sum sums[BATCH];
+    for (int i = 0; i < BATCH; i++) sums[i] = (log_sum){-INFINITY, 0};
+    LM_TRY(lm_program_set(importance->program, "images", LM_U8, importance->images,
+                          BATCH * importance->pixels));
+    if (importance->model->conditional)
+        LM_TRY(lm_program_set(importance->program, "labels", LM_I32, importance->labels,
+                              BATCH));
+    for (int round = 0; round < importance->rounds; round++) {
+        LM_TRY(run_round(importance, first, round));
+        for (int64_t i = 0; i < count; i++)
+            for (int k = 0; k < importance->at_once; k++)
+                add_term(&sums[i], importance->weights[i * importance->at_once + k]);
+    }
+    for (int64_t i = 0; i < count; i++)
+        nats[i] = log(importance->samples) - sums[i].most - log(sums[i].rest);
+    return LM_OK;
+}
+
+lm_status lm_importance_measure(lm_importance *importance, const lm_image_source *source,
+                                int64_t first, int64_t count, double *nats) {
+    const lm_image_info *info = &importance->model->info;
+    LM_RETURN_IF(source->height != info->height || source->width != info->width ||
+                     source->channels != info->channels,
+                 LM_MISMATCH, "%s: images of %dx%dx%d, but the model is of %dx%dx%d",
+                 source->name, source->height, source->width, source->channels,
+                 info->height, info->width, info->channels);
+    memset(importance->labels, 0, sizeof importance->labels);
+    for (int64_t done = 0; done < count; done += BATCH) {
+        int64_t now = count - done < BATCH ? count - done : BATCH;
+        LM_TRY(lm_source_read(source, first + done, now, importance->images,
+                              importance->labels));
+        LM_TRY(measure_batch(importance, first + done, now, nats + done));
+    }
+    return LM_OK;
+}
+
+/* ---- as an evaluation wants it ----------------------------------------------- */
+
+static lm_status measure_all(lm_importance *importance, const lm_image_source *source,
+                             const lm_metric_hook *hook, double *nats) {
+    for (int64_t done = 0; done < source->count; done += BATCH) {
+        int64_t now = source->count - done < BATCH ? source->count - done : BATCH;
+        LM_TRY(lm_importance_measure(importance, source, done, now, nats + done));
+        LM_TRY(lm_metric_progress(hook, "likelihood",
+                                  (double)(done + now) / (double)source->count));
+    }
+    return LM_OK;
+}
+
+static lm_status measure(void *user, const lm_image_source *source,
+                         const lm_metric_hook *hook, double *mean, double *error) {
+    lm_importance *importance = user;
+    double *nats = lm_alloc(sizeof *nats * (size_t)source->count);
+    if (!nats) return LM_NOMEM;
+    lm_status status = measure_all(importance, source, hook, nats);
+    if (status == LM_OK) {
+        lm_estimate estimate = lm_estimate_mean(nats, source->count);
+        double unit = importance->model->binary ? 1 : M_LN2 * (double)importance->pixels;
+        *mean = estimate.value / unit;
+        *error = estimate.error / unit;
+    }
+    lm_free(nats);
+    return status;
+}
+
+lm_eval_likelihood lm_importance_likelihood(lm_importance *importance) {
+    return (lm_eval_likelihood){importance->unit, measure, importance};
+}
