@@ -36,7 +36,8 @@ extern const cli_command train_command, sample_command, demo_command, info_comma
     doctor_command, bench_model_command, bench_ops_command, bench_data_command,
     data_command, data_info_command, data_prepare_command, data_show_command,
     data_list_command, data_fetch_command, eval_command, compare_command,
-    interpolate_command, reconstruct_command, traverse_command;
+    interpolate_command, reconstruct_command, traverse_command, classify_command,
+    classify_train_command, classify_eval_command, classify_predict_command;
 
 /* True once SIGINT or SIGTERM arrived; a second one ends the program at once. */
 bool cli_interrupted(void);

@@ -28,6 +28,17 @@ lm_status cli_data_open(const cli_context *cli, lm_dataset **set) {
     return lm_dataset_open_any(cli->args[0], cli_data_split(cli), set);
 }
 
+lm_status cli_data_open_held_out(const cli_context *cli, const char *spec,
+                                 const lm_dataset *train, lm_dataset **set) {
+    const char *given = cli_text(cli, "held-out");
+    lm_status status = lm_dataset_open(given ? given : spec, LM_SPLIT_TEST, set);
+    if (given || status == LM_NOMEM) return status;
+    bool same = status == LM_OK && (*set)->hash == train->hash;
+    if (same) lm_dataset_free(*set);
+    if (same || status != LM_OK) *set = NULL;
+    return LM_OK;
+}
+
 const char *cli_class_name(const lm_dataset *set, int label, char buffer[16]) {
     if (set->class_names) return set->class_names[label];
     snprintf(buffer, 16, "%d", label);

@@ -21,6 +21,11 @@ void cli_data_keep_pages(void);
 /* Opens the SPEC in the command's first argument, with images of any size. */
 lm_status cli_data_open(const cli_context *cli, lm_dataset **set);
 
+/* Images that were not trained on: what --held-out says, else the test split of `spec`,
+ * unless that is what was trained on again; none: *set is NULL. */
+lm_status cli_data_open_held_out(const cli_context *cli, const char *spec,
+                                 const lm_dataset *train, lm_dataset **set);
+
 /* A class's name, or its number in `buffer`. */
 const char *cli_class_name(const lm_dataset *set, int label, char buffer[16]);
 

@@ -1,4 +1,5 @@
 /* The images of an evaluation: what is judged, and the real ones. */
+#include "cli/data.h"
 #include "cli/drawing.h"
 #include "cli/eval.h"
 
@@ -30,23 +31,11 @@ static lm_status check_available(const char *option, int64_t n, const char *spec
 
 /* ---- real images ------------------------------------------------------------- */
 
-/* The set's test split, or what --held-out says; none: *set stays NULL. */
-static lm_status open_held_out(const cli_context *cli, const char *data,
-                               const lm_dataset *train, lm_dataset **set) {
-    const char *given = cli_text(cli, "held-out");
-    lm_status status = lm_dataset_open(given ? given : data, LM_SPLIT_TEST, set);
-    if (given || status == LM_NOMEM) return status;
-    bool same = status == LM_OK && (*set)->hash == train->hash;
-    if (same) lm_dataset_free(*set);
-    if (same || status != LM_OK) *set = NULL;
-    return LM_OK;
-}
-
 static lm_status open_real(const cli_context *cli, const char *data,
                            cli_eval_sides *sides) {
     uint64_t seed = (uint64_t)lm_setting_int(&cli->options, "seed");
     LM_TRY(lm_dataset_open(data, LM_SPLIT_TRAIN, &sides->train_set));
-    LM_TRY(open_held_out(cli, data, sides->train_set, &sides->test_set));
+    LM_TRY(cli_data_open_held_out(cli, data, sides->train_set, &sides->test_set));
     int64_t n = choose_count(cli, "reference", sides->train_set,
                              sides->train_set->endless ? ENDLESS_REAL : MOST_REAL);
     LM_TRY(check_available("--reference", n, data, sides->train_set));

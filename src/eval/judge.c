@@ -34,8 +34,13 @@ const lm_model *lm_judge_model(const lm_judge *judge) {
     return judge->model;
 }
 
-lm_judge_card *lm_judge_get_card(lm_judge *judge) {
+const lm_judge_card *lm_judge_get_card(const lm_judge *judge) {
     return &judge->card;
+}
+
+void lm_judge_set_tested(lm_judge *judge, int64_t tested, int64_t correct) {
+    judge->card.tested = tested;
+    judge->card.correct = correct;
 }
 
 const char *lm_judge_hash(const lm_judge *judge) {
@@ -174,7 +179,8 @@ lm_status lm_judge_new(lm_model *model, const float *weights, lm_judge_card *car
 
 /* ---- looking at images ------------------------------------------------------- */
 
-static lm_status fit_image(const lm_image_info *info, const lm_image *from, uint8_t *to) {
+lm_status lm_judge_fit(const lm_judge *judge, const lm_image *from, uint8_t *to) {
+    const lm_image_info *info = &judge->model->info;
     lm_image seen;
     LM_TRY(lm_image_resize(from, info->height, info->width, LM_FILTER_BICUBIC, &seen));
     lm_status status = lm_image_set_channels(&seen, info->channels);
@@ -200,7 +206,8 @@ static lm_status fit_batch(lm_judge *judge, const lm_image *first, int count) {
     for (int i = 0; i < count; i++) {
         lm_image image = *first;
         image.pixels += (size_t)i * step;
-        failures += fit_image(info, &image, judge->pixels + (size_t)i * size) != LM_OK;
+        failures +=
+            lm_judge_fit(judge, &image, judge->pixels + (size_t)i * size) != LM_OK;
     }
     LM_RETURN_IF(failures, LM_NOMEM, "out of memory for resized images");
     return LM_OK;

@@ -51,13 +51,18 @@ lm_status lm_judge_open(const char *argument, const char *set, lm_judge **judge)
  * caller; NULL: no memory. */
 char *lm_judge_name(const char *set);
 
+/* Whether the program holds one of this name, which is then found before others. */
+bool lm_judge_is_shipped(const char *name);
+
 /* Writes NAME.safetensors into the first folder of judges that can be written, which are
  * judges/ in $LIMN_DATA, then in the XDG data folder's limn/. *path, lm_free'd by the
  * caller, says where. */
 lm_status lm_judge_install(const lm_judge *judge, const char *name, char **path);
 
 const lm_model *lm_judge_model(const lm_judge *judge);
-lm_judge_card *lm_judge_get_card(lm_judge *judge); /* may be changed before writing */
+const lm_judge_card *lm_judge_get_card(const lm_judge *judge);
+/* What testing it has shown, for the card. */
+void lm_judge_set_tested(lm_judge *judge, int64_t tested, int64_t correct);
 /* SHA-256 in hexadecimal digits of the line "HEIGHTxWIDTHxCHANNELS\n" and, for each
  * tensor in the network's order, the line "NAME [SHAPE]\n" and its little-endian f16
  * values. */
@@ -69,6 +74,8 @@ int lm_judge_batch(const lm_judge *judge); /* images that it likes to have at on
  * antialiasing, to its height and width; then luma, or grey as colour. */
 const char *lm_judge_input(const lm_judge *judge);
 
+/* One image of any size as the judge wants it. */
+lm_status lm_judge_fit(const lm_judge *judge, const lm_image *from, uint8_t *to);
 /* count images u8[height][width][channels] of any size, channels 1 or 3, to features
  * f32[count][dim] and logits f32[count][classes]; either may be NULL. For one thread. */
 lm_status lm_judge_look(lm_judge *judge, const uint8_t *pixels, int64_t count, int height,

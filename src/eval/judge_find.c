@@ -151,6 +151,12 @@ static lm_status open_installed(const char *name, char *const folders[FOLDERS],
     return LM_OK;
 }
 
+bool lm_judge_is_shipped(const char *name) {
+    for (const lm_shipped_judge *s = lm_shipped_judges; s->name; s++)
+        if (strcmp(s->name, name) == 0) return true;
+    return false;
+}
+
 static lm_status open_shipped(const char *name, lm_judge **judge) {
     for (const lm_shipped_judge *s = lm_shipped_judges; s->name; s++)
         if (strcmp(s->name, name) == 0)

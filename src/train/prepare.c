@@ -34,23 +34,19 @@ static lm_status apply_settings(const lm_train_request *request, lm_run *run) {
     return LM_OK;
 }
 
-/* runs/ddpm-mnist, or the first of -2, -3 .. that does not exist yet. */
+/* runs/ddpm-mnist, where that is free. */
 static lm_status choose_folder(lm_run *run) {
-    lm_str path = LM_STR_INIT;
+    lm_str stem = LM_STR_INIT;
     char data[64];
     snprintf(data, sizeof data, "%s",
              strrchr(run->data, '/') ? strrchr(run->data, '/') + 1 : run->data);
     for (char *c = data; *c; c++)
         if (*c == ':' || *c == '.') *c = '-';
-    for (int i = 1; i < 10000; i++) {
-        lm_str_clear(&path);
-        lm_str_printf(&path, "runs/%s-%s", run->family->name, data);
-        if (i > 1) lm_str_printf(&path, "-%d", i);
-        if (path.failed) return LM_NOMEM;
-        if (!lm_file_exists(path.text) && !lm_is_folder(path.text)) break;
-    }
-    run->folder = path.text; /* handed over */
-    return LM_OK;
+    lm_str_printf(&stem, "runs/%s-%s", run->family->name, data);
+    lm_status status =
+        stem.failed ? LM_NOMEM : lm_run_free_folder(stem.text, &run->folder);
+    lm_str_release(&stem);
+    return status;
 }
 
 static lm_status make_folders(const lm_run *run) {

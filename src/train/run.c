@@ -25,6 +25,20 @@ void lm_run_release(lm_run *run) {
     *run = (lm_run){0};
 }
 
+lm_status lm_run_free_folder(const char *stem, char **path) {
+    enum { MOST = 10000 };
+    lm_str name = LM_STR_INIT;
+    for (int i = 1; i < MOST; i++) {
+        lm_str_clear(&name);
+        lm_str_append(&name, stem);
+        if (i > 1) lm_str_printf(&name, "-%d", i);
+        if (name.failed) return LM_NOMEM;
+        if (!lm_file_exists(name.text) && !lm_is_folder(name.text)) break;
+    }
+    *path = name.text; /* handed over */
+    return LM_OK;
+}
+
 lm_status lm_run_lock(lm_run *run) {
     char *path = lm_path_join(run->folder, "lock");
     if (!path) return LM_NOMEM;

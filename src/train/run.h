@@ -36,6 +36,9 @@ lm_status lm_run_write(const lm_run *run);
  * failures that name the file. */
 lm_status lm_run_read(const char *folder, lm_run *run);
 
+/* STEM, or the first of STEM-2, STEM-3 .. that does not exist yet; lm_free'd. */
+lm_status lm_run_free_folder(const char *stem, char **path);
+
 /* The run's folder for this process alone, until lm_run_release: two that train into one
  * would mix their files. */
 lm_status lm_run_lock(lm_run *run);
