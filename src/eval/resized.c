@@ -149,6 +149,10 @@ lm_status lm_resized_open(const lm_resized_kind *kind, const char *argument,
     if (!argument) argument = "";
     size_t length = strcspn(argument, ":");
     const char *file = argument[length] ? argument + length + 1 : NULL;
+    if (strcspn(argument, "/.") < length) { /* a path, not a protocol */
+        file = argument;
+        length = 0;
+    }
     LM_TRY(choose_protocol(r, argument, length));
     lm_network_spec spec = kind->network;
     spec.what = r->protocol;

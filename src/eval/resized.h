@@ -25,7 +25,8 @@ typedef struct lm_resized_kind {
     const char *biased; /* that of PROTOCOL+bias instead; NULL: none */
 } lm_resized_kind;
 
-/* As lm_extractor_kind's open; argument: [PROTOCOL[+bias]][:FILE]. `kind` is borrowed. */
+/* As lm_extractor_kind's open; argument: PROTOCOL[+bias], PROTOCOL[+bias]:FILE, or
+ * FILE (which has a slash or a dot). `kind` is borrowed. */
 lm_status lm_resized_open(const lm_resized_kind *kind, const char *argument,
                           lm_extractor *extractor);
 

@@ -3,6 +3,7 @@
 #include "drawn.h"
 #include "scratch.h"
 
+#include "base/mem.h"
 #include "eval/lpips.h"
 
 typedef struct shown {
@@ -196,12 +197,35 @@ static void images_that_do_not_fit_are_refused(void **state) {
     lm_lpips_free(lpips);
 }
 
+/* Opens and compares with the n-th allocation failing, for ever larger n. */
+static void memory_may_run_out(void **state) {
+    uint8_t pixels[17 * 17 * 3] = {1};
+    lm_lpips_images a = {pixels, 1, 17, 17, 3};
+    char spec[300];
+    lm_lpips_free(open_drawn("squeeze"));
+    snprintf(spec, sizeof spec, "squeeze:%s", scratch("lpips-squeeze"));
+    lm_status status = LM_NOMEM;
+    for (int64_t n = 1; status != LM_OK; n += 1 + n / 4) {
+        float distance;
+        lm_lpips *lpips;
+        int64_t held = lm_mem_get_stats().blocks;
+        lm_mem_fail_at(n, 0);
+        status = lm_lpips_open(spec, &lpips);
+        if (status == LM_OK) status = lm_lpips_pairs(lpips, &a, &a, NULL, &distance);
+        lm_mem_fail_at(0, 0);
+        if (status != LM_OK) assert_int_equal(status, LM_NOMEM);
+        lm_lpips_free(lpips);
+        assert_int_equal(lm_mem_get_stats().blocks, held);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(distances_are_the_packages),
         cmocka_unit_test(batches_do_not_show),
         cmocka_unit_test(diversity_is_the_mean_of_pairs),
         cmocka_unit_test(what_is_wrong_is_said),
-        cmocka_unit_test(images_that_do_not_fit_are_refused)};
+        cmocka_unit_test(images_that_do_not_fit_are_refused),
+        cmocka_unit_test(memory_may_run_out)};
     return cmocka_run_group_tests(tests, scratch_begin, scratch_end);
 }

@@ -129,7 +129,7 @@ static void what_is_wrong_is_said(void **state) {
         strstr(lm_message(), "inception:tg: no such protocol; did you mean tf"));
     CHECK_FAILS(lm_extractor_open("vgg16:tf+bias", &none, &extractor), LM_NOT_FOUND);
     drawn_weights("inception", "Mixed_6c.branch7x7_2.mean", scratch("part"));
-    snprintf(spec, sizeof spec, "inception::%s", scratch("part"));
+    snprintf(spec, sizeof spec, "inception:%s", scratch("part"));
     CHECK_FAILS(lm_extractor_open(spec, &none, &extractor), LM_MISMATCH);
     assert_non_null(strstr(lm_message(), "no tensor Mixed_6c.branch7x7_2.mean"));
 }
