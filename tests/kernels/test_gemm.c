@@ -46,7 +46,10 @@ static void test_rows(void **state) {
         check(&(size){m, 32, 3});
         check(&(size){m, 64, 3});
     }
-    static const size sizes[] = {{127, 64, 9}, {241, 32, 5}, {1000, 16, 7}};
+    static const size sizes[] = {{127, 64, 9},
+                                 {241, 32, 5},
+                                 {1000, 16, 7},
+                                 {49161, 64, 2}}; /* too large for the cache */
     CHECK_ALL(sizes);
 }
 

@@ -116,7 +116,7 @@ static const wino_case shapes[] = {
     {1, 1, 1, 8, 8},    {3, 1, 1, 130, 9},   {2, 3, 5, 9, 17},    {1, 7, 7, 17, 130},
     {3, 7, 7, 70, 37},  {2, 13, 6, 37, 70},  {1, 40, 5, 16, 100}, {2, 40, 5, 100, 16},
     {3, 28, 28, 8, 32}, {1, 28, 28, 32, 70}, {1, 3, 500, 9, 16},  {1, 5, 160, 16, 130},
-    {2, 5, 400, 8, 9},  {24, 28, 28, 8, 9}};
+    {2, 5, 400, 8, 9},  {24, 28, 28, 8, 9},  {13, 61, 62, 9, 64}};
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
 static void blocks_match_at_any_shape(void **state) {
@@ -151,6 +151,7 @@ enum {
     SLICES_8,
     SHARES,
     LAST_SHARE_SHORT,
+    STREAMED,
     N_WAYS
 };
 
@@ -184,6 +185,7 @@ static void shapes_take_every_way(void **state) {
         note_cut(&p, seen);
         note_panels(&p, seen);
         seen[p.shared ? SHARED : UNSHARED] |= threads > 1;
+        seen[STREAMED] |= p.stream && d->k % 16 == 0;
         lm_wino_plan_gradient(&p, d->n, &x, &y, threads);
         note_cut(&p, seen);
         seen[SLICES_2] |= p.slices == 2;

@@ -83,6 +83,24 @@ lm_matmul_choice lm_cpu_matmul_choice(const lm_backend *backend);
 /* oneDNN's engine and stream of this backend. */
 struct lm_dnnl *lm_cpu_dnnl(lm_backend *backend);
 
+/* ---- results past the cache -------------------------------------------------- */
+
+/* Results of at least this size will not be found in the cache by who reads them. */
+enum { LM_STREAM_BYTES = 12 << 20 };
+
+/* Whether rows of `row` floats from y on can be written past the cache, which saves
+ * reading what was there: only vectors that start where one of the machine's can. */
+static inline bool lm_may_stream(const float *y, int64_t row) {
+    return (uintptr_t)y % 64 == 0 && row % 16 == 0;
+}
+
+/* Before other threads may read what was. */
+static inline void lm_stream_end(void) {
+#if defined(__SSE__)
+    __builtin_ia32_sfence();
+#endif
+}
+
 /* ---- geometry ---------------------------------------------------------------- */
 
 /* A tensor seen as [outer, size, inner] around one run of axes. */

@@ -44,6 +44,7 @@ typedef struct gemm_run {
     const gemm_state *s;
     const float *a, *b, *bias; /* bias: whole vectors; NULL for none */
     float *c;
+    bool stream; /* C goes past the cache */
 } gemm_run;
 
 /* ---- B in panels ------------------------------------------------------------- */
@@ -95,7 +96,8 @@ static void multiply_rows(const gemm_run *run, int64_t first, int64_t last,
                          .row = s->a_row,
                          .term = s->a_term,
                          .rows = (int)(last - first),
-                         .depth = (int)s->k};
+                         .depth = (int)s->k,
+                         .stream = run->stream};
     for (int64_t col = 0; col < s->columns; col += p.width) {
         float *c = run->c + first * s->n + col;
         p.width = panel_width(s, col);
@@ -114,13 +116,12 @@ static void multiply_rows(const gemm_run *run, int64_t first, int64_t last,
 static lm_wino_ahead look_ahead(const gemm_run *run, int64_t first) {
     const gemm_state *s = run->s;
     int64_t rows = lm_least(s->block, s->m - first);
-    if (s->a_term != 1 || rows <= 0) return (lm_wino_ahead){0};
-    const float *from = run->a + first * s->k;
-    int64_t bytes = rows * s->k * (int64_t)sizeof *from;
+    lm_wino_ahead ahead = {0};
+    if (s->a_term != 1 || rows <= 0) return ahead;
     int64_t tiles = s->block / s->ops->rows * ((s->columns - 1) / s->ops->panel + 1);
-    return (lm_wino_ahead){.at = {(const char *)from},
-                           .end = {(const char *)from + bytes},
-                           .step = {lm_round_up(bytes / tiles + 1, LM_CACHE_LINE)}};
+    lm_look_ahead(&ahead, 0, run->a + first * s->k, rows * s->k * (int64_t)sizeof(float),
+                  tiles);
+    return ahead;
 }
 
 static const float *pad_bias(const gemm_state *s, const float *bias, float *padded) {
@@ -134,15 +135,25 @@ static lm_status run_tall(lm_kernel *kernel, const lm_kernel_args *args) {
     gemm_state *s = kernel->state;
     float *workspace = args->workspace;
     const float *bias = s->bias ? args->in[2] : NULL;
-    gemm_run run = {s, args->in[0], find_packed(s, args),
-                    pad_bias(s, bias, workspace + s->padded), args->out[0]};
+    gemm_run run = {s,
+                    args->in[0],
+                    find_packed(s, args),
+                    pad_bias(s, bias, workspace + s->padded),
+                    args->out[0],
+                    false};
+    run.stream = s->m * s->n * (int64_t)sizeof(float) >= LM_STREAM_BYTES &&
+                 lm_may_stream(run.c, s->n);
     int64_t blocks = (s->m + s->block - 1) / s->block;
-#pragma omp parallel for schedule(dynamic, BLOCKS_RUN) num_threads(s->threads)
-    for (int64_t i = 0; i < blocks; i++) {
-        int64_t first = i * s->block, last = lm_least(first + s->block, s->m);
-        lm_wino_ahead ahead = look_ahead(&run, last);
-        multiply_rows(&run, first, last, &ahead,
-                      workspace + s->areas + omp_get_thread_num() * s->area);
+#pragma omp parallel num_threads(s->threads)
+    {
+        float *scratch = workspace + s->areas + omp_get_thread_num() * s->area;
+#pragma omp for schedule(dynamic, BLOCKS_RUN) nowait
+        for (int64_t i = 0; i < blocks; i++) {
+            int64_t first = i * s->block, last = lm_least(first + s->block, s->m);
+            lm_wino_ahead ahead = look_ahead(&run, last);
+            multiply_rows(&run, first, last, &ahead, scratch);
+        }
+        lm_stream_end();
     }
     return LM_OK;
 }
@@ -167,10 +178,7 @@ static lm_wino_ahead look_deeper(const gemm_run *run, int64_t term, int64_t end,
     ptrdiff_t step[] = {s->a_row == 1 ? s->a_term : 0, s->b_column == 1 ? s->b_term : 0};
     for (int i = 0; i < 2; i++) {
         int64_t bytes = lm_least(s->block, end - term) * step[i] * (int64_t)sizeof(float);
-        if (bytes <= 0) continue;
-        ahead.at[i] = (const char *)from[i];
-        ahead.end[i] = ahead.at[i] + bytes;
-        ahead.step[i] = lm_round_up(bytes / tiles + 1, LM_CACHE_LINE);
+        if (bytes > 0) lm_look_ahead(&ahead, i, from[i], bytes, tiles);
     }
     return ahead;
 }
@@ -215,8 +223,8 @@ static void add_slices(const gemm_run *run, const float *sums, int64_t row) {
 static lm_status run_deep(lm_kernel *kernel, const lm_kernel_args *args) {
     gemm_state *s = kernel->state;
     float *sums = args->workspace;
-    gemm_run run = {s, args->in[0], args->in[1], s->bias ? args->in[2] : NULL,
-                    args->out[0]};
+    gemm_run run = {
+        s, args->in[0], args->in[1], s->bias ? args->in[2] : NULL, args->out[0], false};
 #pragma omp parallel num_threads(s->threads)
     {
         float *area = sums + s->areas + omp_get_thread_num() * s->area;

@@ -17,11 +17,11 @@ LM_VM_MATH void multiply_tile(const lm_gemm_product *p, int first, int rows,
     const float *a = p->a + first * p->row;
     const float *start = p->start ? p->start + first * p->ldstart : NULL;
     float *c = p->c + first * p->ldc;
-    fetch_result(c, p->ldc, rows, vectors);
+    if (!p->stream) fetch_result(c, p->ldc, rows, vectors);
 #define TILE(height)                                                                     \
     case height:                                                                         \
         lm_tile_product(c, p->ldc, start, p->ldstart, a, p->row, p->term, p->b,          \
-                        vectors *LM_LANES, p->depth, height, vectors);                   \
+                        vectors *LM_LANES, p->depth, height, vectors, p->stream);        \
         return
     switch (rows) {
         TILE(1);

@@ -12,6 +12,7 @@ typedef struct lm_gemm_product {
     float *c;
     ptrdiff_t row, term, ldstart, ldc;
     int rows, width, depth;
+    bool stream; /* c goes past the cache; only whole vectors of the machine's */
 } lm_gemm_product;
 
 typedef struct lm_gemm_ops {

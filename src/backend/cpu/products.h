@@ -15,12 +15,12 @@ enum { LM_TILE_VECTORS = 4, LM_TILE_WIDE = 6, LM_TILE_NARROW = 12 };
 enum { LM_TILE_VECTORS = 2, LM_TILE_WIDE = 6, LM_TILE_NARROW = 6 };
 #endif
 
-/* c = start + a b, start NULL for none; a's element (r, k) at a[r * ar + k * ak], row r
- * of start at start + r * ldstart. */
+/* c = start + a b, written past the cache if `stream`; start NULL for none; a's element
+ * (r, k) at a[r * ar + k * ak], row r of start at start + r * ldstart. */
 LM_VM_MATH void lm_tile_product(float *c, ptrdiff_t ldc, const float *start,
                                 ptrdiff_t ldstart, const float *a, ptrdiff_t ar,
                                 ptrdiff_t ak, const float *b, ptrdiff_t ldb, int depth,
-                                const int rows, const int vectors) {
+                                const int rows, const int vectors, bool stream) {
     lm_vec sum[LM_TILE_NARROW][LM_TILE_VECTORS] = {0};
     if (start) {
 #pragma GCC unroll 12
@@ -42,17 +42,23 @@ LM_VM_MATH void lm_tile_product(float *c, ptrdiff_t ldc, const float *start,
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
-            lm_vec_store(c + r * ldc + j * LM_LANES, sum[r][j]);
+            if (stream)
+                lm_vec_stream(c + r * ldc + j * LM_LANES, sum[r][j]);
+            else
+                lm_vec_store(c + r * ldc + j * LM_LANES, sum[r][j]);
 }
 
 /* What one register tile brings into the cache; ahead may be NULL. */
 LM_VM_MATH void lm_fetch_ahead(lm_wino_ahead *ahead) {
     if (!ahead) return;
     for (int i = 0; i < LM_WINO_RANGES; i++) {
-        const char *at = ahead->at[i], *end = at + ahead->step[i];
-        if (end > ahead->end[i]) end = ahead->end[i];
-        for (; at < end; at += LM_CACHE_LINE) __builtin_prefetch(at, 0, 2);
-        ahead->at[i] = at;
+        const char *at = ahead->range[i].at, *end = ahead->range[i].end;
+        for (int64_t n = ahead->range[i].step; n > 0 && at < end; n--) {
+            for (ptrdiff_t line = 0; line < ahead->range[i].piece; line += LM_CACHE_LINE)
+                __builtin_prefetch(at + line, 0, 2);
+            at += ahead->range[i].pitch;
+        }
+        ahead->range[i].at = at;
     }
 }
 

@@ -5,8 +5,11 @@
 
 #include "backend/cpu/vm_math.h"
 
-#if defined(__AVX512F__)
+#if defined(__SSE__)
 #include <immintrin.h>
+#endif
+
+#if defined(__AVX512F__)
 enum { LM_LANES = 16 };
 #elif defined(__AVX2__)
 enum { LM_LANES = 8 };
@@ -24,6 +27,21 @@ LM_VM_MATH lm_vec lm_vec_load(const float *from) {
 
 LM_VM_MATH void lm_vec_store(float *to, lm_vec x) {
     *(lm_loose_vec *)to = x;
+}
+
+/* To an address of whole registers, past the cache: what is written is not read first.
+ * For results that the cache could not keep; lm_stream_end (cpu_internal.h) comes before
+ * other threads may look. */
+LM_VM_MATH void lm_vec_stream(float *to, lm_vec x) {
+#if defined(__AVX512F__)
+    _mm512_stream_ps(to, (__m512)x);
+#elif defined(__AVX2__)
+    _mm256_stream_ps(to, (__m256)x);
+#elif defined(__SSE__)
+    _mm_stream_ps(to, (__m128)x);
+#else
+    lm_vec_store(to, x);
+#endif
 }
 
 /* The first n of a register's elements, 0 < n <= LM_LANES; loaded, the others are 0. */

@@ -173,42 +173,25 @@ INLINE void output_rows(const float *m, ptrdiff_t plane, row_pair_fn *pair,
     }
 }
 
-/* Adds to row i + 2 j, column x of a tile what is to be added, and activates. */
-INLINE vec finish(const lm_wino_target *t, vec y, vec add, const float *residual,
-                  const lm_activation kind) {
-    y += add;
-    if (residual) y += lm_vec_load(residual);
-    return activate(y, kind, t->act.slope);
-}
-
-/* The parts of rows i and i + 2 that exist, through a vector of their own each. */
-static void store_part(const lm_wino_target *t, vec rows[2][4], int i, int c) {
-    int channels = t->channels - c < LANES ? t->channels - c : LANES;
-    size_t bytes = (size_t)channels * sizeof(float);
-    vec add = lm_vec_load(t->add + c);
-    for (int j = 0; j < 2 && i + 2 * j < t->rows; j++)
-        for (int x = 0; x < t->cols; x++) {
-            ptrdiff_t at = (i + 2 * j) * t->row + x * t->pixel + c;
-            float residual[LANES] = {0};
-            if (t->residual) memcpy(residual, t->residual + at, bytes);
-            vec y = rows[j][x];
-#define FINISH(kind) y = finish(t, y, add, residual, kind)
-            EACH_KIND(&t->act, FINISH);
-#undef FINISH
-            memcpy(t->y + at, &y, bytes);
-        }
-}
-
-INLINE void store_whole(const lm_wino_target *t, vec rows[2][4], int i, int c,
-                        const bool residual, const lm_activation kind) {
+/* Rows i and i + 2 of a tile: what of them exists, unless they are `whole`, with what is
+ * to be added and the activation. */
+INLINE void store_rows(const lm_wino_target *t, vec rows[2][4], int i, int c,
+                       const bool whole, const bool residual, const lm_activation kind) {
+    int n = whole || t->channels - c > LANES ? LANES : t->channels - c;
     vec add = lm_vec_load(t->add + c);
 #pragma GCC unroll 2
     for (int j = 0; j < 2; j++)
 #pragma GCC unroll 4
         for (int x = 0; x < 4; x++) {
+            if (!whole && (i + 2 * j >= t->rows || x >= t->cols)) continue;
             ptrdiff_t at = (i + 2 * j) * t->row + x * t->pixel + c;
-            lm_vec_store(t->y + at, finish(t, rows[j][x], add,
-                                           residual ? t->residual + at : NULL, kind));
+            vec y = rows[j][x] + add;
+            if (residual) y += lm_vec_load_some(t->residual + at, n);
+            y = activate(y, kind, t->act.slope);
+            if (whole && t->stream)
+                lm_vec_stream(t->y + at, y);
+            else
+                lm_vec_store_some(t->y + at, y, n);
         }
 }
 
@@ -217,16 +200,19 @@ INLINE void put_rows(const lm_wino_target *t, const float *m, ptrdiff_t plane, i
     vec rows[2][4];
     output_rows(m + c, plane, pair, rows);
     bool whole = t->rows == LM_WINO_OUT && t->cols == LM_WINO_OUT;
-#define STORE(kind) store_whole(t, rows, i, c, false, kind)
-#define ADD(kind)   store_whole(t, rows, i, c, true, kind)
-    if (!whole || t->channels - c < LANES)
-        store_part(t, rows, i, c);
+    whole = whole && t->channels - c >= LANES;
+#define STORE(kind) store_rows(t, rows, i, c, true, false, kind)
+#define ADD(kind)   store_rows(t, rows, i, c, true, true, kind)
+#define PART(kind)  store_rows(t, rows, i, c, false, t->residual, kind)
+    if (!whole)
+        EACH_KIND(&t->act, PART);
     else if (t->residual)
         EACH_KIND(&t->act, ADD);
     else
         EACH_KIND(&t->act, STORE);
 #undef STORE
 #undef ADD
+#undef PART
 }
 
 static void output(const lm_wino_target *t, const float *m, ptrdiff_t plane) {
@@ -342,7 +328,7 @@ static void multiply(float *m, int width, const float *v, ptrdiff_t ldv, const f
     for (int r = 0; r < rows; r += (height)) {                                           \
         lm_fetch_ahead(ahead);                                                           \
         lm_tile_product(m + (ptrdiff_t)r * width, (vectors)*LANES, NULL, 0, v + r * ldv, \
-                        ldv, 1, u, (vectors)*LANES, depth, height, vectors);             \
+                        ldv, 1, u, (vectors)*LANES, depth, height, vectors, false);      \
     }
     if (width == PANEL * LANES)
         TILES(WIDE, PANEL)
@@ -361,7 +347,7 @@ static void accumulate(float *m, int width, const float *d, ptrdiff_t ldd, const
         float *to = m + (ptrdiff_t)r * width;                                            \
         lm_fetch_ahead(ahead);                                                           \
         lm_tile_product(to, (vectors)*LANES, add ? to : NULL, (vectors)*LANES, d + r, 1, \
-                        ldd, v, ldv, depth, height, vectors);                            \
+                        ldd, v, ldv, depth, height, vectors, false);                     \
     }
     if (width == PANEL * LANES)
         TILES(WIDE, PANEL)

@@ -43,17 +43,30 @@ typedef struct lm_wino_target {
     const float *add;      /* for each channel, readable for whole vectors */
     ptrdiff_t row, pixel;
     int rows, cols, channels;
+    bool stream; /* past the cache; y is aligned and has whole vectors of channels */
     lm_wino_act act;
 } lm_wino_target;
 
-/* Memory that the next block will want: a few lines of each range are brought into the
- * cache with each register tile of a product. Without, the cores wait for memory while
- * they transform, and memory waits while they multiply. */
+/* Memory that will be wanted soon: a few pieces of each range are brought into the cache
+ * with each register tile of a product. Without, the cores wait for memory while they
+ * transform, and memory waits while they multiply. */
 enum { LM_WINO_RANGES = 3 };
 typedef struct lm_wino_ahead {
-    const char *at[LM_WINO_RANGES], *end[LM_WINO_RANGES];
-    ptrdiff_t step[LM_WINO_RANGES]; /* bytes a register tile, whole lines */
+    struct {
+        const char *at, *end;
+        ptrdiff_t piece, pitch; /* bytes that are wanted, and to the next of them */
+        int64_t step;           /* pieces a register tile */
+    } range[LM_WINO_RANGES];
 } lm_wino_ahead;
+
+/* Range i: `bytes` from `data`, by the cache line, during `tiles` register tiles. */
+static inline void lm_look_ahead(lm_wino_ahead *ahead, int i, const void *data,
+                                 int64_t bytes, int64_t tiles) {
+    ahead->range[i].at = (const char *)data;
+    ahead->range[i].end = (const char *)data + bytes;
+    ahead->range[i].piece = ahead->range[i].pitch = LM_CACHE_LINE;
+    ahead->range[i].step = bytes / LM_CACHE_LINE / tiles + 1;
+}
 
 typedef struct lm_wino_ops {
     int lanes;     /* floats of a vector; all counts of floats below are multiples */

@@ -66,6 +66,8 @@ void lm_wino_plan_forward(lm_wino_plan *plan, int64_t batch, const lm_wino_image
     }
     plan->shared = lm_wino_blocks(plan) < BLOCKS_EACH * (int64_t)threads && threads > 1;
     plan->alone = plan->shared && y->channels / plan->ops->panel >= threads;
+    int64_t floats = batch * y->height * y->width * y->channels;
+    plan->stream = floats * (int64_t)sizeof(float) >= LM_STREAM_BYTES;
 }
 
 /* Largest power of two, so that two, four or eight threads have equal shares. */
@@ -205,19 +207,24 @@ void lm_wino_transform(const lm_wino_plan *plan, const lm_wino_source *source,
 /* Where units are whole rows of tiles, what they need is one piece of memory; padding and
  * the rows that neighbours share make no difference here. */
 void lm_wino_look_ahead(const lm_wino_plan *plan, const lm_wino_image *image,
-                        const float *data, int64_t first, int64_t count, int64_t tiles,
+                        const float *data, const lm_wino_slice *slice, int64_t tiles,
                         lm_wino_ahead *ahead, int i) {
-    count = lm_least(count, plan->units - first);
+    int64_t count = lm_least(slice->count, plan->units - slice->first);
     if (plan->pieces > 1 || count <= 0 || !data) return;
-    int64_t row = image->width * image->channels * (int64_t)sizeof(float), rows[2];
+    int64_t pixel = image->channels * (int64_t)sizeof(float), pixels[2];
     for (int end = 0; end < 2; end++) {
-        int64_t unit = end ? first + count : first;
-        rows[end] = unit / plan->rows * image->height +
-                    lm_least(unit % plan->rows * LM_WINO_OUT, image->height);
+        int64_t unit = end ? slice->first + count : slice->first;
+        pixels[end] = unit / plan->rows * image->height +
+                      lm_least(unit % plan->rows * LM_WINO_OUT, image->height);
+        pixels[end] *= image->width;
     }
-    ahead->at[i] = (const char *)data + rows[0] * row;
-    ahead->end[i] = (const char *)data + rows[1] * row;
-    ahead->step[i] = lm_round_up((rows[1] - rows[0]) * row / tiles + 1, LM_CACHE_LINE);
+    int64_t all = pixels[1] - pixels[0];
+    data += pixels[0] * image->channels + slice->from;
+    lm_look_ahead(ahead, i, data, all * pixel, tiles);
+    if (slice->width >= image->channels) return;
+    ahead->range[i].piece = slice->width * (int64_t)sizeof(float);
+    ahead->range[i].pitch = pixel;
+    ahead->range[i].step = all / tiles + 1;
 }
 
 /* ---- weights ----------------------------------------------------------------- */
@@ -350,6 +357,7 @@ typedef struct forward {
     float *added;   /* [N][columns]: bias + shift */
     float *results; /* this thread's planes of products */
     lm_wino_planes inputs;
+    bool stream; /* results go past the cache */
 } forward;
 
 static void fill_added(const forward *f) {
@@ -377,6 +385,7 @@ static int put_unit(const forward *f, int64_t unit, int64_t tile, int64_t col,
                              .pixel = y->channels,
                              .rows = (int)lm_least(LM_WINO_OUT, y->height - top),
                              .channels = (int)lm_least(width, y->channels - col),
+                             .stream = f->stream,
                              .act = f->around->after};
     for (int j = 0; j < place.cols; j++, left += LM_WINO_OUT) {
         target.y = f->y + at;
@@ -388,19 +397,30 @@ static int put_unit(const forward *f, int64_t unit, int64_t tile, int64_t col,
     return place.cols;
 }
 
-/* One panel of results of a block, whose inputs start at `tile` of the planes. */
+/* Register tiles of the product of a block with a panel, all planes. */
+static int64_t count_tiles(const lm_wino_plan *plan, int tiles, int width) {
+    int step = width == plan->ops->panel ? plan->ops->wide_rows : plan->ops->rows;
+    return LM_WINO_PLANES * ((tiles + step - 1) / step);
+}
+
+/* One panel of results of a block, whose inputs start at `tile` of the planes. What the
+ * panel's results are written over and added to comes while it is multiplied. */
 static void put_panel(const forward *f, const float *panel, int64_t first, int64_t tile,
                       int64_t col, lm_wino_ahead *ahead) {
     const lm_wino_plan *plan = f->plan;
     int width = lm_wino_panel(plan, packed_columns(plan), col);
-    int64_t depth = plan->x.channels, end = first + lm_wino_block_units(plan, first);
+    int64_t depth = plan->x.channels, units = lm_wino_block_units(plan, first);
     const float *inputs = f->inputs.data + tile * f->inputs.tile;
     int tiles = (int)lm_wino_block_tiles(plan, first);
+    lm_wino_slice slice = {first, units, col, width};
+    int64_t steps = count_tiles(plan, tiles, width);
+    if (!f->stream) lm_wino_look_ahead(plan, &plan->y, f->y, &slice, steps, ahead, 1);
+    lm_wino_look_ahead(plan, &plan->y, f->around->residual, &slice, steps, ahead, 2);
     for (int p = 0; p < LM_WINO_PLANES; p++)
         plan->ops->multiply(f->results + p * result_plane(plan), width,
                             inputs + p * f->inputs.plane, f->inputs.tile,
                             panel + p * depth * width, tiles, (int)depth, ahead);
-    for (int64_t unit = first, t = 0; unit < end; unit++)
+    for (int64_t unit = first, t = 0; unit < first + units; unit++)
         t += put_unit(f, unit, t, col, width);
 }
 
@@ -408,20 +428,17 @@ static const float *find_panel(const forward *f, int64_t col) {
     return f->packed + LM_WINO_PLANES * f->plan->x.channels * col;
 }
 
-/* What the next block reads and writes. */
-static lm_wino_ahead look_ahead(const forward *f, const float *x, int64_t first) {
+/* What the next block reads, during all panels of this one. */
+static void look_ahead(const forward *f, const float *x, int64_t first,
+                       lm_wino_ahead *ahead) {
     const lm_wino_plan *plan = f->plan;
-    lm_wino_ahead ahead = {0};
-    int64_t columns = packed_columns(plan), count = plan->block;
-    bool wide = columns >= plan->ops->panel;
-    int64_t rows = wide ? plan->ops->wide_rows : plan->ops->rows;
-    int64_t width = wide ? plan->ops->panel : columns;
-    int64_t tiles = LM_WINO_PLANES * (columns / width) * (plan->tiles / rows + 1);
-    lm_wino_look_ahead(plan, &plan->x, x, first, count, tiles, &ahead, 0);
-    lm_wino_look_ahead(plan, &plan->y, f->y, first, count, tiles, &ahead, 1);
-    lm_wino_look_ahead(plan, &plan->y, f->around->residual, first, count, tiles, &ahead,
-                       2);
-    return ahead;
+    lm_wino_slice slice = {first, plan->block, 0, plan->x.channels};
+    int64_t columns = packed_columns(plan), tiles = 0;
+    for (int64_t col = 0, width; col < columns; col += width) {
+        width = lm_wino_panel(plan, columns, col);
+        tiles += count_tiles(plan, plan->tiles, (int)width);
+    }
+    lm_wino_look_ahead(plan, &plan->x, x, &slice, tiles, ahead, 0);
 }
 
 /* A thread takes some at a time, so that it knows the next. */
@@ -436,7 +453,8 @@ static void run_blocks(const forward *f, const lm_wino_source *source, float *st
 #pragma omp for schedule(dynamic, blocks_at_once(plan))
     for (int64_t b = 0; b < blocks; b++) {
         int64_t first = b * plan->block, units = lm_wino_block_units(plan, first);
-        lm_wino_ahead ahead = look_ahead(f, source->data, first + units);
+        lm_wino_ahead ahead = {0};
+        look_ahead(f, source->data, first + units, &ahead);
         lm_wino_transform(plan, source, first, units, 0, &f->inputs, strip);
         for (int64_t col = 0; col < columns; col += lm_wino_panel(plan, columns, col))
             put_panel(f, find_panel(f, col), first, 0, col, &ahead);
@@ -456,7 +474,8 @@ static void transform_all(const forward *f, const lm_wino_source *source, float 
 
 static void put_block(const forward *f, const float *panel, int64_t block, int64_t col) {
     int64_t first = block * f->plan->block;
-    put_panel(f, panel, first, lm_wino_find(f->plan, first).tile, col, NULL);
+    lm_wino_ahead ahead = {0};
+    put_panel(f, panel, first, lm_wino_find(f->plan, first).tile, col, &ahead);
 }
 
 /* All tiles first, then each thread takes panels of blocks. */
@@ -496,10 +515,11 @@ void lm_wino_forward(const lm_wino_plan *plan, const float *x, const float *pack
     float *areas = planes + shared_floats(plan);
     lm_wino_source source = {
         x, &plan->x, LM_WINO_IN, 0, plan->x.channels, around->norm, around->before};
+    bool stream = plan->stream && lm_may_stream(y, plan->y.channels);
 #pragma omp parallel num_threads(plan->threads)
     {
         float *area = areas + omp_get_thread_num() * thread_floats(plan);
-        forward f = {plan, around, packed, weights, y, added, area, {0}};
+        forward f = {plan, around, packed, weights, y, added, area, {0}, stream};
         float *rest = area + LM_WINO_PLANES * result_plane(plan);
         f.inputs = (lm_wino_planes){plan->shared ? planes : rest, input_plane(plan),
                                     plan->ops->panel, input_width(plan)};
@@ -512,6 +532,7 @@ void lm_wino_forward(const lm_wino_plan *plan, const float *x, const float *pack
             run_shared(&f, &source, rest);
         else
             run_blocks(&f, &source, rest);
+        lm_stream_end();
     }
 }
 

@@ -75,9 +75,11 @@ static lm_wino_ahead look_ahead(const gradient *g, const lm_wino_source *dy,
     int64_t width = lm_wino_panel(plan, g->at.columns, 0);
     int64_t rows = width == plan->ops->panel ? plan->ops->wide_rows : plan->ops->rows;
     int64_t tiles = LM_WINO_PLANES * (g->at.columns / width) * (dy->channels / rows + 1);
-    int64_t count = lm_least(plan->block, end - first);
-    lm_wino_look_ahead(plan, &plan->x, g->x.data, first, count, tiles, &ahead, 0);
-    lm_wino_look_ahead(plan, &plan->y, dy->data, first, count, tiles, &ahead, 1);
+    lm_wino_slice slice = {first, lm_least(plan->block, end - first), 0,
+                           plan->x.channels};
+    lm_wino_look_ahead(plan, &plan->x, g->x.data, &slice, tiles, &ahead, 0);
+    slice.width = plan->y.channels;
+    lm_wino_look_ahead(plan, &plan->y, dy->data, &slice, tiles, &ahead, 1);
     return ahead;
 }
 

@@ -42,10 +42,13 @@ void lm_wino_transform(const lm_wino_plan *plan, const lm_wino_source *source,
                        int64_t first, int64_t units, int64_t tile,
                        const lm_wino_planes *to, float *strip);
 
-/* Looks ahead, as range i, to what units first..first+count need of an image, during
- * `tiles` register tiles. */
+/* Looks ahead, as range i, to channels from..from+width of what units first..first+count
+ * need of an image, during `tiles` register tiles. */
+typedef struct lm_wino_slice {
+    int64_t first, count, from, width;
+} lm_wino_slice;
 void lm_wino_look_ahead(const lm_wino_plan *plan, const lm_wino_image *image,
-                        const float *data, int64_t first, int64_t count, int64_t tiles,
+                        const float *data, const lm_wino_slice *slice, int64_t tiles,
                         lm_wino_ahead *ahead, int i);
 
 /* The width of the panel that starts at `start`. */
