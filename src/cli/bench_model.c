@@ -67,11 +67,7 @@ static lm_status compile_phases(bench *b) {
 /* Sampling reads the averages only, and its peak is to hold nothing else. */
 static lm_status add_averages(bench *b) {
     const lm_model *model = b->subject.model;
-    for (int i = 0; i < model->n_groups; i++) {
-        char name[LM_GROUP_NAME];
-        lm_group_var(model->groups[i], LM_GROUP_EMA, name);
-        LM_TRY(lm_engine_add_var(b->subject.engine, name, model->groups[i]->count));
-    }
+    LM_TRY(lm_checkpoint_add_part(model, LM_GROUP_EMA, b->subject.engine));
     return lm_init_weights(model, b->subject.engine, 0);
 }
 

@@ -77,6 +77,7 @@ void lm_model_close(lm_model *model) {
     if (!model) return;
     if (model->family->close) model->family->close(model);
     for (int i = 0; i < model->n_groups; i++) lm_params_free(model->groups[i]);
+    lm_params_free(model->buffers);
     lm_settings_release(&model->settings);
     lm_free(model);
 }

@@ -111,9 +111,10 @@ struct lm_model {
     lm_image_info info;
     lm_params *groups[LM_MAX_GROUPS];
     int n_groups;
-    bool conditional; /* draws images of a class that is asked for; set by open */
-    bool binary;      /* of images of two values: probabilities in nats, not bits/dim */
-    void *state;      /* the family's own */
+    lm_params *buffers; /* what phases keep without a gradient (nn.h); NULL: nothing */
+    bool conditional;   /* draws images of a class that is asked for; set by open */
+    bool binary;        /* of images of two values: probabilities in nats, not bits/dim */
+    void *state;        /* the family's own */
 };
 
 /* All families, ended by NULL; by name (LM_NOT_FOUND names the nearest). */

@@ -9,19 +9,34 @@ uint32_t lm_nn_stream(lm_nn *nn) {
     return nn->next_stream++;
 }
 
-lm_node *lm_nn_param(lm_nn *nn, const char *name, lm_shape shape, lm_init init) {
+static lm_node *find_slice(lm_nn *nn, lm_params *params, const char *var,
+                           const char *name, lm_shape shape, lm_init init) {
     const char *path = lm_scope_path(nn->graph);
     const lm_param_slice *slice = NULL;
     lm_str full = LM_STR_INIT;
     lm_str_printf(&full, "%s%s%s", path, *path ? "." : "", name);
     const char *text = lm_str_text(&full);
-    lm_status status =
-        text ? lm_params_get(nn->params, text, shape, init, &slice) : LM_NOMEM;
+    lm_status status = text ? lm_params_get(params, text, shape, init, &slice) : LM_NOMEM;
     lm_str_release(&full);
-    if (status == LM_OK) return lm_param(nn->graph, nn->var, slice->offset, shape);
+    if (status == LM_OK) return lm_param(nn->graph, var, slice->offset, shape);
     char message[256];
     snprintf(message, sizeof message, "%s", lm_message());
     return lm_graph_fail(nn->graph, status, "%s", message);
+}
+
+lm_node *lm_nn_param(lm_nn *nn, const char *name, lm_shape shape, lm_init init) {
+    return find_slice(nn, nn->params, nn->var, name, shape, init);
+}
+
+lm_node *lm_nn_buffer(lm_nn *nn, const char *name, lm_shape shape, lm_init init) {
+    if (!nn->buffers)
+        return lm_graph_fail(nn->graph, LM_INTERNAL, "%s: the model has no buffers",
+                             name);
+    return find_slice(nn, nn->buffers, nn->buffers->name, name, shape, init);
+}
+
+void lm_nn_update(lm_nn *nn, lm_node *buffer, lm_node *value) {
+    if (nn->train) lm_assign(nn->graph, buffer, value);
 }
 
 lm_node *lm_nn_dense(lm_nn *nn, const char *name, lm_node *x, int64_t out, bool bias,

@@ -8,10 +8,11 @@
 
 typedef struct lm_nn {
     lm_graph *graph;
-    lm_params *params; /* group that lm_nn_param registers in and reads from */
-    const char *var;   /* variable that holds them: params->name, or its ".ema" */
-    bool train;        /* dropout on */
-    lm_node *key;      /* u32[4] for dropout and noise; may be NULL when nothing draws */
+    lm_params *params;  /* group that lm_nn_param registers in and reads from */
+    const char *var;    /* variable that holds them: params->name, or its ".ema" */
+    lm_params *buffers; /* of lm_nn_buffer; NULL: there are none */
+    bool train;         /* dropout on */
+    lm_node *key;       /* u32[4] for dropout and noise; may be NULL when nothing draws */
     uint32_t next_stream; /* of lm_nn_stream; starts at 1000 */
 } lm_nn;
 
@@ -21,6 +22,12 @@ uint32_t lm_nn_stream(lm_nn *nn);
 /* The weight `name` within the current scope: registered on first sight, found again by
  * its full name ("unet.in.weight") later; a changed shape is a failure. */
 lm_node *lm_nn_param(lm_nn *nn, const char *name, lm_shape shape, lm_init init);
+
+/* What training keeps beside the weights, as running averages: no gradient reaches it. By
+ * name as lm_nn_param, in nn->buffers, which all programs share. */
+lm_node *lm_nn_buffer(lm_nn *nn, const char *name, lm_shape shape, lm_init init);
+/* At the end of a training step the buffer takes the value; elsewhere it stays. */
+void lm_nn_update(lm_nn *nn, lm_node *buffer, lm_node *value);
 
 /* Each pushes `name` as scope for its parameters ("weight", "bias", "gamma", "beta"). */
 

@@ -18,13 +18,40 @@ const char *lm_group_var(const lm_params *group, lm_group_part part,
     return name;
 }
 
-lm_status lm_checkpoint_add_vars(const lm_model *model, lm_engine *engine) {
-    char name[LM_GROUP_NAME];
+/* A variable of a model: a part of a group, or the buffers, which have but one. */
+typedef struct model_var {
+    const lm_params *params;
+    lm_group_part part;
+} model_var;
+enum { MOST_VARS = LM_MAX_GROUPS * LM_GROUP_PARTS + 1 };
+
+static int list_vars(const lm_model *model, model_var vars[MOST_VARS]) {
+    int count = 0;
     for (int g = 0; g < model->n_groups; g++)
         for (int p = 0; p < LM_GROUP_PARTS; p++)
-            LM_TRY(lm_engine_add_var(engine, lm_group_var(model->groups[g], p, name),
-                                     model->groups[g]->count));
+            vars[count++] = (model_var){model->groups[g], (lm_group_part)p};
+    if (model->buffers) vars[count++] = (model_var){model->buffers, LM_GROUP_WEIGHTS};
+    return count;
+}
+
+lm_status lm_checkpoint_add_vars(const lm_model *model, lm_engine *engine) {
+    char name[LM_GROUP_NAME];
+    model_var vars[MOST_VARS];
+    int count = list_vars(model, vars);
+    for (int i = 0; i < count; i++)
+        LM_TRY(lm_engine_add_var(engine, lm_group_var(vars[i].params, vars[i].part, name),
+                                 vars[i].params->count));
     return LM_OK;
+}
+
+lm_status lm_checkpoint_add_part(const lm_model *model, lm_group_part part,
+                                 lm_engine *engine) {
+    char name[LM_GROUP_NAME];
+    for (int g = 0; g < model->n_groups; g++)
+        LM_TRY(lm_engine_add_var(engine, lm_group_var(model->groups[g], part, name),
+                                 model->groups[g]->count));
+    if (!model->buffers) return LM_OK;
+    return lm_engine_add_var(engine, model->buffers->name, model->buffers->count);
 }
 
 /* ---- saving ------------------------------------------------------------------ */
@@ -56,14 +83,13 @@ static lm_status add_part(snapshot *snap, const lm_params *group, lm_group_part 
 }
 
 static lm_status take_snapshot(snapshot *snap, const lm_model *model, lm_engine *engine) {
-    int slices = 0;
-    for (int g = 0; g < model->n_groups; g++) slices += model->groups[g]->n_slices;
-    snap->entries =
-        lm_arena_alloc(&snap->arena, sizeof *snap->entries * slices * LM_GROUP_PARTS);
+    model_var vars[MOST_VARS];
+    int count = list_vars(model, vars), slices = 0;
+    for (int i = 0; i < count; i++) slices += vars[i].params->n_slices;
+    snap->entries = lm_arena_alloc(&snap->arena, sizeof *snap->entries * slices);
     if (!snap->entries) return LM_NOMEM;
-    for (int g = 0; g < model->n_groups; g++)
-        for (int p = 0; p < LM_GROUP_PARTS; p++)
-            LM_TRY(add_part(snap, model->groups[g], p, engine));
+    for (int i = 0; i < count; i++)
+        LM_TRY(add_part(snap, vars[i].params, vars[i].part, engine));
     return LM_OK;
 }
 
@@ -125,12 +151,13 @@ static lm_status load_parts(const lm_safetensors *file, const lm_model *model,
                  "a checkpoint of family %s: expected %s", family ? family : "(none)",
                  model->family->name);
     char name[LM_GROUP_NAME];
-    for (int g = 0; g < model->n_groups; g++)
-        for (int p = 0; p < LM_GROUP_PARTS; p++) {
-            lm_group_var(model->groups[g], p, name);
-            if (lm_engine_has_var(engine, name))
-                LM_TRY(load_part(file, model->groups[g], name, engine));
-        }
+    model_var vars[MOST_VARS];
+    int count = list_vars(model, vars);
+    for (int i = 0; i < count; i++) {
+        lm_group_var(vars[i].params, vars[i].part, name);
+        if (lm_engine_has_var(engine, name))
+            LM_TRY(load_part(file, vars[i].params, name, engine));
+    }
     return LM_OK;
 }
 

@@ -28,6 +28,9 @@ const char *lm_group_var(const lm_params *group, lm_group_part part,
 
 /* Adds all variables of the model's groups to the engine. */
 lm_status lm_checkpoint_add_vars(const lm_model *model, lm_engine *engine);
+/* What drawing needs of them: one part of each group, and the buffers. */
+lm_status lm_checkpoint_add_part(const lm_model *model, lm_group_part part,
+                                 lm_engine *engine);
 
 lm_status lm_checkpoint_save(const char *path, const lm_run *run, const lm_model *model,
                              lm_engine *engine, const lm_train_state *state);

@@ -66,7 +66,9 @@ typedef struct sample_graph {
 
 static lm_status begin_graph(const lm_drawer *drawer, sample_graph *sg) {
     const lm_model *model = drawer->model;
-    *sg = (sample_graph){.nn = {.params = model->groups[0], .next_stream = 1000}};
+    *sg = (sample_graph){.nn = {.params = model->groups[0],
+                                .buffers = model->buffers,
+                                .next_stream = 1000}};
     LM_TRY(lm_graph_new(&sg->nn.graph));
     lm_graph *g = sg->nn.graph;
     sg->nn.var = lm_group_var(model->groups[0],

@@ -22,6 +22,7 @@ static lm_status build(lm_encoder *encoder, bool raw, lm_graph *g) {
     char var[LM_GROUP_NAME];
     lm_nn nn = {.graph = g,
                 .params = model->groups[0],
+                .buffers = model->buffers,
                 .var = lm_group_var(model->groups[0],
                                     raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA, var)};
     lm_shape shape = LM_SHAPE(BATCH, info->height, info->width, info->channels);

@@ -8,14 +8,8 @@ static lm_status make_engine(lm_opened_run *opened) {
     LM_TRY(lm_run_model(&opened->run, &opened->model));
     LM_TRY(lm_engine_new("cpu", &opened->engine));
     LM_TRY(lm_engine_configure(opened->engine, &kernels));
-    lm_group_part part = opened->raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA;
-    for (int i = 0; i < opened->model->n_groups; i++) {
-        const lm_params *group = opened->model->groups[i];
-        char name[LM_GROUP_NAME];
-        LM_TRY(lm_engine_add_var(opened->engine, lm_group_var(group, part, name),
-                                 group->count));
-    }
-    return LM_OK;
+    return lm_checkpoint_add_part(
+        opened->model, opened->raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA, opened->engine);
 }
 
 static lm_status open_run(const lm_run_choice *choice, lm_opened_run *opened) {

@@ -14,6 +14,7 @@ static lm_nn begin_phase(const lm_model *model, int index, lm_graph *g) {
     lm_params *group = model->groups[model->family->phases[index].group];
     return (lm_nn){.graph = g,
                    .params = group,
+                   .buffers = model->buffers,
                    .var = group->name,
                    .train = true,
                    .key = lm_input(g, "key", LM_U32, LM_SHAPE(4)),
@@ -137,15 +138,17 @@ static lm_status write_weights(const lm_params *group, lm_engine *engine,
     return LM_OK;
 }
 
+static lm_status init_group(const lm_params *group, lm_engine *engine, uint64_t seed) {
+    float *values = lm_alloc(sizeof *values * group->count);
+    if (!values) return LM_NOMEM;
+    lm_status status = lm_params_init(group, seed, values);
+    if (status == LM_OK) status = write_weights(group, engine, values);
+    lm_free(values);
+    return status;
+}
+
 lm_status lm_init_weights(const lm_model *model, lm_engine *engine, uint64_t seed) {
-    for (int i = 0; i < model->n_groups; i++) {
-        const lm_params *group = model->groups[i];
-        float *values = lm_alloc(sizeof *values * group->count);
-        if (!values) return LM_NOMEM;
-        lm_status status = lm_params_init(group, seed, values);
-        if (status == LM_OK) status = write_weights(group, engine, values);
-        lm_free(values);
-        LM_TRY(status);
-    }
-    return LM_OK;
+    for (int i = 0; i < model->n_groups; i++)
+        LM_TRY(init_group(model->groups[i], engine, seed));
+    return model->buffers ? init_group(model->buffers, engine, seed) : LM_OK;
 }
