@@ -9,10 +9,7 @@ static const lm_option options[] = {
      "residual convolutions, or dense layers"},
     {"hidden", LM_OPT_INTS, "400", 1, 65536, NULL, "N,N,..",
      "widths of the encoder's dense layers; the decoder has them in reverse"},
-    {"base", LM_OPT_INT, "32", 1, 1024, NULL, "N", "channels of the first level"},
-    {"mult", LM_OPT_INTS, "1,2,2", 1, 64, NULL, "N,N,..",
-     "channels of each level, in multiples of base; each has half the size"},
-    {"blocks", LM_OPT_INT, "1", 0, 8, NULL, "N", "residual blocks a level"},
+    LM_MAPS_OPTIONS("1,2,2"),
     {"latent", LM_OPT_INT, "16", 1, 65536, NULL, "N", "latent units"},
     {"likelihood", LM_OPT_CHOICE, "logistic", 0, 0, LM_LIKELIHOOD_NAMES, NULL,
      "of the pixels, given the latent units"},
@@ -81,9 +78,7 @@ static lm_status read_likelihood(const lm_settings *s, const lm_image_info *info
 static void read_settings(const lm_settings *s, lm_vae *vae) {
     vae->convolutional = strcmp(lm_setting_text(s, "net"), "conv") == 0;
     vae->n_hidden = copy_ints(s, "hidden", vae->hidden);
-    vae->base = (int)lm_setting_int(s, "base");
-    vae->n_levels = copy_ints(s, "mult", vae->mult);
-    vae->blocks = (int)lm_setting_int(s, "blocks");
+    lm_maps_read(s, &vae->maps);
     vae->latent = (int)lm_setting_int(s, "latent");
     vae->dequantise = lm_setting_flag(s, "dequantise");
     vae->beta = lm_setting_float(s, "beta");
@@ -92,24 +87,6 @@ static void read_settings(const lm_settings *s, lm_vae *vae) {
     vae->free_bits = lm_setting_float(s, "free-bits");
     vae->samples = (int)lm_setting_int(s, "samples");
     vae->learned_prior = strcmp(lm_setting_text(s, "prior"), "learned") == 0;
-}
-
-static lm_status measure_levels(const lm_image_info *info, lm_vae *vae) {
-    LM_RETURN_IF(info->height < 1 || info->width < 1, LM_ARG,
-                 "cannot model images of %dx%d", info->height, info->width);
-    LM_RETURN_IF(vae->n_levels > LM_VAE_MAX_LEVELS, LM_ARG,
-                 "mult: %d levels; expected at most %d", vae->n_levels,
-                 LM_VAE_MAX_LEVELS);
-    vae->rows[0] = info->height;
-    vae->cols[0] = info->width;
-    for (int i = 1; i < vae->n_levels; i++) {
-        LM_RETURN_IF(vae->rows[i - 1] < 2 || vae->cols[i - 1] < 2, LM_ARG,
-                     "mult: %d levels are too many for images of %dx%d", vae->n_levels,
-                     info->height, info->width);
-        vae->rows[i] = (vae->rows[i - 1] + 1) / 2;
-        vae->cols[i] = (vae->cols[i - 1] + 1) / 2;
-    }
-    return LM_OK;
 }
 
 static lm_status check(const lm_model *model, const lm_vae *vae) {
@@ -147,7 +124,7 @@ static lm_status open_model(lm_model *model) {
     read_settings(&model->settings, vae);
     LM_TRY(read_likelihood(&model->settings, &model->info, &vae->likelihood));
     model->binary = vae->likelihood.kind == LM_LIKELIHOOD_BERNOULLI;
-    LM_TRY(measure_levels(&model->info, vae));
+    LM_TRY(lm_maps_measure(&vae->maps, model->info.height, model->info.width));
     LM_TRY(check(model, vae));
     return register_parameters(model);
 }

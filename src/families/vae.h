@@ -5,11 +5,10 @@
 #define LIMN_FAMILIES_VAE_H
 
 #include "families/family.h"
+#include "families/maps.h"
 #include "nn/likelihood.h"
 
 extern const lm_family lm_family_vae;
-
-enum { LM_VAE_MAX_LEVELS = 8 };
 
 typedef enum lm_anneal_kind {
     LM_ANNEAL_NONE,
@@ -21,8 +20,7 @@ typedef enum lm_anneal_kind {
 typedef struct lm_vae {
     bool convolutional;
     int hidden[LM_OPT_MAX_INTS], n_hidden; /* widths of dense layers, encoder's order */
-    int base, blocks;
-    int mult[LM_OPT_MAX_INTS], n_levels;
+    lm_maps_spec maps;
     int latent; /* units */
     lm_likelihood likelihood;
     bool dequantise;
@@ -32,8 +30,6 @@ typedef struct lm_vae {
     double free_bits;      /* nats a unit */
     int samples;           /* of the importance-weighted bound; 1: the ELBO */
     bool learned_prior;
-    /* Height and width of the maps, level by level. */
-    int rows[LM_VAE_MAX_LEVELS], cols[LM_VAE_MAX_LEVELS];
 } lm_vae;
 
 /* A diagonal Gaussian over latent units: [N, latent] or broadcast against it. */

@@ -4,8 +4,6 @@
 
 #include <stdio.h>
 
-enum { GROUPS = 16 };
-
 typedef struct net {
     const lm_vae *vae;
     lm_nn *nn;
@@ -64,83 +62,29 @@ static lm_node *decode_dense(const net *n, lm_node *z) {
     for (int i = n->vae->n_hidden - 1; i >= 0; i--)
         z = dense_layer(n, i, z, n->vae->hidden[i]);
     int params = lm_likelihood_params(&n->vae->likelihood);
-    int64_t count = (int64_t)n->vae->rows[0] * n->vae->cols[0] * params;
+    int64_t count = (int64_t)n->vae->maps.rows[0] * n->vae->maps.cols[0] * params;
     z = lm_nn_dense(n->nn, "out", z, count, true, LM_INIT(FAN_AVG, 1));
     if (!z) return NULL;
     return lm_reshape(
         n->nn->graph, z,
-        LM_SHAPE(z->shape.dim[0], n->vae->rows[0], n->vae->cols[0], params));
+        LM_SHAPE(z->shape.dim[0], n->vae->maps.rows[0], n->vae->maps.cols[0], params));
 }
 
 /* ---- convolutional ----------------------------------------------------------- */
 
-static int channels_of(const lm_vae *vae, int level) {
-    return vae->base * vae->mult[level];
-}
-
-static lm_node *run_blocks(const net *n, lm_node *x, int level) {
-    const lm_residual_spec spec = {
-        .out = channels_of(n->vae, level), .groups = GROUPS, .modulation = n->condition};
-    for (int i = 0; i < n->vae->blocks; i++) {
-        char name[16];
-        x = lm_nn_residual(n->nn, numbered(name, i), x, &spec);
-    }
-    return x;
-}
-
-static lm_node *encode_maps(const net *n, lm_node *x) {
-    lm_nn *nn = n->nn;
-    const lm_conv_spec halve = {
-        .kernel = 3, .stride = 2, .pad = 1, .bias = true, .init = LM_INIT(FAN_AVG, 1)};
-    x = lm_nn_conv3x3(nn, "in", x, channels_of(n->vae, 0), 1);
-    for (int level = 0; level < n->vae->n_levels; level++) {
-        lm_scope_push(nn->graph, "level.%d", level);
-        if (level > 0) x = lm_nn_conv(nn, "halve", x, channels_of(n->vae, level), &halve);
-        x = run_blocks(n, x, level);
-        lm_scope_pop(nn->graph);
-    }
-    return flatten(nn->graph, lm_nn_norm_silu(nn, "norm", x, GROUPS));
-}
-
-/* Twice the size, less the last row or column where the level above has an odd one. */
-static lm_node *enlarge(const net *n, lm_node *x, int level) {
-    lm_graph *g = n->nn->graph;
-    x = lm_nn_upsample_conv(n->nn, "double", x, channels_of(n->vae, level),
-                            LM_INIT(FAN_AVG, 1));
-    if (!x) return NULL;
-    if (x->shape.dim[1] > n->vae->rows[level])
-        x = lm_slice_axis(g, x, 1, 0, n->vae->rows[level]);
-    if (x && x->shape.dim[2] > n->vae->cols[level])
-        x = lm_slice_axis(g, x, 2, 0, n->vae->cols[level]);
-    return x;
-}
-
 static lm_node *decode_maps(const net *n, lm_node *z) {
-    lm_nn *nn = n->nn;
-    const lm_vae *vae = n->vae;
-    int last = vae->n_levels - 1;
-    int64_t channels = channels_of(vae, last), rows = vae->rows[last];
-    int64_t cols = vae->cols[last];
-    z = lm_nn_dense(nn, "in", z, rows * cols * channels, true, LM_INIT(FAN_AVG, 1));
+    const lm_maps_spec *maps = &n->vae->maps;
+    int last = maps->n_levels - 1;
+    int64_t channels = maps->channels[last], rows = maps->rows[last];
+    int64_t cols = maps->cols[last];
+    z = lm_nn_dense(n->nn, "in", z, rows * cols * channels, true, LM_INIT(FAN_AVG, 1));
     if (!z) return NULL;
-    z = lm_reshape(nn->graph, z, LM_SHAPE(z->shape.dim[0], rows, cols, channels));
-    for (int level = last; level >= 0; level--) {
-        lm_scope_push(nn->graph, "level.%d", level);
-        if (level < last) z = enlarge(n, z, level);
-        z = run_blocks(n, z, level);
-        lm_scope_pop(nn->graph);
-    }
-    z = lm_nn_norm_silu(nn, "norm", z, GROUPS);
-    return lm_nn_conv3x3(nn, "out", z, lm_likelihood_params(&vae->likelihood), 1);
+    z = lm_reshape(n->nn->graph, z, LM_SHAPE(z->shape.dim[0], rows, cols, channels));
+    return lm_maps_decode(n->nn, maps, z, lm_likelihood_params(&n->vae->likelihood),
+                          n->condition);
 }
 
 /* ---- both -------------------------------------------------------------------- */
-
-/* Encoders see -1 to 1 whatever the likelihood sees, of binary images the two ends. */
-static lm_node *to_signed(lm_graph *g, lm_node *images) {
-    lm_node *x = lm_scale(g, lm_cast(g, images, LM_F32), 1.0 / 127.5);
-    return lm_add_scalar(g, x, -1.0);
-}
 
 static lm_diagonal split_diagonal(lm_graph *g, lm_node *both, int64_t latent) {
     return (lm_diagonal){lm_slice_axis(g, both, -1, 0, latent),
@@ -150,8 +94,10 @@ static lm_diagonal split_diagonal(lm_graph *g, lm_node *both, int64_t latent) {
 lm_diagonal lm_vae_encode(const lm_model *model, lm_nn *nn, lm_node *images,
                           lm_node *labels) {
     const net n = open_net(model, nn, labels, "encoder");
-    lm_node *x = to_signed(nn->graph, images);
-    x = n.vae->convolutional ? encode_maps(&n, x) : encode_dense(&n, x);
+    lm_node *x = lm_maps_signed(nn->graph, images);
+    x = n.vae->convolutional
+            ? flatten(nn->graph, lm_maps_encode(nn, &n.vae->maps, x, n.condition))
+            : encode_dense(&n, x);
     x = lm_nn_dense(nn, "posterior", x, 2 * (int64_t)n.vae->latent, true,
                     LM_INIT(FAN_AVG, 1));
     lm_scope_pop(nn->graph);
