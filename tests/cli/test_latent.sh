@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # Each makes a run of a few steps.
-small() { # FOLDER FAMILY ARGS...
+small() { # FOLDER FAMILY ARGS..., of which the last --steps counts
     out=$1 family=$2
     shift 2
     "$limn" train "$family" --data builtin:digits --out "$out" --quiet --steps 3 --set batch=8 "$@"
@@ -30,6 +30,17 @@ works "reconstruct" "SSIM" reconstruct plain -n 20 --out rows.png
 works "reconstruct by class" '"images": 20' reconstruct classes -n 20 --json
 works "traverse" "of 6 units are active" traverse plain --out units.png
 works "traverse around an image" '"units": 6' traverse classes --image 3 --json
+
+# Codes of a table, which lies in buffers: these are saved, and a resumed run has the same.
+vq="--set lr-schedule=constant --set base=4 --set mult=1,1 --set codes=8 --set width=4"
+check "train with quantised codes" small whole vqvae $vq --steps 4
+check "the log says how many are used" grep -q '"codes_used": ' whole/log.jsonl
+check "train a part" small part vqvae $vq --steps 2
+check "continue it" "$limn" train --resume --out part --steps 4 --quiet
+check "has the same bytes" cmp part/checkpoints/step-00000004.safetensors \
+    whole/checkpoints/step-00000004.safetensors
+works "reconstruct by codes" "SSIM" reconstruct whole -n 10
+works "draw codes" "uniform over codes" sample whole -n 4 --out codes.png
 
 check "train a diffusion model" small noise ddpm --preset tiny --set base=8
 works "interpolate its noise" "2 walks of 3" interpolate noise --pairs 2 --frames 3 --steps 2
