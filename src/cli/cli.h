@@ -34,10 +34,15 @@ typedef struct cli_command {
 
 extern const cli_command train_command, sample_command, demo_command, info_command,
     doctor_command, bench_model_command, bench_ops_command, bench_data_command,
-    data_command, data_info_command, data_prepare_command, data_show_command,
-    data_list_command, data_fetch_command, eval_command, compare_command,
-    interpolate_command, reconstruct_command, traverse_command, classify_command,
-    classify_train_command, classify_eval_command, classify_predict_command;
+    bench_metrics_command, data_command, data_info_command, data_prepare_command,
+    data_show_command, data_list_command, data_fetch_command, eval_command,
+    compare_command, interpolate_command, reconstruct_command, traverse_command,
+    classify_command, classify_train_command, classify_eval_command,
+    classify_predict_command;
+
+/* Starts the program again, once, with variables that libraries read before main; to be
+ * called first. Returns where nothing is to be changed, or cannot be. */
+void cli_restart(char **argv);
 
 /* True once SIGINT or SIGTERM arrived; a second one ends the program at once. */
 bool cli_interrupted(void);

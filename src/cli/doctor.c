@@ -7,6 +7,7 @@
 #include "base/threads.h"
 #include "base/version.h"
 #include "data/known.h"
+#include "metrics/blas.h"
 
 #include <png.h>
 #include <stdio.h>
@@ -62,31 +63,33 @@ static void print_sets(const char *data, json_t *sets) {
     printf("%s; 'limn data list' tells more\n", count ? "" : " none");
 }
 
-static void print_text(const char *processor, const char *backend, const char *data,
-                       json_t *sets) {
+static void print_text(const char *processor, const char *backend, const char *blas,
+                       const char *data, json_t *sets) {
     printf("limn       %s\n", lm_version);
     printf("processor  %s, %d threads in use\n", processor, lm_threads());
     printf("memory     %.1f GB\n", memory_gigabytes());
     printf("cpu        %s\n", backend);
+    printf("blas       %s\n", blas);
     printf("libraries  libpng %s, zlib %s, jansson %s\n", png_libpng_ver, zlibVersion(),
            JANSSON_VERSION);
     print_sets(data, sets);
 }
 
 static lm_status run(cli_context *cli) {
-    char processor[128], backend[128], *data;
+    char processor[128], backend[128], blas[128], *data;
     processor_name(processor, sizeof processor);
     lm_backend_cpu_describe(backend, sizeof backend);
+    lm_blas_describe(blas, sizeof blas);
     LM_TRY(lm_data_folder(&data));
     json_t *sets = json_object();
     lm_status status = find_sets(data, sets);
     if (status == LM_OK && cli->json)
-        cli_print_json(json_pack("{s:s, s:s, s:i, s:f, s:s, s:O}", "limn", lm_version,
-                                 "processor", processor, "threads", lm_threads(),
-                                 "memory_gb", memory_gigabytes(), "cpu", backend, "sets",
-                                 sets));
+        cli_print_json(json_pack("{s:s, s:s, s:i, s:f, s:s, s:s, s:O}", "limn",
+                                 lm_version, "processor", processor, "threads",
+                                 lm_threads(), "memory_gb", memory_gigabytes(), "cpu",
+                                 backend, "blas", blas, "sets", sets));
     else if (status == LM_OK)
-        print_text(processor, backend, data, sets);
+        print_text(processor, backend, blas, data, sets);
     json_decref(sets);
     lm_free(data);
     return status;

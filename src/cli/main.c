@@ -10,22 +10,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
-#include <unistd.h>
 
-static const cli_command *const commands[] = {
-    &demo_command,          &train_command,
-    &sample_command,        &interpolate_command,
-    &reconstruct_command,   &traverse_command,
-    &info_command,          &data_list_command,
-    &data_fetch_command,    &data_info_command,
-    &data_show_command,     &data_prepare_command,
-    &data_command,          &doctor_command,
-    &bench_model_command,   &bench_ops_command,
-    &bench_data_command,    &eval_command,
-    &compare_command,       &classify_train_command,
-    &classify_eval_command, &classify_predict_command,
-    &classify_command,      NULL};
+static const cli_command *const commands[] = {&demo_command,
+                                              &train_command,
+                                              &sample_command,
+                                              &interpolate_command,
+                                              &reconstruct_command,
+                                              &traverse_command,
+                                              &info_command,
+                                              &data_list_command,
+                                              &data_fetch_command,
+                                              &data_info_command,
+                                              &data_show_command,
+                                              &data_prepare_command,
+                                              &data_command,
+                                              &doctor_command,
+                                              &bench_model_command,
+                                              &bench_ops_command,
+                                              &bench_data_command,
+                                              &bench_metrics_command,
+                                              &eval_command,
+                                              &compare_command,
+                                              &classify_train_command,
+                                              &classify_eval_command,
+                                              &classify_predict_command,
+                                              &classify_command,
+                                              NULL};
 
 /* Every command takes these. */
 static const lm_option common_options[] = {
@@ -271,24 +281,8 @@ static int unknown_command(const char *name) {
     return EXIT_USAGE;
 }
 
-/* Threads that wait for each other by spinning lose several times their speed as soon as
- * another process wants a core. A short spin, then sleep, costs next to nothing when the
- * machine is idle. GNU's OpenMP reads the variable before main, hence the new start. */
-static void limit_spinning(char **argv) {
-    /* Who binds threads has bound this one by now, and would leave the next program a
-     * single core. */
-    static const char *const chosen[] = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY",
-                                         "OMP_PROC_BIND", "OMP_PLACES",
-                                         "GOMP_CPU_AFFINITY"};
-    for (size_t i = 0; i < sizeof chosen / sizeof *chosen; i++)
-        if (getenv(chosen[i])) return;
-    const char *self = (const char *)getauxval(AT_EXECFN);
-    if (self && setenv("GOMP_SPINCOUNT", "20000", 1) == 0) execv(self, argv);
-    /* Where that is not to be had, the program is merely slower under load. */
-}
-
 int main(int argc, char **argv) {
-    limit_spinning(argv);
+    cli_restart(argv);
     lm_log_set(print_log_line, NULL);
     signal(SIGXFSZ, SIG_IGN); /* a full quota is a write error with a message */
     signal(SIGPIPE, SIG_IGN);

@@ -1,11 +1,11 @@
 #include "metrics/matrix.h"
 
 #include "base/mem.h"
+#include "metrics/blas.h"
 
 #include <float.h>
 #include <math.h>
 #include <omp.h>
-#include <stdio.h>
 #include <string.h>
 
 /* The Fortran entries, which every BLAS and LAPACK has, whoever made it; with the lengths
@@ -25,52 +25,16 @@ void dpotrf_(const char *triangle, const int *n, double *a, const int *lda, int 
 void dpstrf_(const char *triangle, const int *n, double *a, const int *lda, int *pivot,
              int *rank, const double *tolerance, double *work, int *info, size_t);
 
-/* OpenBLAS's own; absent (NULL) elsewhere. */
-char *openblas_get_corename(void) __attribute__((weak));
-char *openblas_get_config(void) __attribute__((weak));
-int openblas_get_parallel(void) __attribute__((weak));
-void openblas_set_num_threads(int count) __attribute__((weak));
-
-/* How OpenBLAS says that its threads are its own, and know nothing of OpenMP's number. */
-enum { OWN_THREADS = 1 };
-
-static void use_threads(int count) {
-    if (openblas_get_parallel && openblas_set_num_threads &&
-        openblas_get_parallel() == OWN_THREADS)
-        openblas_set_num_threads(count);
-    else
-        omp_set_num_threads(count);
-}
-
 /* What LAPACK does column by column has threads meet at each of them, which costs more
  * than it gains: 2 of them take 1.2 to 5 times as long as one for 32 to 2048 columns, and
  * up to 100 times where other processes want the cores. */
 enum { WORTH_THREADS = 2049 };
 
-/* Returns how many there were, to be given to use_threads afterwards. */
+/* Returns how many there were, to be given to lm_blas_set_threads afterwards. */
 static int limit_threads(int columns) {
     int before = omp_get_max_threads();
-    use_threads(columns < WORTH_THREADS ? 1 : before);
+    lm_blas_set_threads(columns < WORTH_THREADS ? 1 : before);
     return before;
-}
-
-const char *lm_blas_core(void) {
-    return openblas_get_corename ? openblas_get_corename() : NULL;
-}
-
-void lm_blas_describe(char *text, size_t size) {
-    static const char *const parallel[] = {"one thread", "threads of its own", "OpenMP"};
-    if (!openblas_get_config || !openblas_get_parallel) {
-        snprintf(text, size, "not OpenBLAS");
-        return;
-    }
-    /* "OpenBLAS 0.3.21 NO_LAPACKE DYNAMIC_ARCH ..." */
-    const char *config = openblas_get_config(), *name_end = strchr(config, ' ');
-    size_t words =
-        name_end ? strcspn(name_end + 1, " ") + (name_end + 1 - config) : strlen(config);
-    int kind = openblas_get_parallel();
-    snprintf(text, size, "%.*s, %s kernels, %s", (int)words, config, lm_blas_core(),
-             parallel[kind == 1 || kind == 2 ? kind : 0]);
 }
 
 double *lm_matrix_new(size_t rows, size_t columns) {
@@ -91,14 +55,14 @@ void lm_matrix_multiply(lm_matrix_op op_a, lm_matrix_op op_b, int m, int n, int 
     int lda = op_a == LM_PLAIN ? k : m, ldb = op_b == LM_PLAIN ? n : k;
     if (lda == 0) lda = 1;
     if (ldb == 0) ldb = 1;
-    use_threads(omp_get_max_threads());
+    lm_blas_set_threads(omp_get_max_threads());
     dgemm_(op_b == LM_PLAIN ? "N" : "T", op_a == LM_PLAIN ? "N" : "T", &n, &m, &k, &scale,
            b, &ldb, a, &lda, &keep, c, &n, 1, 1);
 }
 
 void lm_matrix_add_gram(int rows, int n, const double *x, double keep, double *c) {
     const double one = 1;
-    use_threads(omp_get_max_threads());
+    lm_blas_set_threads(omp_get_max_threads());
     dsyrk_("L", "N", &n, &rows, &one, x, &n, &keep, c, &n, 1, 1);
 }
 
@@ -135,7 +99,7 @@ lm_status lm_matrix_eigen(double *a, int n, bool vectors, double *values) {
         int threads = limit_threads(n);
         dsyevd_(job, "L", &n, a, &n, values, work, &n_work, whole, &whole_wanted, &info,
                 1, 1);
-        use_threads(threads);
+        lm_blas_set_threads(threads);
         if (info != 0)
             status = lm_fail(LM_NUMERIC,
                              "eigenvalues of a %d x %d matrix: no convergence", n, n);
@@ -182,7 +146,7 @@ static lm_status factor_pivoted(double *a, int n, int most, double **r, int *ran
     if (status == LM_OK) {
         int threads = limit_threads(n);
         dpstrf_("L", &n, a, &n, pivot, &found, &noise, work, &info, 1);
-        use_threads(threads);
+        lm_blas_set_threads(threads);
         *rank = found < most ? found : most;
         *r = lm_calloc((size_t)*rank * n + 1, sizeof **r);
         if (!*r) status = LM_NOMEM;

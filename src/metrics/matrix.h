@@ -37,11 +37,4 @@ lm_status lm_matrix_eigen(double *a, int n, bool vectors, double *values);
  * where a plain Cholesky factorisation meets a pivot that is nothing but rounding. */
 lm_status lm_matrix_factor(double *a, int n, int most, double **r, int *rank);
 
-/* "OpenBLAS 0.3.21, Zen kernels, OpenMP": what the program is linked to, as far as it
- * tells. */
-void lm_blas_describe(char *text, size_t size);
-/* The instruction set that the library chose its kernels for, as it names it; NULL: it
- * does not say. */
-const char *lm_blas_core(void);
-
 #endif
