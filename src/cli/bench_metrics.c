@@ -149,9 +149,9 @@ static lm_status measure(const cli_context *cli, const row *r, const subject *s,
     double memory = (double)(lm_mem_get_stats().peak - held);
     lm_free(seconds);
     if (status != LM_OK) return status;
-    json_array_append_new(results,
-                          json_pack("{s:s, s:f, s:f, s:f}", "name", r->name, "seconds",
-                                    time, "value", value, "bytes", memory));
+    json_array_append_new(results, json_pack("{s:s, s:f, s:f, s:f, s:f}", "name", r->name,
+                                             "seconds", time, "cpu_seconds", cpu, "value",
+                                             value, "bytes", memory));
     if (!cli->json)
         printf("%-12s %8.3f s, %.3f s of processor time, %.1f MB: %.9g  (%s)\n", r->name,
                time, cpu, memory / 1e6, value, r->help);
