@@ -1,6 +1,8 @@
 /* limn data: the word before its verbs, and what they share. */
 #include "cli/data.h"
 
+#include "eval/source.h"
+
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -31,12 +33,8 @@ lm_status cli_data_open(const cli_context *cli, lm_dataset **set) {
 lm_status cli_data_open_held_out(const cli_context *cli, const char *spec,
                                  const lm_dataset *train, lm_dataset **set) {
     const char *given = cli_text(cli, "held-out");
-    lm_status status = lm_dataset_open(given ? given : spec, LM_SPLIT_TEST, set);
-    if (given || status == LM_NOMEM) return status;
-    bool same = status == LM_OK && (*set)->hash == train->hash;
-    if (same) lm_dataset_free(*set);
-    if (same || status != LM_OK) *set = NULL;
-    return LM_OK;
+    return given ? lm_dataset_open(given, LM_SPLIT_TEST, set)
+                 : lm_held_out_open(spec, train, set);
 }
 
 const char *cli_class_name(const lm_dataset *set, int label, char buffer[16]) {

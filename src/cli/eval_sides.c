@@ -12,13 +12,17 @@
 #include <string.h>
 
 /* Images where the user says no number. */
-enum { MOST_JUDGED = 10000, DRAWN = 2048, MOST_REAL = 50000, ENDLESS_REAL = 10000 };
+enum { MOST_JUDGED = 10000, DRAWN = 2048 };
 
-static int64_t choose_count(const cli_context *cli, const char *option,
-                            const lm_dataset *set, int64_t most) {
-    const lm_option_value *value = lm_setting(&cli->options, option);
+static int64_t choose_judged(const cli_context *cli, const lm_dataset *set) {
+    const lm_option_value *value = lm_setting(&cli->options, "n");
     if (value->is_set) return value->integer;
-    return !set->endless && set->count < most ? 0 : most;
+    return !set->endless && set->count < MOST_JUDGED ? 0 : MOST_JUDGED;
+}
+
+static int64_t choose_reference(const cli_context *cli, const lm_dataset *set) {
+    const lm_option_value *value = lm_setting(&cli->options, "reference");
+    return value->is_set ? value->integer : lm_reference_count(set);
 }
 
 static lm_status check_available(const char *option, int64_t n, const char *spec,
@@ -36,8 +40,7 @@ static lm_status open_real(const cli_context *cli, const char *data,
     uint64_t seed = (uint64_t)lm_setting_int(&cli->options, "seed");
     LM_TRY(lm_dataset_open(data, LM_SPLIT_TRAIN, &sides->train_set));
     LM_TRY(cli_data_open_held_out(cli, data, sides->train_set, &sides->test_set));
-    int64_t n = choose_count(cli, "reference", sides->train_set,
-                             sides->train_set->endless ? ENDLESS_REAL : MOST_REAL);
+    int64_t n = choose_reference(cli, sides->train_set);
     LM_TRY(check_available("--reference", n, data, sides->train_set));
     return lm_eval_side_of_set(sides->train_set, n, seed, data, &sides->train_from,
                                &sides->train);
@@ -53,9 +56,7 @@ static lm_status open_test(const cli_context *cli, int64_t judged,
                  "--against test: %s has no test split; --held-out SPEC gives one",
                  sides->train.spec);
     if (!set) return LM_OK;
-    int64_t n = judged;
-    if (reference)
-        n = choose_count(cli, "reference", set, set->endless ? ENDLESS_REAL : MOST_REAL);
+    int64_t n = reference ? choose_reference(cli, set) : judged;
     if (reference) LM_TRY(check_available("--reference", n, sides->train.spec, set));
     const char *given = cli_text(cli, "held-out");
     return lm_eval_side_of_set(set, n, (uint64_t)lm_setting_int(o, "seed"),
@@ -104,7 +105,7 @@ static lm_status open_images(const cli_context *cli, const char *spec,
     uint64_t seed = (uint64_t)lm_setting_int(&cli->options, "seed");
     LM_TRY(lm_dataset_open_any(spec, LM_SPLIT_TRAIN, &sides->images_set));
     LM_TRY(make_alike(cli, spec, sides->train_set, &sides->resize, &sides->images_set));
-    int64_t n = choose_count(cli, "n", sides->images_set, MOST_JUDGED);
+    int64_t n = choose_judged(cli, sides->images_set);
     LM_TRY(check_available("-n", n, spec, sides->images_set));
     lm_eval_side *side = &sides->subject.generated;
     LM_TRY(

@@ -31,27 +31,49 @@ static void print_settings(const char *title, const lm_settings *settings) {
         printf("  %-14s %s\n", settings->table[i].name, settings->values[i].text);
 }
 
-/* The last line of log.jsonl, parsed; NULL when there is none. */
-static json_t *last_log_row(const lm_run *run) {
+/* The last line of a text that has a member, parsed; NULL when there is none. */
+static json_t *find_last_row(const char *start, const char *end, const char *member) {
+    while (end > start) {
+        if (end[-1] == '\n') end--;
+        const char *line = end;
+        while (line > start && line[-1] != '\n') line--;
+        json_t *row = json_loadb(line, (size_t)(end - line), 0, NULL);
+        if (json_object_get(row, member)) return row;
+        json_decref(row);
+        end = line;
+    }
+    return NULL;
+}
+
+/* The last row of log.jsonl that has a member; NULL when there is none. */
+static json_t *last_log_row(const lm_run *run, const char *member) {
     char *path = lm_path_join(run->folder, "log.jsonl");
     void *text = NULL;
     size_t size;
     json_t *row = NULL;
     if (path && lm_file_exists(path) &&
         lm_file_read(path, (size_t)1 << 30, &text, &size) == LM_OK) {
-        const char *start = text, *end = start + size;
-        if (end > start && end[-1] == '\n') end--;
-        const char *line = end;
-        while (line > start && line[-1] != '\n') line--;
-        row = json_loadb(line, (size_t)(end - line), 0, NULL);
+        const char *start = text;
+        row = find_last_row(start, start + size, member);
     }
     lm_free(text);
     lm_free(path);
     return row;
 }
 
+/* "evaluated  step 500, fid 12.3, kid 0.01" */
+static void print_evaluation(const json_t *row) {
+    const char *metric;
+    json_t *result;
+    printf("evaluated  step %" JSON_INTEGER_FORMAT,
+           json_integer_value(json_object_get(row, "step")));
+    json_object_foreach(json_object_get(row, "eval"), metric, result)
+        printf(", %s %.4g", metric, json_number_value(json_object_get(result, "value")));
+    printf("\n");
+}
+
 static void print_run(const lm_run *run, int64_t parameters, const char *checkpoint,
-                      json_t *row) {
+                      const json_t *row, const json_t *evaluation) {
     printf("family     %s, %s\n", run->family->name, run->family->title);
     printf("preset     %s\n", run->preset);
     printf("parameters %" PRId64 "\n", parameters);
@@ -65,19 +87,21 @@ static void print_run(const lm_run *run, int64_t parameters, const char *checkpo
                json_integer_value(json_object_get(row, "step")),
                json_number_value(json_object_get(row, "loss")),
                json_number_value(json_object_get(row, "seconds")));
+    if (evaluation) print_evaluation(evaluation);
     print_settings("model", &run->model);
     print_settings("trainer", &run->trainer);
 }
 
 static json_t *run_json(const lm_run *run, int64_t parameters, const char *checkpoint,
-                        json_t *row) {
-    return json_pack("{s:s, s:s, s:I, s:s, s:i, s:i, s:i, s:i, s:s?, s:O?, s:o, s:o}",
+                        json_t *row, json_t *evaluation) {
+    return json_pack("{s:s, s:s, s:I, s:s, s:i, s:i, s:i, s:i, s:s?, s:O?, s:O?, s:o, "
+                     "s:o}",
                      "family", run->family->name, "preset", run->preset, "parameters",
                      (json_int_t)parameters, "data", run->data, "height",
                      run->info.height, "width", run->info.width, "channels",
                      run->info.channels, "classes", run->info.classes, "checkpoint",
-                     checkpoint, "last", row, "model", settings_json(&run->model),
-                     "trainer", settings_json(&run->trainer));
+                     checkpoint, "last", row, "evaluation", evaluation, "model",
+                     settings_json(&run->model), "trainer", settings_json(&run->trainer));
 }
 
 static lm_status show_run(const cli_context *cli, const char *folder) {
@@ -89,12 +113,14 @@ static lm_status show_run(const cli_context *cli, const char *folder) {
         char *checkpoint = NULL;
         status = lm_checkpoint_latest(&run, &checkpoint);
         if (status == LM_NOT_FOUND) status = LM_OK; /* a run that has just begun */
-        json_t *row = last_log_row(&run);
+        json_t *row = last_log_row(&run, "loss");
+        json_t *evaluation = last_log_row(&run, "eval");
         int64_t parameters = lm_model_parameters(model);
         if (status == LM_OK && cli->json)
-            cli_print_json(run_json(&run, parameters, checkpoint, row));
+            cli_print_json(run_json(&run, parameters, checkpoint, row, evaluation));
         else if (status == LM_OK)
-            print_run(&run, parameters, checkpoint, row);
+            print_run(&run, parameters, checkpoint, row, evaluation);
+        json_decref(evaluation);
         json_decref(row);
         lm_free(checkpoint);
         lm_model_close(model);

@@ -36,9 +36,15 @@ static void format_line(const lm_progress *p, char *line, size_t size) {
     char eta[32] = "", spent[32];
     lm_duration_text(p->seconds, spent, sizeof spent);
     if (p->eta >= 0) lm_duration_text(p->eta, eta, sizeof eta);
-    snprintf(line, size, "step %" PRId64 "  loss %.4f  %.0f images/s  %s  %2.0f %%%s%s",
-             p->step, p->loss, p->images_per_second, spent, 100 * p->share,
-             p->eta >= 0 ? "  left " : "", eta);
+    if (p->doing) {
+        snprintf(line, size, "step %" PRId64 "  evaluating: %s  %.0f %%", p->step,
+                 p->doing, 100 * p->doing_share);
+        return;
+    }
+    snprintf(
+        line, size, "step %" PRId64 "  loss %.4f  %.0f images/s  %s  %2.0f %%%s%s%s%s",
+        p->step, p->loss, p->images_per_second, spent, 100 * p->share,
+        p->eta >= 0 ? "  left " : "", eta, p->eval ? "  " : "", p->eval ? p->eval : "");
 }
 
 void cli_show_progress(void *user, const lm_progress *progress) {
@@ -52,9 +58,10 @@ void cli_show_progress(void *user, const lm_progress *progress) {
     }
     if (progress->event) return; /* the final message names the files */
     double interval = live->terminal ? TERMINAL_INTERVAL : PLAIN_INTERVAL;
-    if (lm_now() - live->last < interval && progress->share < 1) return;
+    if (lm_now() - live->last < interval && (progress->share < 1 || progress->doing))
+        return;
     live->last = lm_now();
-    char line[160];
+    char line[256];
     format_line(progress, line, sizeof line);
     if (live->terminal)
         fprintf(stderr, "\r\033[K%s", line);

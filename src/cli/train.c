@@ -3,6 +3,7 @@
 #include "cli/profile.h"
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "train/settings.h"
 #include "train/trainer.h"
 
@@ -31,6 +32,13 @@ static const lm_option options[] = {
     {"log-every", LM_OPT_INT, "10", 1, 1e12, NULL, "N",
      "steps between lines of log.jsonl"},
     {"keep", LM_OPT_INT, "2", 1, 1e6, NULL, "N", "checkpoints to keep"},
+    {"eval-every", LM_OPT_INT, "", 1, 1e12, NULL, "N",
+     "steps between evaluations; their time does not count [none]"},
+    {"eval-n", LM_OPT_INT, "1000", 2, 1e7, NULL, "N", "images to draw for each"},
+    {"eval-metrics", LM_OPT_TEXT, "fid", 0, 0, NULL, "LIST",
+     "what to measure ('limn eval --help' lists it)"},
+    {"keep-best", LM_OPT_TEXT, "", 0, 0, NULL, "METRIC",
+     "keep the checkpoint that is best by this, or 'none' [the first measured]"},
     {"workers", LM_OPT_INT, "", 0, 64, NULL, "N",
      "threads that prepare data ahead of the step, 0: none [one for every 8 threads]"},
     {"profile", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
@@ -76,6 +84,8 @@ static lm_status print_json(const lm_train_result *result, const lm_profile *pro
         "loss", result->loss, "seconds", result->seconds, "startup_seconds",
         result->startup, "first_step_seconds", result->first_step, "data_wait",
         result->data_wait, "checkpoint", result->checkpoint, "sheet", result->sheet);
+    if (result->eval[0]) json_object_set_new(json, "eval", json_string(result->eval));
+    if (result->best[0]) json_object_set_new(json, "best", lm_json_text(result->best));
     if (sums) json_object_set_new(json, "profile", sums);
     cli_print_json(json);
     return LM_OK;
@@ -92,7 +102,9 @@ static void print_text(const lm_train_result *result) {
                result->data_wait);
     printf("\n");
     if (result->checkpoint[0]) printf("checkpoint %s\n", result->checkpoint);
+    if (result->best[0]) printf("best       %s\n", result->best);
     if (result->sheet[0]) printf("samples    %s\n", result->sheet);
+    if (result->eval[0]) printf("evaluation %s\n", result->eval);
 }
 
 /* profile may be NULL. */
@@ -123,6 +135,10 @@ static lm_status run(cli_context *cli) {
         .snapshot_every = lm_setting_int(o, "snapshot-every"),
         .log_every = lm_setting_int(o, "log-every"),
         .keep = (int)lm_setting_int(o, "keep"),
+        .eval_every = lm_setting_int(o, "eval-every"),
+        .eval_n = lm_setting_int(o, "eval-n"),
+        .eval_metrics = cli_text(cli, "eval-metrics"),
+        .keep_best = cli_text(cli, "keep-best"),
         .workers = (int)lm_setting_int(o, "workers"),
         .workers_given = lm_setting(o, "workers")->is_set,
         /* Loading a program is computing, nearly all of it. */

@@ -49,3 +49,23 @@ lm_status lm_set_source_init(lm_set_source *from, const lm_dataset *set, int64_t
                             .shuffled = part && !set->endless};
     return LM_OK;
 }
+
+int64_t lm_reference_count(const lm_dataset *set) {
+    enum { MOST = 50000, ENDLESS = 10000 };
+    if (set->endless) return ENDLESS;
+    return set->count > MOST ? MOST : 0;
+}
+
+lm_status lm_held_out_open(const char *spec, const lm_dataset *train, lm_dataset **set) {
+    *set = NULL;
+    lm_dataset *opened;
+    lm_status status = lm_dataset_open(spec, LM_SPLIT_TEST, &opened);
+    if (status == LM_NOMEM) return status;
+    if (status != LM_OK) return LM_OK;
+    /* A SPEC may name its split, and a folder may have but one. */
+    if (opened->hash == train->hash)
+        lm_dataset_free(opened);
+    else
+        *set = opened;
+    return LM_OK;
+}

@@ -36,4 +36,10 @@ typedef struct lm_set_source {
 lm_status lm_set_source_init(lm_set_source *from, const lm_dataset *set, int64_t n,
                              uint64_t seed);
 
+/* How many images of a set stand for it where nobody says: 0 (all), but 50,000 of more
+ * than so many, and 10,000 of an endless one. */
+int64_t lm_reference_count(const lm_dataset *set);
+/* The test split of a SPEC whose training images are `train`; NULL: it has none. */
+lm_status lm_held_out_open(const char *spec, const lm_dataset *train, lm_dataset **set);
+
 #endif

@@ -4,8 +4,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/version.h"
-#include "tensor/safetensors.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +94,8 @@ static lm_status take_snapshot(snapshot *snap, const lm_model *model, lm_engine 
 }
 
 lm_status lm_checkpoint_save(const char *path, const lm_run *run, const lm_model *model,
-                             lm_engine *engine, const lm_train_state *state) {
+                             lm_engine *engine, const lm_train_state *state,
+                             const lm_st_meta *more, int n_more) {
     char step[24], images[24], seed[24], hash[20], image[64];
     snprintf(step, sizeof step, "%" PRId64, state->step);
     snprintf(images, sizeof images, "%" PRId64, state->images);
@@ -102,18 +103,19 @@ lm_status lm_checkpoint_save(const char *path, const lm_run *run, const lm_model
     snprintf(hash, sizeof hash, "%016" PRIx64, run->data_hash);
     snprintf(image, sizeof image, "%dx%dx%d", run->info.height, run->info.width,
              run->info.channels);
-    const lm_st_meta meta[] = {
+    lm_st_meta meta[9 + LM_CHECKPOINT_MORE] = {
         {"limn", lm_version},    {"family", run->family->name},
         {"preset", run->preset}, {"data", run->data},
         {"data_hash", hash},     {"image", image},
         {"seed", seed},          {"step", step},
         {"images", images},
     };
+    assert(n_more <= LM_CHECKPOINT_MORE);
+    for (int i = 0; i < n_more; i++) meta[9 + i] = more[i];
     snapshot snap = {LM_ARENA_INIT, NULL, 0};
     lm_status status = take_snapshot(&snap, model, engine);
     if (status == LM_OK)
-        status = lm_safetensors_write(path, snap.entries, snap.count, meta,
-                                      sizeof meta / sizeof *meta);
+        status = lm_safetensors_write(path, snap.entries, snap.count, meta, 9 + n_more);
     lm_arena_release(&snap.arena);
     return status;
 }

@@ -5,6 +5,7 @@
 #define LIMN_TRAIN_CHECKPOINT_H
 
 #include "exec/exec.h"
+#include "tensor/safetensors.h"
 #include "train/run.h"
 
 typedef struct lm_train_state {
@@ -32,8 +33,11 @@ lm_status lm_checkpoint_add_vars(const lm_model *model, lm_engine *engine);
 lm_status lm_checkpoint_add_part(const lm_model *model, lm_group_part part,
                                  lm_engine *engine);
 
+/* more: further metadata, n_more of it, at most LM_CHECKPOINT_MORE. */
+enum { LM_CHECKPOINT_MORE = 4 };
 lm_status lm_checkpoint_save(const char *path, const lm_run *run, const lm_model *model,
-                             lm_engine *engine, const lm_train_state *state);
+                             lm_engine *engine, const lm_train_state *state,
+                             const lm_st_meta *more, int n_more);
 
 /* Loads the parts that the engine has variables for. A file of another model fails with
  * LM_MISMATCH and names the first tensor that differs; the engine may then hold a mix. */

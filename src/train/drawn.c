@@ -69,9 +69,10 @@ static char *protocol_text(const lm_drawn_source *drawn) {
 
 static lm_status check_labels(const lm_drawn_source *drawn) {
     const lm_dataset *set = drawn->spec.labels_of;
-    LM_RETURN_IF(set && set->classes != drawn->source.classes, LM_MISMATCH,
-                 "%s: a model of %d classes, but %s has %d", drawn->source.name,
-                 drawn->source.classes, set->name, set->classes);
+    int classes = drawn->source.classes;
+    LM_RETURN_IF(set && classes > 0 && set->classes != classes, LM_MISMATCH,
+                 "%s: a model of %d classes, but %s has %d", drawn->source.name, classes,
+                 set->name, set->classes);
     return LM_OK;
 }
 

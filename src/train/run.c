@@ -8,6 +8,7 @@
 #include "train/settings.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -216,6 +217,13 @@ char *lm_run_path(const lm_run *run, const char *part, int64_t step,
 /* ---- the log
  * ---------------------------------------------------------------------------- */
 
+static lm_status append_line(const lm_run *run, const char *line) {
+    char *path = lm_path_join(run->folder, "log.jsonl");
+    lm_status status = path ? lm_file_append_line(path, line) : LM_NOMEM;
+    lm_free(path);
+    return status;
+}
+
 lm_status lm_run_log(const lm_run *run, const lm_log_row *row) {
     lm_str line = LM_STR_INIT;
     lm_str_printf(&line,
@@ -229,15 +237,20 @@ lm_status lm_run_log(const lm_run *run, const lm_log_row *row) {
         lm_str_printf(&line, ", \"startup_seconds\": %.3f, \"first_step_seconds\": %.3f",
                       row->startup, row->first_step);
     lm_str_append(&line, "}");
-    char *path = line.failed ? NULL : lm_path_join(run->folder, "log.jsonl");
-    lm_status status = path ? lm_file_append_line(path, line.text) : LM_NOMEM;
-    lm_free(path);
+    lm_status status = line.failed ? LM_NOMEM : append_line(run, line.text);
     lm_str_release(&line);
     return status;
 }
 
+lm_status lm_run_log_json(const lm_run *run, const json_t *row) {
+    char *line = json_dumps(row, JSON_REAL_PRECISION(9));
+    lm_status status = line ? append_line(run, line) : LM_NOMEM;
+    free(line); /* jansson's */
+    return status;
+}
+
 /* The length of the log's part up to `step`; a line cut short by a crash ends it. */
-static size_t kept_length(const char *text, size_t size, int64_t step, double *seconds) {
+static size_t kept_length(const char *text, size_t size, int64_t step, lm_log_end *tail) {
     size_t kept = 0;
     while (kept < size) {
         const char *end = memchr(text + kept, '\n', size - kept);
@@ -245,7 +258,9 @@ static size_t kept_length(const char *text, size_t size, int64_t step, double *s
         json_t *row = json_loadb(text + kept, end - (text + kept), 0, NULL);
         json_t *at = json_object_get(row, "step");
         bool keep = json_is_integer(at) && json_integer_value(at) <= step;
-        if (keep) *seconds = json_number_value(json_object_get(row, "seconds"));
+        if (keep) tail->seconds = json_number_value(json_object_get(row, "seconds"));
+        if (keep && json_object_get(row, "eval"))
+            tail->evaluated = json_integer_value(at);
         json_decref(row);
         if (!keep) break;
         kept = end + 1 - text;
@@ -253,15 +268,15 @@ static size_t kept_length(const char *text, size_t size, int64_t step, double *s
     return kept;
 }
 
-lm_status lm_run_rewind_log(const lm_run *run, int64_t step, double *seconds) {
-    *seconds = 0;
+lm_status lm_run_rewind_log(const lm_run *run, int64_t step, lm_log_end *end) {
+    *end = (lm_log_end){.evaluated = -1};
     char *path = lm_path_join(run->folder, "log.jsonl");
     if (!path) return LM_NOMEM;
     void *text = NULL;
     size_t size = 0;
     lm_status status = LM_OK;
     if (lm_file_exists(path)) status = lm_file_read(path, MAX_LOG, &text, &size);
-    size_t kept = text ? kept_length(text, size, step, seconds) : 0;
+    size_t kept = text ? kept_length(text, size, step, end) : 0;
     if (status == LM_OK && kept < size) {
         lm_writer writer;
         status = lm_writer_open(&writer, path);

@@ -5,6 +5,8 @@
 #include "base/lock.h"
 #include "families/family.h"
 
+#include <jansson.h>
+
 /* Where a run ends: at the first limit that is reached; 0: none of that kind. */
 typedef struct lm_limits {
     int64_t steps, epochs;
@@ -62,8 +64,15 @@ typedef struct lm_log_row {
     const char *members; /* of the family: `, "kl": 25.1`; NULL: none */
 } lm_log_row;
 lm_status lm_run_log(const lm_run *run, const lm_log_row *row);
-/* Drops rows after `step` (they will be written again) and returns the seconds of the
- * last one kept (0: none). */
-lm_status lm_run_rewind_log(const lm_run *run, int64_t step, double *seconds);
+/* A row of another kind, with "step" and "seconds" as those have. */
+lm_status lm_run_log_json(const lm_run *run, const json_t *row);
+
+/* What the log says of the run so far. */
+typedef struct lm_log_end {
+    double seconds;    /* of training, 0: no row */
+    int64_t evaluated; /* step of the last row with "eval", -1: none */
+} lm_log_end;
+/* Drops rows after `step`: they will be written again. */
+lm_status lm_run_rewind_log(const lm_run *run, int64_t step, lm_log_end *end);
 
 #endif

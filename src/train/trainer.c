@@ -3,11 +3,13 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "train/drawn.h"
 #include "train/phase.h"
 #include "train/prepare.h"
+#include "train/run_eval.h"
 #include "train/settings.h"
 
 #include <inttypes.h>
@@ -22,6 +24,8 @@
 #define DEFAULT_KEEP           2
 #define DEFAULT_SNAPSHOT_COUNT 64
 #define DEFAULT_SNAPSHOT_STEPS 25
+#define DEFAULT_EVAL_N         1000
+#define DEFAULT_EVAL_METRICS   "fid"
 
 /* One worker keeps the steps of a few cores in data. */
 #define THREADS_A_WORKER 8
@@ -37,6 +41,11 @@ typedef struct trainer {
     lm_program *phases[LM_MAX_PHASES];
     lm_drawer *drawer;
     lm_drawn_source sheet; /* the same noises each time */
+    lm_run_eval *eval;     /* NULL: there are no evaluations */
+    int64_t evaluated;     /* step of the latest, -1 none */
+    const char *doing;     /* of an evaluation under way, else NULL */
+    double doing_share;
+    double stopped_at; /* clock while training stands still, 0: it does not */
     lm_train_state state;
     int batch;
     lm_batch data;       /* of the latest step */
@@ -56,7 +65,7 @@ typedef struct trainer {
 } trainer;
 
 static double seconds_trained(const trainer *t) {
-    return t->before + lm_now() - t->began;
+    return t->before + (t->stopped_at > 0 ? t->stopped_at : lm_now()) - t->began;
 }
 
 /* Share of the run that is done: the limit that is nearest. */
@@ -70,7 +79,7 @@ static double share_done(const trainer *t) {
 
 static void report(trainer *t, const char *event) {
     if (!t->request.hooks.progress) return;
-    double share = share_done(t), here = lm_now() - t->began;
+    double share = share_done(t), here = seconds_trained(t) - t->before;
     lm_progress progress = {
         .run = &t->run,
         .step = t->state.step,
@@ -82,7 +91,10 @@ static void report(trainer *t, const char *event) {
         .share = share,
         .startup = t->startup,
         .eta = share > 0.005 && here > 2 ? seconds_trained(t) / share * (1 - share) : -1,
-        .event = event};
+        .event = event,
+        .eval = t->result->eval[0] ? t->result->eval : NULL,
+        .doing = t->doing,
+        .doing_share = t->doing_share};
     t->request.hooks.progress(t->request.hooks.user, &progress);
 }
 
@@ -95,7 +107,10 @@ static lm_status load_weights(trainer *t) {
     if (status == LM_OK) {
         t->saved_step = t->state.step;
         snprintf(t->result->checkpoint, sizeof t->result->checkpoint, "%s", path);
-        status = lm_run_rewind_log(&t->run, t->state.step, &t->before);
+        lm_log_end end;
+        status = lm_run_rewind_log(&t->run, t->state.step, &end);
+        t->before = end.seconds;
+        t->evaluated = end.evaluated;
     }
     lm_free(path);
     return status;
@@ -109,6 +124,8 @@ static void fill_defaults(trainer *t) {
     if (!r->keep) r->keep = DEFAULT_KEEP;
     if (!r->snapshot_count) r->snapshot_count = DEFAULT_SNAPSHOT_COUNT;
     if (!r->snapshot_steps) r->snapshot_steps = DEFAULT_SNAPSHOT_STEPS;
+    if (!r->eval_n) r->eval_n = DEFAULT_EVAL_N;
+    if (!r->eval_metrics) r->eval_metrics = DEFAULT_EVAL_METRICS;
 }
 
 static int count_workers(const lm_train_request *request) {
@@ -145,8 +162,25 @@ static lm_status start_drawing(trainer *t) {
     return lm_drawn_init(&t->sheet, t->drawer, t->run.folder, &sheet);
 }
 
+static lm_run_eval_spec eval_spec(const trainer *t) {
+    return (lm_run_eval_spec){.metrics = t->request.eval_metrics,
+                              .best = t->request.keep_best,
+                              .n = t->request.eval_n};
+}
+
+static lm_status start_evaluating(trainer *t) {
+    if (!t->request.eval_every) return LM_OK;
+    LM_RETURN_IF(!t->drawer, LM_ARG, "--eval-every: family %s cannot sample",
+                 t->run.family->name);
+    const lm_run_eval_subject subject = {&t->run, t->set, t->engine, t->drawer};
+    lm_run_eval_spec spec = eval_spec(t);
+    return lm_run_eval_new(&spec, &subject, t->state.step, &t->eval);
+}
+
 static lm_status set_up(trainer *t) {
     fill_defaults(t);
+    lm_run_eval_spec eval = eval_spec(t);
+    if (t->request.eval_every) LM_TRY(lm_run_eval_check(&eval)); /* before a folder is */
     LM_TRY(lm_prepare_run(&t->request, &t->run, &t->set));
     LM_TRY(lm_run_model(&t->run, &t->model));
     lm_backend_options kernels = lm_trainer_engine(&t->run.trainer);
@@ -159,11 +193,12 @@ static lm_status set_up(trainer *t) {
     for (int i = 0; i < LM_MAX_PHASES && t->model->family->phases[i].loss; i++)
         LM_TRY(lm_phase_compile(t->model, &t->run.trainer, t->engine, i, t->batch,
                                 &t->phases[i]));
-    if (!t->model->family->sampler) return LM_OK;
-    return start_drawing(t);
+    if (t->model->family->sampler) LM_TRY(start_drawing(t));
+    return start_evaluating(t);
 }
 
 static void tear_down(trainer *t) {
+    lm_run_eval_free(t->eval);
     lm_drawn_release(&t->sheet);
     lm_drawer_free(t->drawer);
     for (int i = 0; i < LM_MAX_PHASES; i++) lm_program_free(t->phases[i]);
@@ -226,7 +261,8 @@ static lm_status save(trainer *t) {
     if (t->saved_step == t->state.step) return LM_OK;
     char *path = lm_run_path(&t->run, "checkpoints", t->state.step, "safetensors");
     if (!path) return LM_NOMEM;
-    lm_status status = lm_checkpoint_save(path, &t->run, t->model, t->engine, &t->state);
+    lm_status status =
+        lm_checkpoint_save(path, &t->run, t->model, t->engine, &t->state, NULL, 0);
     if (status == LM_OK) {
         t->saved_step = t->state.step;
         snprintf(t->result->checkpoint, sizeof t->result->checkpoint, "%s", path);
@@ -290,6 +326,50 @@ static bool wants_stop(const trainer *t) {
     return t->request.hooks.stop && t->request.hooks.stop(t->request.hooks.user);
 }
 
+static bool on_evaluation(void *user, const char *what, double share) {
+    trainer *t = user;
+    t->doing = what;
+    t->doing_share = share;
+    report(t, NULL);
+    return !wants_stop(t);
+}
+
+static lm_status judge(trainer *t) {
+    lm_run_eval_result result;
+    const lm_eval_hook hook = {on_evaluation, t};
+    LM_TRY(lm_run_eval_at(t->eval, &t->state, seconds_trained(t), &hook, &result));
+    t->evaluated = t->state.step;
+    snprintf(t->result->eval, sizeof t->result->eval, "%s", result.text);
+    if (result.is_best)
+        snprintf(t->result->best, sizeof t->result->best, "%s/checkpoints/best%s",
+                 t->run.folder, ".safetensors");
+    return LM_OK;
+}
+
+/* What it evaluates is saved first, so that no resume goes back behind it. The clock of
+ * training stands still. A number that cannot be had is no reason to end a long run. */
+static lm_status evaluate(trainer *t, bool *stopped) {
+    LM_TRY(save(t));
+    t->stopped_at = lm_now();
+    lm_status status = judge(t);
+    double spent = lm_now() - t->stopped_at;
+    t->began += spent;
+    t->rate_time += spent;
+    t->stopped_at = 0;
+    t->doing = NULL;
+    *stopped = status == LM_INTERRUPTED;
+    if (status == LM_OK || *stopped) return LM_OK;
+    if (status == LM_NOMEM || status == LM_IO) return status;
+    lm_log_line(LM_LOG_WARNING, "step %" PRId64 ": not evaluated: %s", t->state.step,
+                lm_message());
+    return LM_OK;
+}
+
+static bool evaluation_is_due(const trainer *t) {
+    if (!t->eval || t->state.step == 0 || t->evaluated == t->state.step) return false;
+    return t->state.step % t->request.eval_every == 0 || is_finished(t);
+}
+
 static lm_status train_loop(trainer *t) {
     t->began = t->rate_time = lm_now();
     t->startup = t->began - t->request.began;
@@ -298,6 +378,7 @@ static lm_status train_loop(trainer *t) {
     for (int i = 0; i < LM_MAX_PHASES && t->phases[i]; i++)
         lm_program_profile(t->phases[i], t->request.profile != NULL);
     bool stopped = false;
+    if (evaluation_is_due(t)) LM_TRY(evaluate(t, &stopped)); /* was cut short */
     while (!stopped && !is_finished(t)) {
         LM_TRY(train_step(t));
         measure_rate(t);
@@ -309,6 +390,7 @@ static lm_status train_loop(trainer *t) {
         if (t->state.step % t->request.save_every == 0 || last || stopped)
             LM_TRY(save(t));
         if (t->state.step % t->request.snapshot_every == 0 || last) LM_TRY(snapshot(t));
+        if (!stopped && evaluation_is_due(t)) LM_TRY(evaluate(t, &stopped));
     }
     LM_RETURN_IF(stopped, LM_INTERRUPTED, "interrupted at step %" PRId64 "; saved %s",
                  t->state.step, t->result->checkpoint);
@@ -323,7 +405,8 @@ static lm_status add_profiles(const trainer *t) {
 
 lm_status lm_train(const lm_train_request *request, lm_train_result *result) {
     *result = (lm_train_result){0};
-    trainer t = {.request = *request, .result = result, .saved_step = -1};
+    trainer t = {
+        .request = *request, .result = result, .saved_step = -1, .evaluated = -1};
     if (t.request.began <= 0) t.request.began = lm_now();
     lm_status status = set_up(&t);
     if (status == LM_OK) status = train_loop(&t);

@@ -9,11 +9,14 @@ typedef struct lm_progress {
     const lm_run *run;
     int64_t step, images, parameters;
     double loss, images_per_second;
-    double seconds;    /* of training, over all sessions of the run */
-    double share;      /* of the run that is done, 0 .. 1 */
-    double eta;        /* seconds left; negative: not known yet */
-    double startup;    /* seconds from the program's start to the first step's */
-    const char *event; /* "saved checkpoints/..": something worth a line, else NULL */
+    double seconds;     /* of training, over all sessions of the run */
+    double share;       /* of the run that is done, 0 .. 1 */
+    double eta;         /* seconds left; negative: not known yet */
+    double startup;     /* seconds from the program's start to the first step's */
+    const char *event;  /* "saved checkpoints/..": something worth a line, else NULL */
+    const char *eval;   /* "fid 12.3": the latest evaluation; NULL: none */
+    const char *doing;  /* "drawing": part of an evaluation that is under way, and */
+    double doing_share; /* what is done of it; NULL: it trains */
 } lm_progress;
 
 /* Hooks run on the calling thread; NULL: none. */
@@ -40,6 +43,10 @@ typedef struct lm_train_request {
     int64_t save_every, snapshot_every, log_every; /* steps; 0: see trainer.c */
     int keep;                                      /* checkpoints; 0: 2 */
     int snapshot_count, snapshot_steps;            /* 0: 64 images, 25 steps */
+    int64_t eval_every;       /* steps; 0: no evaluations. By the snapshots' sampler */
+    int64_t eval_n;           /* images; 0: 1000 */
+    const char *eval_metrics; /* "fid,kid"; NULL: "fid" */
+    const char *keep_best;    /* lm_run_eval_spec.best */
     lm_train_hooks hooks;
     lm_profile *profile; /* of the steps of this call, added to it; NULL: none */
 } lm_train_request;
@@ -52,6 +59,8 @@ typedef struct lm_train_result {
     double first_step;    /* and to its end; 0: no step */
     double data_wait;     /* seconds in which this call's steps waited for data */
     char checkpoint[1024], sheet[1024]; /* paths of the last ones, "" none */
+    char best[1024];                    /* path of the best checkpoint, if this call */
+    char eval[96]; /* found one; "fid 12.3", the last evaluation; "" none */
 } lm_train_result;
 
 /* LM_INTERRUPTED: stopped by the hook with everything saved. LM_NUMERIC: the loss was not

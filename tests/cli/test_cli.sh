@@ -95,6 +95,22 @@ works "sample of one class, guided" "(4 network evaluations each.*guidance=3 (w=
 check "in the class's folder" test -s seven/7/000001.png
 refuses 2 "class: 10 is not within 0 and 9" "a class that there is not" \
     sample classes --class 10 --quiet
+export LIMN_CACHE="$work/eval-cache"
+works "train with evaluations" "^evaluation fid [0-9.]* (floor [0-9.]*)" \
+    train ddpm --data 'builtin:digits?limit=40' --preset tiny --steps 3 $small --out judged \
+    --eval-every 2 --eval-n 8 --eval-metrics fid,kid
+check "which are in the log" grep -q '"step": 2.*"eval": {"fid": {"value": [0-9.]*, .*"floor"' \
+    judged/log.jsonl
+check "and whole in the run" sh -c 'test $(ls judged/eval/step-*.json | wc -l) = 2'
+works "sample from the best" "judged/samples" sample judged -n 1 --steps 2 --checkpoint best --quiet
+works "info of an evaluated run" "evaluated  step 3, fid [0-9.]*, kid" info judged
+works "info of the best" "best_metric  *fid" info judged/checkpoints/best.safetensors
+refuses 2 "did you mean fid" "an unknown metric" train ddpm --data builtin:digits --steps 1 $small \
+    --eval-every 1 --eval-metrics fidd --out judged-not
+refuses 2 "not one of --eval-metrics fid" "a best by what is not measured" \
+    train ddpm --data builtin:digits --steps 1 $small --eval-every 1 --keep-best kid --out judged-not
+check "neither made a folder" test ! -e judged-not
+unset LIMN_CACHE
 works "info of a run" "parameters" info run
 works "info as JSON" '"parameters"' info run --json
 works "info of a checkpoint" "step  *3" info run/checkpoints/step-00000003.safetensors

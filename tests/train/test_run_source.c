@@ -77,9 +77,13 @@ static void labels_follow_the_rule(void **state) {
     spec.request.label = 3;
     read_all(&spec);
     for (int i = 0; i < FEW; i++) assert_int_equal(labels[i], 3);
+    lm_dataset *set;
+    CHECK_OK(lm_dataset_open("builtin:digits", LM_SPLIT_TRAIN, &set));
     spec = spec_of(plain, FEW);
+    spec.draw.labels_of = set; /* no matter to a model without classes */
     read_all(&spec);
     for (int i = 0; i < FEW; i++) assert_int_equal(labels[i], -1);
+    lm_dataset_free(set);
 }
 
 /* As often as the set has them, whatever the order: 20 of 10 images is twice. */
