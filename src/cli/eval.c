@@ -36,6 +36,8 @@ static const lm_option options[] = {
     {"subset-size", LM_OPT_INT, "1000", 2, 1e6, NULL, "N", "images of each"},
     {"seed", LM_OPT_INT, "0", 0, 9e18, NULL, "N", "of everything that is drawn"},
     CLI_DRAWING,
+    {"samples", LM_OPT_INT, "100", 1, 1e6, NULL, "S",
+     "importance samples of a likelihood, of runs that have one"},
     {"resize", LM_OPT_CHOICE, "", 0, 0, "box|bilinear|bicubic|lanczos", NULL,
      "how images come to the reference's size [refused]"},
     {"pairs", LM_OPT_TEXT, "", 0, 0, NULL, "SPEC",

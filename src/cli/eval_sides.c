@@ -139,6 +139,16 @@ static bool on_step(void *user, int step, int steps) {
     return !cli_interrupted();
 }
 
+static lm_status open_likelihood(const cli_context *cli, cli_eval_sides *sides) {
+    const lm_settings *o = &cli->options;
+    if (!sides->run.opened.model->family->log_weights) return LM_OK;
+    LM_TRY(lm_importance_new(&sides->run.opened, (int)lm_setting_int(o, "samples"),
+                             (uint64_t)lm_setting_int(o, "seed"), &sides->importance));
+    sides->likelihood = lm_importance_likelihood(sides->importance);
+    sides->subject.likelihood = &sides->likelihood;
+    return LM_OK;
+}
+
 /* Classes are asked for as often as the data has them. */
 static lm_status draw_images(const cli_context *cli, const char *folder,
                              cli_eval_sides *sides) {
@@ -149,7 +159,7 @@ static lm_status draw_images(const cli_context *cli, const char *folder,
     LM_TRY(lm_run_source_open(&spec, &sides->run));
     sides->is_run = true;
     sides->subject.generated = lm_run_source_side(&sides->run);
-    return LM_OK;
+    return open_likelihood(cli, sides);
 }
 
 /* Without --data a run is held against what it has learned from. */
@@ -183,6 +193,7 @@ lm_status cli_eval_open_sides(const cli_context *cli, cli_eval_sides *sides) {
 }
 
 void cli_eval_close_sides(cli_eval_sides *sides) {
+    lm_importance_free(sides->importance);
     if (sides->is_run) lm_run_source_close(&sides->run);
     lm_dataset_free(sides->images_set);
     lm_dataset_free(sides->train_set);

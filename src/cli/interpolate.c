@@ -15,7 +15,7 @@ static const lm_option options[] = {
      "along the arc, or the line"},
     {"between", LM_OPT_CHOICE, "noise", 0, 0, "noise|images", NULL,
      "draws of the prior, or encoded images of the data, which then frame their walk"},
-    CLI_LATENT_OPTIONS,
+    CLI_LATENT,
     {0}};
 
 typedef struct job {

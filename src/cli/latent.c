@@ -4,17 +4,15 @@
 #include "image/image.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 enum { BATCH = 64 };
 
-static lm_status open_drawer(const cli_context *cli, cli_latent *latent) {
-    const lm_drawer_spec spec = {
-        .request = {.steps = (int)lm_setting_int(&cli->options, "steps"),
-                    .preview = true,
-                    .label = -1},
-        .batch = BATCH,
-        .raw = latent->opened.raw};
+static lm_status open_drawer(const cli_context *cli, const lm_sample_request *request,
+                             cli_latent *latent) {
+    lm_drawer_spec spec = {
+        .request = *request, .batch = BATCH, .raw = latent->opened.raw};
+    spec.request.preview = !request->sampler;
+    if (!lm_setting(&cli->options, "eta")->is_set) spec.request.eta = 0;
     LM_TRY(lm_drawer_new(latent->opened.engine, latent->opened.model, &spec,
                          &latent->drawer));
     latent->size = lm_shape_count(lm_drawer_sampler(latent->drawer)->state);
@@ -37,14 +35,9 @@ static lm_status open_images(const cli_context *cli, int64_t count, cli_latent *
 
 lm_status cli_latent_open(const cli_context *cli, int64_t images, cli_latent *latent) {
     *latent = (cli_latent){0};
-    const lm_run_choice choice = {
-        .run = cli->args[0],
-        .checkpoint = cli_text(cli, "checkpoint"),
-        .raw = strcmp(lm_setting_text(&cli->options, "weights"), "raw") == 0,
-        .assignments = cli->sets,
-        .n_assignments = cli->n_sets};
-    LM_TRY(lm_run_open(&choice, &latent->opened));
-    lm_status status = open_drawer(cli, latent);
+    const lm_run_source_spec how = cli_drawing(cli, cli->args[0], 1);
+    LM_TRY(lm_run_open(&how.choice, &latent->opened));
+    lm_status status = open_drawer(cli, &how.request, latent);
     if (status == LM_OK && images > 0) status = open_images(cli, images, latent);
     if (status != LM_OK) cli_latent_close(latent);
     return status;

@@ -3,30 +3,19 @@
 #ifndef LIMN_CLI_LATENT_H
 #define LIMN_CLI_LATENT_H
 
-#include "cli/cli.h"
+#include "cli/drawing.h"
 #include "eval/source.h"
-#include "train/draw.h"
 #include "train/encoder.h"
-#include "train/opened.h"
 
-/* Rows for their option tables: which weights, which images, where the sheet goes. */
-#define CLI_LATENT_OPTIONS                                                                \
-    {"steps", LM_OPT_INT, "", 1, 100000, NULL, "N", "sampler steps [the model's]"},       \
-        {"seed", LM_OPT_INT, "0", 0, 9e18, NULL, "N", "seed of noise, or of the images"}, \
-        {"checkpoint",                                                                    \
-         LM_OPT_TEXT,                                                                     \
-         "",                                                                              \
-         0,                                                                               \
-         0,                                                                               \
-         NULL,                                                                            \
-         "FILE",                                                                          \
-         "which one, or 'best' [the newest]"},                                            \
-        {"weights", LM_OPT_CHOICE, "ema", 0,                                              \
-         0,         "ema|raw",     NULL,  "their average over training, or as they are"}, \
-        {"data", LM_OPT_TEXT, "",     0,                                                  \
-         0,      NULL,        "SPEC", "images to encode [the run's set, test split]"},    \
-    {                                                                                     \
-        "out", LM_OPT_TEXT, "", 0, 0, NULL, "FILE.png", "[in the run]"                    \
+/* Rows for their option tables: which weights and sampler, which images, and where the
+ * sheet goes. */
+#define CLI_LATENT                                                                       \
+    CLI_DRAWING, {"seed", LM_OPT_INT, "0", 0,                                            \
+                  9e18,   NULL,       "N", "seed of noise, or of the images"},           \
+        {"data", LM_OPT_TEXT, "",     0,                                                 \
+         0,      NULL,        "SPEC", "images to encode [the run's set, test split]"},   \
+    {                                                                                    \
+        "out", LM_OPT_TEXT, "", 0, 0, NULL, "FILE.png", "[in the run]"                   \
     }
 
 typedef struct cli_latent {
@@ -39,8 +28,9 @@ typedef struct cli_latent {
 } cli_latent;
 
 /* Of the run in the command's first argument. `images`: so many of its data are to be
- * encoded, 0 none. Draws without noise on the way, so that a state says all. On failure
- * there is nothing to close. Do not move the result. */
+ * encoded, 0 none. Draws the quickest way and without noise, so that a state says all,
+ * unless the options say otherwise. On failure there is nothing to close. Do not move the
+ * result. */
 lm_status cli_latent_open(const cli_context *cli, int64_t images, cli_latent *latent);
 void cli_latent_close(cli_latent *latent);
 

@@ -11,7 +11,7 @@
 static const lm_option options[] = {
     {"n", LM_OPT_INT, "1000", 1, 1e7, NULL, "N", "images to compare (also -n)"},
     {"show", LM_OPT_INT, "32", 1, 1000, NULL, "N", "of these on the sheet"},
-    CLI_LATENT_OPTIONS,
+    CLI_LATENT,
     {0}};
 
 enum { COLUMNS = 8 };

@@ -17,7 +17,7 @@ static const lm_option options[] = {
      "a unit goes from -R to R, in standard deviations of the prior"},
     {"image", LM_OPT_INT, "", 0, 1e9, NULL, "I",
      "the other units are those of this image [0, the middle of the prior]"},
-    CLI_LATENT_OPTIONS,
+    CLI_LATENT,
     {0}};
 
 /* Images whose codes tell which units are active, and a unit is when their variance is

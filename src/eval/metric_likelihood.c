@@ -2,6 +2,8 @@
 #include "base/json.h"
 #include "eval/metric.h"
 
+#include <stdio.h>
+
 static lm_status measure(lm_eval_context *context, lm_eval_result *result) {
     const lm_eval_likelihood *likelihood = context->likelihood;
     LM_TRY(lm_json_put(result->protocol, "unit", json_string(likelihood->unit)));
@@ -9,6 +11,7 @@ static lm_status measure(lm_eval_context *context, lm_eval_result *result) {
                                &result->value, &result->error));
     result->n = context->test->source.count;
     result->error_from = "scatter of images";
+    snprintf(result->note, sizeof result->note, "%s", likelihood->unit);
     return LM_OK;
 }
 
