@@ -140,6 +140,23 @@ static void test_phases(void **state) {
     assert_true(check_candidate(*state, "phases", 1e-11) > 40);
 }
 
+/* Results of 12 MB, which are written past the cache: pixels side by side (forward, with
+ * bias) and every other one, with odd edges. */
+static void test_large_phases(void **state) {
+    static const conv_case large[] = {
+        {13, 122, 124, 2, 64, {4, 4}, {2, 2}, 1, {1, 1}, {1, 1}, 1},
+        {13, 61, 62, 64, 2, {4, 4}, {2, 2}, 1, {1, 1}, {1, 1}, 1}};
+    rig *r = *state;
+    CHECK_OK(r->cpu->configure(r->cpu, &(lm_backend_options){.conv = "phases"}));
+    for (int i = 0; i < 2; i++) {
+        lm_node *node =
+            make_node(r, &large[i], i ? LM_DNNL_BACK_DATA : LM_DNNL_FORWARD, true);
+        assert_true(lm_shape_count(node->shape) * 4 >= LM_STREAM_BYTES);
+        rig_check(r, node, 1e-11);
+        rig_clear(r);
+    }
+}
+
 /* ---- the choice -------------------------------------------------------------- */
 
 /* 64 channels 8x8, 3x3 taps; and 4x4 taps with stride 2. */
@@ -316,6 +333,7 @@ static const struct CMUnitTest own[] = {
     RIG_TEST(test_narrow),
     RIG_TEST(test_winograd),
     RIG_TEST(test_phases),
+    RIG_TEST(test_large_phases),
 };
 
 /* Own kernels in another process, since the instruction set is decided once. */
@@ -346,6 +364,7 @@ int main(void) {
         RIG_TEST(test_narrow),
         RIG_TEST(test_winograd),
         RIG_TEST(test_phases),
+        RIG_TEST(test_large_phases),
         RIG_TEST(test_options_choose),
         RIG_TEST(test_winners_are_remembered),
         RIG_TEST(test_damaged_files_are_measured_again),

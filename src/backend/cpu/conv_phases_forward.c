@@ -79,31 +79,33 @@ typedef struct run {
     const float *from, *bias; /* bias or NULL */
     float *to;
     float *planes, *area; /* of this thread */
+    bool stream;          /* results go past the cache */
     int part;             /* the first that the planes hold */
     int64_t first, tiles; /* and of which tiles; tiles 0: of none yet */
 } run;
 
-/* A 4x4 tile of results into the image: phase `part` of it for the adjoint. */
-static void put_tile(const run *r, int64_t number, int part, int64_t col, int width,
-                     const float *tile) {
+/* Where a 4x4 tile of results lies in the image: phase `part` of it for the adjoint. */
+static lm_wino_target find_target(const run *r, int64_t number, int part, int64_t col,
+                                  int width) {
     const lm_phases *s = r->s;
     bool back = s->conv.pass == LM_DNNL_BACK_DATA;
     const int64_t *size = back ? s->conv.in : s->conv.out;
     int64_t channels = back ? s->conv.in_channels : s->conv.out_channels;
-    int64_t step = back ? 2 : 1, count = lm_least(width, channels - col);
+    int64_t step = back ? 2 : 1, at[2], left[2];
     lm_phase_place p = lm_phase_find(s, number);
-    for (int i = 0; i < LM_PHASE_OUT; i++) {
-        int64_t y = (p.tile[0] * LM_PHASE_OUT + i) * step + part / 2;
-        for (int j = 0; j < LM_PHASE_OUT && y < size[0]; j++, tile += width) {
-            int64_t x = (p.tile[1] * LM_PHASE_OUT + j) * step + part % 2;
-            if (x >= size[1]) continue;
-            float *to = r->to + ((p.sample * size[0] + y) * size[1] + x) * channels + col;
-            if (r->bias)
-                for (int64_t c = 0; c < count; c++) to[c] = tile[c] + r->bias[col + c];
-            else
-                memcpy(to, tile, (size_t)count * sizeof *to);
-        }
+    for (int i = 0; i < 2; i++) {
+        at[i] = p.tile[i] * LM_PHASE_OUT * step + (i ? part % 2 : part / 2);
+        left[i] = lm_least(LM_PHASE_OUT, (size[i] - at[i] + step - 1) / step);
     }
+    return (lm_wino_target){
+        .y = r->to + ((p.sample * size[0] + at[0]) * size[1] + at[1]) * channels + col,
+        .add = r->bias ? r->bias + col : NULL,
+        .row = step * size[1] * channels,
+        .pixel = step * channels,
+        .rows = (int)left[0],
+        .cols = (int)left[1],
+        .channels = (int)lm_least(width, channels - col),
+        .stream = r->stream};
 }
 
 /* Fills the planes with a chunk of a part, or of all, unless they have it. */
@@ -127,7 +129,6 @@ static void put_panel(const run *r, const float *packed, int part, int64_t col) 
     int64_t line = s->held * s->depth, from_plane = lm_phase_plane(s, s->chunk, line);
     int64_t plane = BLOCK * width + LM_PHASE_SKEW;
     const float *planes = r->planes + (part - r->part) * s->depth;
-    float *tile = r->area + LM_PHASE_PLANES * plane;
     for (int64_t first = 0; first < r->tiles; first += BLOCK) {
         int rows = (int)lm_least(BLOCK, r->tiles - first);
         for (int p = 0; p < LM_PHASE_PLANES; p++)
@@ -135,8 +136,9 @@ static void put_panel(const run *r, const float *packed, int part, int64_t col) 
                 r->area + p * plane, width, planes + first * line + p * from_plane, line,
                 packed + p * s->depth * width, rows, (int)s->depth, NULL);
         for (int i = 0; i < rows; i++) {
-            s->ops->output(tile, r->area + (int64_t)i * width, plane, width);
-            put_tile(r, r->first + first + i, part, col, width, tile);
+            lm_wino_target target =
+                find_target(r, r->first + first + i, part, col, width);
+            s->ops->output(&target, r->area + (int64_t)i * width, plane);
         }
     }
 }
@@ -179,6 +181,12 @@ static void run_by_columns(run *r, const float *w, float *panel) {
 lm_status lm_conv_phases_run(lm_kernel *kernel, const lm_kernel_args *args) {
     const lm_phases *s = kernel->state;
     float *memory = args->workspace;
+    bool back = s->conv.pass == LM_DNNL_BACK_DATA;
+    const int64_t *size = back ? s->conv.in : s->conv.out;
+    int64_t channels = back ? s->conv.in_channels : s->conv.out_channels;
+    int64_t floats = s->conv.batch * size[0] * size[1] * channels;
+    bool stream = floats * (int64_t)sizeof(float) >= LM_STREAM_BYTES &&
+                  lm_may_stream(args->out[0], channels);
 #pragma omp parallel num_threads(s->threads)
     {
         float *own = memory + s->at.packed + omp_get_thread_num() * s->at.area;
@@ -186,12 +194,14 @@ lm_status lm_conv_phases_run(lm_kernel *kernel, const lm_kernel_args *args) {
                  .from = args->in[0],
                  .bias = s->conv.bias ? args->in[2] : NULL,
                  .to = args->out[0],
+                 .stream = stream,
                  .planes = own + s->at.planes,
                  .area = own + s->at.window};
         if (s->alone)
             run_by_columns(&r, args->in[1], own);
         else
             run_by_tiles(&r, args->in[1], memory);
+        lm_stream_end();
     }
     return LM_OK;
 }
@@ -209,7 +219,7 @@ void lm_phase_plan_forward(lm_phases *s) {
     s->chunk = lm_round_up((s->tiles + chunks - 1) / chunks, s->products->rows);
     int64_t weights = LM_PHASE_PLANES * s->depth;
     int64_t window = s->in.edge * s->in.edge * s->in.width;
-    int64_t products = LM_PHASE_PLANES * (BLOCK * panel + LM_PHASE_SKEW) + 16 * panel;
+    int64_t products = LM_PHASE_PLANES * (BLOCK * panel + LM_PHASE_SKEW);
     s->at.packed = s->alone ? 0 : weights * s->parts * s->columns;
     s->at.planes = s->alone ? weights * panel : 0;
     s->at.window = s->at.planes + LM_PHASE_PLANES * lm_phase_plane(s, s->chunk, line);

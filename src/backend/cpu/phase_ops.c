@@ -107,10 +107,30 @@ static void gradient(float *v, ptrdiff_t plane, const float *y, ptrdiff_t row,
         along_tile(v + c, 5 * plane, plane, 5, y + c, row, pixel, 4, gradient_row);
 }
 
-static void output(float *y, const float *m, ptrdiff_t plane, int width) {
-    for (int c = 0; c < width; c += LANES)
-        along_tile(y + c, 4 * (ptrdiff_t)width, width, 4, m + c, 5 * plane, plane, 5,
-                   output_row);
+INLINE void output_vector(const lm_wino_target *t, const float *m, ptrdiff_t plane,
+                          int c) {
+    vec in[EDGE * EDGE], out[EDGE * EDGE];
+    int n = t->channels - c < LANES ? t->channels - c : LANES;
+    vec add = t->add ? lm_vec_load_some(t->add + c, n) : (vec){0};
+#pragma GCC unroll 25
+    for (int i = 0; i < EDGE * EDGE; i++) in[i] = lm_vec_load(m + c + i * plane);
+    along_both(in, EDGE, out, LM_PHASE_OUT, output_row);
+#pragma GCC unroll 4
+    for (int y = 0; y < LM_PHASE_OUT; y++)
+#pragma GCC unroll 4
+        for (int x = 0; x < LM_PHASE_OUT; x++) {
+            float *to = t->y + y * t->row + x * t->pixel + c;
+            vec made = out[y * LM_PHASE_OUT + x] + add;
+            if (y >= t->rows || x >= t->cols) continue;
+            if (t->stream)
+                lm_vec_stream(to, made);
+            else
+                lm_vec_store_some(to, made, n);
+        }
+}
+
+static void output(const lm_wino_target *t, const float *m, ptrdiff_t plane) {
+    for (int c = 0; c < t->channels; c += LANES) output_vector(t, m, plane, c);
 }
 
 static void filter(float *u, ptrdiff_t plane, const float *g, ptrdiff_t tap) {

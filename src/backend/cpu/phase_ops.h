@@ -13,7 +13,7 @@
 #ifndef LIMN_BACKEND_CPU_PHASE_OPS_H
 #define LIMN_BACKEND_CPU_PHASE_OPS_H
 
-#include "backend/cpu/cpu_internal.h"
+#include "backend/cpu/wino_ops.h"
 
 #include <stddef.h>
 
@@ -26,8 +26,9 @@ typedef struct lm_phase_ops {
                   ptrdiff_t pixel, int width);
     void (*gradient)(float *v, ptrdiff_t plane, const float *y, ptrdiff_t row,
                      ptrdiff_t pixel, int width);
-    /* A' m A: 4x4 pixels of `width` floats each, one after the other. */
-    void (*output)(float *y, const float *m, ptrdiff_t plane, int width);
+    /* A' m A into the target, which has no residual and no activation; `add` may be NULL
+     * and has `channels` floats. */
+    void (*output)(const lm_wino_target *target, const float *m, ptrdiff_t plane);
     /* G g G' of one vector of filters, its taps `tap` floats apart; and G' u G. */
     void (*filter)(float *u, ptrdiff_t plane, const float *g, ptrdiff_t tap);
     void (*filter_gradient)(float *g, ptrdiff_t tap, const float *u, ptrdiff_t plane);
