@@ -49,8 +49,8 @@ static lm_status add_family_help(const lm_family *family, lm_str *out) {
     lm_str_printf(out, "\n%s: %s\n%s\n\npresets (--preset), the first is the default:\n",
                   family->name, family->title, family->paper);
     for (const lm_preset *p = family->presets; p->name; p++) {
-        lm_str_printf(out, "  %-10s %s\n%*s", p->name, p->help, 13, "");
-        lm_append_wrapped(out, p->settings, 13, 13);
+        lm_str_printf(out, "  %-14s %s\n%*s", p->name, p->help, 17, "");
+        lm_append_wrapped(out, p->settings, 17, 17);
     }
     lm_str_append(out, "\nsettings of the model (--set):\n");
     lm_options_help(family->options, "", out);
