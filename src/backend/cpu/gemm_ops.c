@@ -21,7 +21,7 @@ LM_VM_MATH void multiply_tile(const lm_gemm_product *p, int first, int rows,
 #define TILE(height)                                                                     \
     case height:                                                                         \
         lm_tile_product(c, p->ldc, start, p->ldstart, a, p->row, p->term, p->b,          \
-                        vectors *LM_LANES, p->depth, height, vectors, p->stream);        \
+                        vectors *LM_LANES, p->depth, height, vectors, p->stream, NULL);  \
         return
     switch (rows) {
         TILE(1);

@@ -16,11 +16,15 @@ enum { LM_TILE_VECTORS = 2, LM_TILE_WIDE = 6, LM_TILE_NARROW = 6 };
 #endif
 
 /* c = start + a b, written past the cache if `stream`; start NULL for none; a's element
- * (r, k) at a[r * ar + k * ak], row r of start at start + r * ldstart. */
+ * (r, k) at a[r * ar + k * ak], row r of start at start + r * ldstart. A register's worth
+ * of memory from `next` on is asked for with each term, up to a tile: what the next tile
+ * starts with; or NULL. */
 LM_VM_MATH void lm_tile_product(float *c, ptrdiff_t ldc, const float *start,
                                 ptrdiff_t ldstart, const float *a, ptrdiff_t ar,
                                 ptrdiff_t ak, const float *b, ptrdiff_t ldb, int depth,
-                                const int rows, const int vectors, bool stream) {
+                                const int rows, const int vectors, bool stream,
+                                const float *next) {
+    const float *end = next ? next + rows * vectors * LM_LANES : NULL;
     lm_vec sum[LM_TILE_NARROW][LM_TILE_VECTORS] = {0};
     if (start) {
 #pragma GCC unroll 12
@@ -30,6 +34,7 @@ LM_VM_MATH void lm_tile_product(float *c, ptrdiff_t ldc, const float *start,
                 sum[r][j] = lm_vec_load(start + r * ldstart + j * LM_LANES);
     }
     for (int k = 0; k < depth; k++, a += ak, b += ldb) {
+        if (next < end) __builtin_prefetch(next, 1, 3), next += LM_LANES;
         lm_vec column[LM_TILE_VECTORS];
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++) column[j] = lm_vec_load(b + j * LM_LANES);

@@ -328,7 +328,8 @@ static void multiply(float *m, int width, const float *v, ptrdiff_t ldv, const f
     for (int r = 0; r < rows; r += (height)) {                                           \
         lm_fetch_ahead(ahead);                                                           \
         lm_tile_product(m + (ptrdiff_t)r * width, (vectors)*LANES, NULL, 0, v + r * ldv, \
-                        ldv, 1, u, (vectors)*LANES, depth, height, vectors, false);      \
+                        ldv, 1, u, (vectors)*LANES, depth, height, vectors, false,       \
+                        NULL);                                                           \
     }
     if (width == PANEL * LANES)
         TILES(WIDE, PANEL)
@@ -347,7 +348,8 @@ static void accumulate(float *m, int width, const float *d, ptrdiff_t ldd, const
         float *to = m + (ptrdiff_t)r * width;                                            \
         lm_fetch_ahead(ahead);                                                           \
         lm_tile_product(to, (vectors)*LANES, add ? to : NULL, (vectors)*LANES, d + r, 1, \
-                        ldd, v, ldv, depth, height, vectors, false);                     \
+                        ldd, v, ldv, depth, height, vectors, false,                      \
+                        to + (ptrdiff_t)(height)*width);                                 \
     }
     if (width == PANEL * LANES)
         TILES(WIDE, PANEL)
