@@ -20,8 +20,7 @@ enum {
     MOST_SLICES = 16,
     LEAST_LONG = 4096, /* with fewer rows or terms, oneDNN is as fast, */
     LEAST_SHORT = 16,  /* as it is with less than a vector or so on the other sides */
-    LEAST_SUMS = 3072, /* and with smaller or larger results of deep products */
-    MOST_SUMS = 4096
+    LEAST_SUMS = 3072  /* and with smaller results of deep products */
 };
 
 typedef struct gemm_state {
@@ -275,8 +274,7 @@ bool lm_gemm_leads(const lm_dnnl_matmul *mm) {
     int64_t length = deep ? mm->k : mm->m, other = deep ? mm->m : mm->k;
     if (mm->ta != deep || length < LEAST_LONG) return false;
     if (other < LEAST_SHORT || mm->n < LEAST_SHORT) return false;
-    int64_t sums = mm->m * mm->n;
-    return !deep || (sums >= LEAST_SUMS && sums <= MOST_SUMS);
+    return !deep || mm->m * mm->n >= LEAST_SUMS;
 }
 
 lm_status lm_gemm_lower(const lm_step *step, const lm_dnnl_matmul *mm,
