@@ -364,7 +364,8 @@ typedef struct norm_part {
 } norm_part;
 
 /* With samples enough, a thread takes whole ones, so that x and g are in the cache when
- * they are read for the second time; else pieces of all, in four rounds. */
+ * they are read for the second time, which begins with what was read last; else pieces of
+ * all, in four rounds. */
 typedef struct chain_state {
     norm_state norm; /* of the norm_grad; first, as its functions see it alone */
     int sums_out;    /* -1: nobody reads the sums */
@@ -519,7 +520,7 @@ static void run_by_samples(chain_work *k) {
     for (int64_t n = 0; n < s->samples; n++) {
         for (int64_t p = 0; p < s->pieces; p++) sum_piece(k, n * s->pieces + p);
         finish_sums(k, n);
-        for (int64_t p = 0; p < s->pieces; p++) put_piece(k, n * s->pieces + p);
+        for (int64_t p = s->pieces; p > 0; p--) put_piece(k, n * s->pieces + p - 1);
         finish_parts(k, n);
     }
 }

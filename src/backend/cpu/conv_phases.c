@@ -207,9 +207,13 @@ static lm_status lower(lm_backend *backend, const lm_step *step, const lm_dnnl_c
 
 /* Smaller kernels waste taps; few channels waste lanes and leave the transforms more work
  * than the products. */
+/* With 3x3 taps, nearly half of a phase's are zeros; only the weights' gradient of many
+ * channels gains by it. */
 static bool leads(const lm_dnnl_conv *c) {
-    return c->kernel[0] == 4 && c->kernel[1] == 4 && c->in_channels >= 32 &&
-           c->out_channels >= 32;
+    int64_t channels = lm_least(c->in_channels, c->out_channels);
+    if (c->kernel[0] == 3 && c->kernel[1] == 3)
+        return c->pass == LM_DNNL_BACK_WEIGHTS && channels >= 128;
+    return c->kernel[0] == 4 && c->kernel[1] == 4 && channels >= 32;
 }
 
 const lm_conv_candidate lm_conv_phases = {
