@@ -190,8 +190,8 @@ static void shapes_take_every_way(void **state) {
         note_cut(&p, seen);
         seen[SLICES_2] |= p.slices == 2;
         seen[SLICES_8] |= p.slices == 8;
-        seen[SHARES] |= p.share < d->k;
-        seen[LAST_SHARE_SHORT] |= p.share < d->k && d->k % p.share != 0;
+        seen[SHARES] |= p.share < d->c;
+        seen[LAST_SHARE_SHORT] |= p.share < d->c && d->c % p.share != 0;
         if (p.ops->panel == 2 * p.ops->lanes) seen[PANEL_QUARTER] = true;
     }
     for (int way = 0; way < N_WAYS; way++)

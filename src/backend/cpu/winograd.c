@@ -83,13 +83,13 @@ static int count_slices(const lm_wino_plan *plan) {
 void lm_wino_plan_gradient(lm_wino_plan *plan, int64_t batch, const lm_wino_image *x,
                            const lm_wino_image *y, int threads) {
     *plan = (lm_wino_plan){LM_ISA_PICK(lm_wino_ops), batch, *x, *y, .threads = threads};
-    int64_t lanes = plan->ops->lanes, vectors = (y->channels + lanes - 1) / lanes;
+    int64_t lanes = plan->ops->lanes, vectors = (x->channels + lanes - 1) / lanes;
     cut(plan, LEAST_SUMMED, MOST_TILES);
     plan->slices = count_slices(plan);
     int64_t shares = clamp((threads + plan->slices - 1) / plan->slices, 1, vectors);
     plan->share = (vectors + shares - 1) / shares * lanes;
     int64_t tile = LM_WINO_PLANES * (int64_t)sizeof(float) *
-                   (lm_round_up(x->channels, lanes) + plan->share);
+                   (lm_round_up(y->channels, lanes) + plan->share);
     /* Units give the order of the sums, so they must not depend on the threads' share. */
     cut(plan, LEAST_SUMMED, clamp(GRADIENT_BYTES / tile, LEAST_SUMMED, MOST_SUMMED));
 }

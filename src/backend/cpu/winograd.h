@@ -32,7 +32,7 @@ typedef struct lm_wino_plan {
     int alone;     /* and have panels enough to transform the weights of their own */
     int stream;    /* forward: results go past the cache, where they are aligned */
     int slices;    /* gradient: of the units, each with sums of its own; by shape alone */
-    int64_t share; /* gradient: filters that one thread takes; by threads */
+    int64_t share; /* gradient: channels of x that one thread takes; by threads */
     int threads;
 } lm_wino_plan;
 
