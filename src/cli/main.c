@@ -96,7 +96,7 @@ static void print_usage(FILE *to) {
             lm_version);
     for (int i = 0; commands[i]; i++)
         if (commands[i]->run)
-            fprintf(to, "  %-12s %s\n", commands[i]->name, commands[i]->help);
+            fprintf(to, "  %-16s %s\n", commands[i]->name, commands[i]->help);
     fprintf(to, "\n'limn COMMAND --help' explains one. Start with 'limn demo'.\n");
 }
 
