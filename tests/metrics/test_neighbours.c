@@ -105,13 +105,13 @@ static void neighbours_are_those_of_all_distances(void **state) {
     free(b);
 }
 
-/* 1100 vectors have several large tiles with one thread and small ones with many. */
+/* 1600 vectors have several large tiles with one thread and small ones with many. */
 static void sets_of_several_tiles(void **state) {
-    float *a = cloud_new(3, 3100, 3, 1, 0);
+    float *a = cloud_new(3, 1600, 3, 1, 0);
     for (int threads = 1; threads <= 5; threads += 4) {
         lm_threads_set(threads);
-        check("several tiles", a, 3100, NULL, 0, 3, 3);
-        check("tiles of two sets", a, 3100, a + 3 * 50, 1400, 3, 3);
+        check("several tiles", a, 1600, NULL, 0, 3, 3);
+        check("tiles of two sets", a, 1600, a + 3 * 50, 1400, 3, 3);
     }
     lm_threads_set(0);
     free(a);
