@@ -46,11 +46,41 @@ static double number(const json_t *cell, const char *name) {
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-static void print_head(const cli_context *cli) {
-    for (int i = 0; i < cli->n_args; i++) printf("%c  %s\n", 'A' + i, cli->args[i]);
+/* What sets a report apart without forbidding anything, behind one another. */
+static void print_informs(const json_t *comparison, size_t report) {
+    size_t i;
+    json_t *field;
+    lm_str line = LM_STR_INIT, wrapped = LM_STR_INIT;
+    json_array_foreach(json_object_get(comparison, "informs"), i, field) {
+        lm_str_printf(&line, "%s%s: ", line.length ? ", " : "",
+                      json_string_value(json_object_get(field, "field")));
+        lm_protocol_text(json_array_get(json_object_get(field, "values"), report), &line);
+    }
+    lm_str_append(&wrapped, "   ");
+    if (lm_str_text(&line)) lm_append_wrapped(&wrapped, lm_str_text(&line), 3, 3);
+    if (line.length && lm_str_text(&wrapped)) fputs(wrapped.text, stdout);
+    lm_str_release(&line);
+    lm_str_release(&wrapped);
+}
+
+static void print_head(const cli_context *cli, const json_t *comparison) {
+    for (int i = 0; i < cli->n_args; i++) {
+        printf("%c  %s\n", 'A' + i, cli->args[i]);
+        print_informs(comparison, (size_t)i);
+    }
     printf("\n%-*s", NAME, "metric");
-    for (int i = 0; i < cli->n_args; i++) printf(" %*c", CELL, 'A' + i);
+    for (int i = 0; i < cli->n_args; i++) printf(" %*c ", CELL - 1, 'A' + i);
     printf("\n");
+}
+
+static bool differs(const json_t *row, size_t report) {
+    size_t i;
+    json_t *entry;
+    json_array_foreach(json_object_get(row, "differences"), i, entry) {
+        if ((size_t)json_integer_value(json_object_get(entry, "report")) == report)
+            return true;
+    }
+    return false;
 }
 
 static void print_cells(const json_t *row) {
@@ -62,60 +92,85 @@ static void print_cells(const json_t *row) {
         char text[CLI_NUMBER];
         cli_number_text(number(cell, "value"), number(cell, "error"), 4, text);
         bool is_best = json_is_integer(best) && (size_t)json_integer_value(best) == i;
-        printf(" %*s%s", CELL - 1, text, is_best ? "*" : " ");
+        printf(" %*s%s", CELL - 1, differs(row, i) ? "differs" : text,
+               is_best ? "*" : " ");
     }
     printf("\n");
 }
 
-static void print_differences(const json_t *row) {
+/* "B, n: 100, not 1000", of which many metrics may have the same. */
+static char *difference_text(const json_t *entry, const json_t *field) {
+    enum { SHOWN = 48 }; /* of a hash or a path, to tell it from another */
+    const json_t *values = json_object_get(field, "values");
+    lm_str a = LM_STR_INIT, b = LM_STR_INIT, text = LM_STR_INIT;
+    lm_protocol_text(json_array_get(values, 0), &a);
+    lm_protocol_text(json_array_get(values, 1), &b);
+    lm_str_printf(&text, "%c, %s: %.*s, not %.*s",
+                  'A' + (char)json_integer_value(json_object_get(entry, "report")),
+                  json_string_value(json_object_get(field, "field")), SHOWN,
+                  lm_str_text(&b) ? b.text : "?", SHOWN, lm_str_text(&a) ? a.text : "?");
+    lm_str_release(&a);
+    lm_str_release(&b);
+    if (text.failed) lm_str_release(&text);
+    return text.text; /* the string's own block, handed over */
+}
+
+/* Appends a metric's differences to those so far: {text: "fid, kid"}. */
+static lm_status gather(const json_t *row, json_t *so_far) {
+    const char *metric = json_string_value(json_object_get(row, "metric"));
     size_t i, k;
     json_t *entry, *field;
     json_array_foreach(json_object_get(row, "differences"), i, entry) {
-        int report = (int)json_integer_value(json_object_get(entry, "report"));
         json_array_foreach(json_object_get(entry, "fields"), k, field) {
-            const json_t *values = json_object_get(field, "values");
-            lm_str text = LM_STR_INIT;
-            lm_str_printf(&text, "  %c differs in %s: ", 'A' + report,
-                          json_string_value(json_object_get(field, "field")));
-            lm_protocol_text(json_array_get(values, 1), &text);
-            lm_str_append(&text, ", not ");
-            lm_protocol_text(json_array_get(values, 0), &text);
-            printf("%s\n", lm_str_text(&text) ? lm_str_text(&text) : "");
-            lm_str_release(&text);
+            char *text = difference_text(entry, field);
+            if (!text) return LM_NOMEM;
+            const char *others = json_string_value(json_object_get(so_far, text));
+            lm_str metrics = LM_STR_INIT;
+            lm_str_printf(&metrics, "%s%s%s", others ? others : "", others ? ", " : "",
+                          metric);
+            lm_status status = lm_json_put(
+                so_far, text, lm_str_text(&metrics) ? json_string(metrics.text) : NULL);
+            lm_str_release(&metrics);
+            lm_free(text);
+            LM_TRY(status);
         }
     }
+    return LM_OK;
 }
 
-static void print_informs(const json_t *comparison) {
-    size_t i, k;
-    json_t *field, *value;
-    json_array_foreach(json_object_get(comparison, "informs"), i, field) {
-        printf("%-*s", NAME, json_string_value(json_object_get(field, "field")));
-        json_array_foreach(json_object_get(field, "values"), k, value) {
-            lm_str text = LM_STR_INIT;
-            lm_protocol_text(value, &text);
-            printf(" %*.*s ", CELL - 1, CELL - 1,
-                   lm_str_text(&text) ? lm_str_text(&text) : "");
-            lm_str_release(&text);
-        }
-        printf("\n");
+static lm_status print_differences(const json_t *rows) {
+    json_t *all = json_object(), *row, *metrics;
+    const char *text;
+    size_t i;
+    lm_status status = all ? LM_OK : LM_NOMEM;
+    json_array_foreach(rows, i, row) {
+        if (status == LM_OK) status = gather(row, all);
     }
+    if (status == LM_OK && json_object_size(all)) printf("\nprotocols differ\n");
+    json_object_foreach(all, text, metrics) {
+        lm_str line = LM_STR_INIT;
+        lm_str_printf(&line, "  %s\n    of ", text);
+        lm_append_wrapped(&line, json_string_value(metrics), 7, 7);
+        if (status == LM_OK && lm_str_text(&line)) fputs(line.text, stdout);
+        lm_str_release(&line);
+    }
+    json_decref(all);
+    return status;
 }
 
-static void print_text(const cli_context *cli, const json_t *comparison) {
+static lm_status print_text(const cli_context *cli, const json_t *comparison) {
+    const json_t *rows = json_object_get(comparison, "metrics");
     size_t i;
     json_t *row;
     bool starred = false;
-    print_head(cli);
-    json_array_foreach(json_object_get(comparison, "metrics"), i, row) {
+    print_head(cli, comparison);
+    json_array_foreach(rows, i, row) {
         print_cells(row);
-        print_differences(row);
         starred = starred || json_is_integer(json_object_get(row, "best"));
     }
-    printf("\n");
-    print_informs(comparison);
     if (starred)
         printf("\n* better than every other by more than twice the standard errors\n");
+    return print_differences(rows);
 }
 
 /* ---- CSV ----------------------------------------------------------------------- */
@@ -162,7 +217,7 @@ static lm_status show(const cli_context *cli, json_t *comparison) {
     else if (lm_setting_flag(&cli->options, "csv"))
         print_csv(cli, comparison);
     else
-        print_text(cli, comparison);
+        LM_TRY(print_text(cli, comparison));
     LM_RETURN_IF(json_integer_value(json_object_get(comparison, "comparable")) == 0,
                  LM_MISMATCH, "no number of two evaluations can be compared");
     return LM_OK;

@@ -41,8 +41,8 @@ static void print_side(const char *title, const lm_eval_side *side) {
     if (side->resize) printf(", resized: %s", side->resize);
     printf("\n");
     if (!side->weights) return;
-    printf("%-10s %s of step %" PRId64 ", %s, %d network evaluations an image\n", "",
-           side->weights, side->step, side->sampler, side->nfe);
+    printf("%-10s %s weights of step %" PRId64 ", %s, %d network evaluations an image\n",
+           "", side->weights, side->step, side->sampler, side->nfe);
 }
 
 /* Releases the line. */

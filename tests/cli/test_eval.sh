@@ -55,7 +55,7 @@ works "compare as JSON" '"comparable": [1-9]' compare same.json again.json --jso
 "$limn" eval "$test8" $eval8 -n 200 --out fewer.json >/dev/null
 "$limn" compare same.json fewer.json >out 2>err
 check "other numbers of images are refused" test $? = 1
-check "and the field named" grep -q "B differs in n: 200, not 300" out
+check "and the field named" grep -q "B, n: 200, not 300" out
 check "in a line of error" grep -q "no number of two evaluations" err
 refuses 2 "expected 'limn compare" "compare with nothing" compare same.json
 echo "{}" >none.json
