@@ -47,6 +47,42 @@ works "against test" '"reference_split": "test"' eval "$test8" $eval8 -n 300 --j
 works "no floor" '"floor": null' eval "$test8" $eval8 -n 300 --json --no-floor
 refuses 1 "cannot write" "a report in no folder" eval "$test8" $eval8 -n 100 --out none/a.json
 
+works "pairs" "^mse .* 0.000" eval "$test8" $eval8 -n 100 --pairs "$test8" --metrics mse,ssim
+refuses 1 "pairs .*: 50 images" "fewer pairs" eval "$test8&limit=60" $eval8 --pairs "$test8&limit=50"
+works "a sheet of neighbours" "^neighbours " eval "$test8" $eval8 -n 20 --k 3 --neighbours sheet.png
+check "is a PNG" sh -c 'head -c 8 sheet.png | tail -c 7 | grep -q "^PNG"'
+works "statistics" "not measured" eval "$set8" -n 400 --extractor pixels --save-stats set.npz --quiet
+works "in place of a set" '"fid"' eval "$test8" -n 300 --extractor pixels --stats set.npz --metrics fid --quiet --json --out stats.json
+check "say the same as the set" holds \
+    "($(value stats.json fid) - $(value same.json fid))^2 < 1e-12 * $(value same.json fid)^2"
+refuses 1 "statistics of 64 features" "of another size" eval builtin:digits:test -n 50 --extractor pixels --stats set.npz
+refuses 1 "set.png" "statistics that are not there" eval "$test8" -n 50 --extractor pixels --stats set.png
+works "the digits' own judge" "judge:digits" eval builtin:digits:test --data builtin:digits -n 60 \
+    --reference 60 --metrics conditional_accuracy,missing_classes --quiet
+
+# ---- a folder, and one with a digit missing
+"$limn" data prepare 'builtin:digits:test?limit=300' --out real --quiet >/dev/null
+"$limn" data prepare 'real:test?classes=0,1,2,3,4,5,6,7,9' --out nine --quiet >/dev/null
+works "a folder" "of 10 classes\|classes are as" eval real:test --data builtin:digits --reference 600 --quiet --out ten.json
+check "has all digits" holds "$(value ten.json missing_classes) == 0"
+works "nine digits" "missing: 8" eval nine:test --data builtin:digits --reference 600 --quiet --out nine.json
+check "are not as the data" holds "$(value nine.json class_histogram) < 0.001"
+
+# ---- a run
+"$limn" train ddpm --data builtin:digits --preset tiny --set base=8 --set mult=1,2 --set blocks=1 \
+    --set batch=8 --set groups=4 --steps 2 --quiet --out run >/dev/null
+works "a run" "ema weights of step 2" eval run -n 20 --k 3 --reference 50 --steps 2 --quiet
+check "is written into it" sh -c 'ls run/eval/step-00000002-*.json'
+works "and compared" "nothing\|^fid " compare run run
+refuses 2 "a run have none" "pairs of a run" eval run --pairs "$set8"
+"$limn" eval run -n 5000 >out 2>err &
+pid=$!
+sleep 1
+kill -INT $pid
+wait $pid
+check "ctrl-c" test $? = 130
+check "in one line" grep -q interrupted err
+
 # ---- compare
 works "compare" "^fid " compare same.json again.json
 check "equal numbers are not told apart" sh -c '! grep -q "[*]" out'
