@@ -16,7 +16,8 @@
 
 /* A floor that is known already. */
 typedef struct floor_value {
-    int64_t n; /* images that it was made of, 0: not known yet */
+    int64_t n;      /* images that it was made of, 0: not known yet */
+    bool by_labels; /* as its context was */
     double value, error;
 } floor_value;
 
@@ -264,6 +265,7 @@ static bool floor_key(const lm_eval_context *c, const lm_eval_metric *metric,
     lm_cache_key_add(key, "subsets", "%d of %d", spec->subsets, spec->subset_size);
     lm_cache_key_add(key, "evaluation seed", "%" PRIu64, spec->seed);
     lm_cache_key_add(key, "against test", "%d", spec->against_test);
+    lm_cache_key_add(key, "by labels", "%d", c->by_labels);
     lm_eval_extractor_key(c->extractor, key);
     if (c->lpips) {
         lm_cache_key_add(key, "network", "%s", lm_lpips_id(c->lpips));
@@ -309,7 +311,8 @@ static lm_status find_floor(lm_eval_context *context, const lm_eval_metric *metr
         release_result(&result);
     }
     lm_str_release(&key);
-    if (status == LM_OK) floor->n = context->generated->source.count;
+    floor->n = status == LM_OK ? context->generated->source.count : 0;
+    floor->by_labels = context->by_labels;
     return status;
 }
 
@@ -324,16 +327,20 @@ static lm_eval_part *floor_part(lm_evaluator *e, int64_t n) {
     return &e->few;
 }
 
-static lm_status add_floor(lm_evaluator *e, int index, const lm_eval_hook *hook,
+/* By what the judged images were measured: labels of real ones that those have not are
+ * not looked at. */
+static lm_status add_floor(lm_evaluator *e, int index, const lm_eval_context *judged,
                            lm_eval_result *result) {
     const lm_eval_metric *metric = e->metrics[index];
     floor_value *floor = &e->floors[index];
     if (!e->spec.floor || !e->real || !metric->has_floor) return LM_OK;
     lm_eval_part *real = floor_part(e, result->n);
-    lm_eval_context context = make_context(e, real, hook);
+    lm_eval_context context = make_context(e, real, judged->hook);
     context.is_floor = true;
+    context.by_labels = judged->by_labels;
     if (lm_eval_hindrance(&context, metric)) return LM_OK;
-    if (floor->n != real->source.count) LM_TRY(find_floor(&context, metric, floor));
+    if (floor->n != real->source.count || floor->by_labels != context.by_labels)
+        LM_TRY(find_floor(&context, metric, floor));
     result->floor = floor->value;
     result->floor_error = floor->error;
     result->floor_n = floor->n;
@@ -359,7 +366,7 @@ static lm_status run_metrics(lm_evaluator *e, lm_eval_context *context,
         }
         lm_eval_result *result = &evaluation->results[evaluation->count++];
         LM_TRY(measure(context, e->metrics[i], result));
-        LM_TRY(add_floor(e, i, context->hook, result));
+        LM_TRY(add_floor(e, i, context, result));
     }
     return LM_OK;
 }
@@ -405,6 +412,9 @@ static lm_status run(lm_evaluator *e, const lm_eval_subject *subject,
         context.pairs = &pairs;
     }
     context.likelihood = subject->likelihood;
+    context.by_labels = e->reference && e->reference->side.source &&
+                        generated.source.classes > 0 &&
+                        generated.source.classes == e->reference->source.classes;
     context.within = (lm_metric_hook){tell, &context};
     lm_status status = need(&context, &generated, lm_eval_part_hold);
     if (status == LM_OK) status = run_metrics(e, &context, evaluation);

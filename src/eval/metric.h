@@ -42,7 +42,8 @@ typedef struct lm_eval_context {
     lm_eval_part *generated, *reference, *train, *test, *pairs;
     lm_lpips *lpips;                      /* NULL: there is none */
     const lm_eval_likelihood *likelihood; /* NULL: there is none */
-    bool is_floor;                        /* nobody sees tables, notes and sheets */
+    bool by_labels; /* classes are labels, which both sides have; else the judge's */
+    bool is_floor;  /* nobody sees tables, notes and sheets */
     const lm_eval_hook *hook;
     const char *what;      /* is being done, for the hook */
     lm_metric_hook within; /* the hook as src/metrics has it */
@@ -79,8 +80,6 @@ lm_status lm_eval_need_moments(lm_eval_context *context, lm_eval_part *part);
 lm_status lm_eval_need_pixels(lm_eval_context *context, lm_eval_part *part);
 lm_status lm_eval_need_floats(lm_eval_context *context, lm_eval_part *part);
 
-/* Whether labels are of the same classes on both sides. */
-bool lm_eval_has_labels(const lm_eval_context *context);
 /* A class's name, or its number, written into `number`. */
 enum { LM_EVAL_NUMBER = 16 };
 const char *lm_eval_class_name(const lm_eval_context *context, int class,

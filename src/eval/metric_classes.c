@@ -88,7 +88,9 @@ static bool is_missing(const histogram *h, int class) {
 
 const char *lm_eval_class_name(const lm_eval_context *context, int class,
                                char number[LM_EVAL_NUMBER]) {
-    if (context->extractor->class_names) return context->extractor->class_names[class];
+    const lm_extractor *judge = context->extractor;
+    bool known = judge->class_names && class < judge->classes;
+    if (known) return judge->class_names[class];
     snprintf(number, LM_EVAL_NUMBER, "%d", class);
     return number;
 }

@@ -170,7 +170,7 @@ static lm_status measure_sorted(lm_eval_context *context, const by_class *genera
 /* Classes are labels where both sides have the same, else what the judge sees. */
 static lm_status measure_classes(lm_eval_context *context, lm_eval_result *result) {
     lm_eval_part *images = context->generated, *real = context->reference;
-    bool labels = lm_eval_has_labels(context);
+    bool labels = context->by_labels;
     int classes = labels ? real->source.classes : context->extractor->classes;
     LM_TRY(lm_eval_need_features(context, images));
     LM_TRY(lm_eval_need_features(context, real));

@@ -90,15 +90,12 @@ lm_status lm_eval_metrics_find(const char *names, const lm_eval_metric ***metric
     return status;
 }
 
-bool lm_eval_has_labels(const lm_eval_context *context) {
-    const lm_eval_part *images = context->generated, *real = context->reference;
-    return real && real->side.source && images->source.classes > 0 &&
-           images->source.classes == real->source.classes;
-}
-
 const char *lm_eval_hindrance(const lm_eval_context *context,
                               const lm_eval_metric *metric) {
     int classes = context->extractor->classes;
+    int shown = (metric->needs & LM_NEED_CLASSES) && context->by_labels
+                    ? context->reference->source.classes
+                    : classes;
     const struct {
         unsigned need;
         bool there;
@@ -114,9 +111,8 @@ const char *lm_eval_hindrance(const lm_eval_context *context,
          "the reference has statistics, no images"},
         {LM_NEED_TRAIN, context->train, "there are no training images"},
         {LM_NEED_TEST, context->test, "there are no held-out images"},
-        {LM_NEED_CLASSES, lm_eval_has_labels(context) || classes > 0,
-         "there are neither labels nor a judge"},
-        {LM_NEED_FEW_CLASSES, classes <= LM_EVAL_CLASSES, "there are too many classes"},
+        {LM_NEED_CLASSES, shown > 0, "there are neither labels nor a judge"},
+        {LM_NEED_FEW_CLASSES, shown <= LM_EVAL_CLASSES, "there are too many classes"},
         {LM_TAKES_LONG,
          context->spec->metrics || context->extractor->dim <= LM_EVAL_QUICK_DIM,
          "takes long with so many features; ask for it by name"},

@@ -156,7 +156,8 @@ static void exact_copies_are_counted(void **state) {
 static void a_missing_class_is_found(void **state) {
     fixture f;
     lm_evaluation e;
-    lm_eval_spec spec = pixels_spec("class_histogram,missing_classes,precision,recall");
+    lm_eval_spec spec =
+        pixels_spec("class_histogram,missing_classes,class_fid,precision,recall");
     spec.extractor = "judge:digits";
     begin(&f, LM_SPLIT_TEST, 0, 0);
     for (int64_t i = 0, next = 0; i < JUDGED; next++) {
@@ -170,6 +171,10 @@ static void a_missing_class_is_found(void **state) {
     assert_true(get(&e, "missing_classes")->value >= 1);
     assert_non_null(strstr(get(&e, "missing_classes")->note, "8"));
     assert_true(get(&e, "precision")->value > get(&e, "recall")->value);
+    const lm_eval_result *by_class = get(&e, "class_fid");
+    assert_string_equal(
+        json_string_value(json_object_get(by_class->protocol, "classes_by")), "judge");
+    assert_true(by_class->value > 0 && by_class->floor > 0);
     json_t *classes = json_object_get(get(&e, "class_histogram")->detail, "by_class");
     assert_int_equal(json_array_size(classes), 10);
     lm_evaluation_release(&e);
