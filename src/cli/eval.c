@@ -38,6 +38,8 @@ static const lm_option options[] = {
     CLI_DRAWING,
     {"samples", LM_OPT_INT, "100", 1, 1e6, NULL, "S",
      "importance samples of a likelihood, of runs that have one"},
+    {"terms", LM_OPT_INT, "20", 0, 1e6, NULL, "K",
+     "terms of a variational bound that stand for all, of runs that have one; 0: all"},
     {"resize", LM_OPT_CHOICE, "", 0, 0, "box|bilinear|bicubic|lanczos", NULL,
      "how images come to the reference's size [refused]"},
     {"pairs", LM_OPT_TEXT, "", 0, 0, NULL, "SPEC",

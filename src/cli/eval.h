@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "eval/evaluate.h"
+#include "train/bound.h"
 #include "train/importance.h"
 #include "train/run_source.h"
 
@@ -12,7 +13,8 @@
 typedef struct cli_eval_sides {
     bool is_run; /* what is judged is drawn from a run */
     lm_run_source run;
-    lm_importance *importance; /* of the run, NULL: it has none */
+    lm_importance *importance; /* of the run, NULL: it has none, */
+    lm_bound_meter *bound;     /* and likewise */
     lm_eval_likelihood likelihood;
     lm_dataset *images_set, *train_set, *test_set, *pairs_set;
     lm_set_source images_from, train_from, test_from, pairs_from;

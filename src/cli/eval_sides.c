@@ -141,11 +141,18 @@ static bool on_step(void *user, int step, int steps) {
 
 static lm_status open_likelihood(const cli_context *cli, cli_eval_sides *sides) {
     const lm_settings *o = &cli->options;
-    if (!sides->run.opened.model->family->log_weights) return LM_OK;
-    LM_TRY(lm_importance_new(&sides->run.opened, (int)lm_setting_int(o, "samples"),
-                             (uint64_t)lm_setting_int(o, "seed"), &sides->importance));
-    sides->likelihood = lm_importance_likelihood(sides->importance);
-    sides->subject.likelihood = &sides->likelihood;
+    const lm_family *family = sides->run.opened.model->family;
+    uint64_t seed = (uint64_t)lm_setting_int(o, "seed");
+    if (family->log_weights) {
+        LM_TRY(lm_importance_new(&sides->run.opened, (int)lm_setting_int(o, "samples"),
+                                 seed, &sides->importance));
+        sides->likelihood = lm_importance_likelihood(sides->importance);
+    } else if (family->bound) {
+        LM_TRY(lm_bound_meter_new(&sides->run.opened, (int)lm_setting_int(o, "terms"),
+                                  seed, &sides->bound));
+        sides->likelihood = lm_bound_likelihood(sides->bound);
+    }
+    if (sides->likelihood.measure) sides->subject.likelihood = &sides->likelihood;
     return LM_OK;
 }
 
@@ -194,6 +201,7 @@ lm_status cli_eval_open_sides(const cli_context *cli, cli_eval_sides *sides) {
 
 void cli_eval_close_sides(cli_eval_sides *sides) {
     lm_importance_free(sides->importance);
+    lm_bound_meter_free(sides->bound);
     if (sides->is_run) lm_run_source_close(&sides->run);
     lm_dataset_free(sides->images_set);
     lm_dataset_free(sides->train_set);

@@ -205,6 +205,12 @@ lm_node *lm_ddpm_loss_at(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *
     return lm_nn_mse(nn, guess, target);
 }
 
+lm_node *lm_ddpm_signed(lm_nn *nn, lm_node *images) {
+    lm_graph *g = nn->graph;
+    lm_node *x = lm_scale(g, lm_cast(g, images, LM_F32), 1.0 / 127.5);
+    return lm_add_scalar(g, x, -1.0);
+}
+
 /* A uniform time for each image. u < 1, but u * T may round up to T. */
 static lm_node *draw_times(const lm_ddpm *ddpm, lm_nn *nn, int64_t count) {
     lm_graph *g = nn->graph;
@@ -227,8 +233,7 @@ static lm_node *hide_labels(const lm_model *model, lm_nn *nn, lm_node *labels) {
 static lm_node *loss(const lm_model *model, lm_nn *nn, lm_node *images, lm_node *labels) {
     if (!images) return NULL;
     lm_graph *g = nn->graph;
-    lm_node *x = lm_scale(g, lm_cast(g, images, LM_F32), 1.0 / 127.5);
-    x = lm_add_scalar(g, x, -1.0);
+    lm_node *x = lm_ddpm_signed(nn, images);
     lm_node *t = draw_times(model->state, nn, images->shape.dim[0]);
     lm_node *noise = lm_normal(g, nn->key, LM_DDPM_STREAM_NOISE, images->shape);
     return lm_ddpm_loss_at(model, nn, x, t, noise, hide_labels(model, nn, labels));
@@ -246,4 +251,7 @@ const lm_family lm_family_ddpm = {
     .sampler = lm_ddpm_sampler,
     .sample_init = lm_ddpm_sample_init,
     .sample_step = lm_ddpm_sample_step,
+    .bound = lm_ddpm_bound,
+    .bound_guess = lm_ddpm_bound_guess,
+    .bound_term = lm_ddpm_bound_term,
     .sample_image = lm_ddpm_sample_image};

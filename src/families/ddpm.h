@@ -32,6 +32,22 @@ lm_node *lm_ddpm_predict(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *
 lm_node *lm_ddpm_loss_at(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t,
                          lm_node *noise, lm_node *labels);
 
+/* u8 to [-1,1]. */
+lm_node *lm_ddpm_signed(lm_nn *nn, lm_node *images);
+/* Whether predicted images are clipped to [-1,1]. */
+bool lm_ddpm_clips(const lm_model *model);
+
+/* ---- likelihood (ddpm_bound.c) ------------------------------------------------- */
+
+lm_status lm_ddpm_bound(const lm_model *model, lm_bound *bound);
+lm_node *lm_ddpm_bound_guess(const lm_model *model, lm_nn *nn, lm_node *images,
+                             lm_node *rows, lm_node *labels);
+double lm_ddpm_bound_term(const lm_model *model, int term, const uint8_t *image,
+                          const float *guess);
+/* log(P(x - 1/255 < X < x + 1/255)) of X from N(mean, deviation^2) at the byte's x in
+ * [-1,1], where the first and the last byte reach to infinity (Ho et al., eq. 13). */
+double lm_discrete_normal(uint8_t byte, double mean, double deviation);
+
 /* ---- sampling ---------------------------------------------------------------- */
 
 /* The numbers of one sampler step:
@@ -70,7 +86,8 @@ enum {
     LM_DDPM_STREAM_NOISE = 2,
     LM_DDPM_STREAM_START = 4,
     LM_DDPM_STREAM_STEP = 6,
-    LM_DDPM_STREAM_LABEL = 8
+    LM_DDPM_STREAM_LABEL = 8,
+    LM_DDPM_STREAM_BOUND = 9
 };
 
 #endif

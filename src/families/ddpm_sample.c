@@ -116,7 +116,7 @@ static lm_status fill_steps(const lm_ddpm *ddpm, const sampling *chain,
     return LM_OK;
 }
 
-static bool clips(const lm_model *model) {
+bool lm_ddpm_clips(const lm_model *model) {
     return lm_setting_flag(&model->settings, "clip-x0");
 }
 
@@ -128,7 +128,7 @@ static char *protocol_text(const lm_model *model, const sampling *chain) {
     else
         lm_str_printf(&str, " variance=%s", chain->large ? "large" : "small");
     lm_str_printf(&str, " spacing=%s clip-x0=%s", spacing_names[chain->spacing],
-                  clips(model) ? "yes" : "no");
+                  lm_ddpm_clips(model) ? "yes" : "no");
     if (model->conditional)
         lm_str_printf(&str, " guidance=%g (w=%g)", chain->guidance, chain->guidance - 1);
     const char *text = lm_str_text(&str);
@@ -176,7 +176,7 @@ lm_node *lm_ddpm_update(const lm_model *model, lm_nn *nn, lm_node *state,
     lm_node *x0 =
         lm_sub(g, lm_mul(g, scalar_at(g, scalars, LM_DDPM_X0_FROM_X), state),
                lm_mul(g, scalar_at(g, scalars, LM_DDPM_X0_FROM_PREDICTION), prediction));
-    if (clips(model)) x0 = lm_clamp(g, x0, -1, 1);
+    if (lm_ddpm_clips(model)) x0 = lm_clamp(g, x0, -1, 1);
     lm_node *mean = lm_add(g, lm_mul(g, scalar_at(g, scalars, LM_DDPM_NEXT_FROM_X0), x0),
                            lm_mul(g, scalar_at(g, scalars, LM_DDPM_NEXT_FROM_X), state));
     lm_node *z = lm_normal(g, nn->key, LM_DDPM_STREAM_STEP, state->shape);

@@ -89,6 +89,12 @@ int64_t lm_model_parameters(const lm_model *model) {
     return count;
 }
 
+void lm_bound_release(lm_bound *bound) {
+    lm_free(bound->scalars);
+    lm_free(bound->protocol);
+    *bound = (lm_bound){0};
+}
+
 void lm_sampler_release(lm_sampler *sampler) {
     lm_free(sampler->scalars);
     lm_free(sampler->protocol);

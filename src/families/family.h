@@ -66,6 +66,15 @@ typedef struct lm_sampler {
 } lm_sampler;
 void lm_sampler_release(lm_sampler *sampler);
 
+/* An upper bound on -log p of an image's bytes as a sum of terms, as chains have it: each
+ * asks the network once. Pure data; made by family->bound. */
+typedef struct lm_bound {
+    int n_terms, n_scalars;
+    float *scalars; /* [n_terms][n_scalars], lm_alloc, owned */
+    char *protocol; /* "variance=small clip-x0=yes", owned */
+} lm_bound;
+void lm_bound_release(lm_bound *bound);
+
 struct lm_family {
     const char *name, *title, *paper;
     const lm_option *options;       /* the model's and objective's settings */
@@ -103,6 +112,17 @@ struct lm_family {
      * family cannot. */
     lm_node *(*log_weights)(const lm_model *model, lm_nn *nn, lm_node *images,
                             lm_node *labels, int samples);
+
+    /* The terms of the bound; NULL when the family has none. The first should always be
+     * looked at; the others change so slowly that a few of them stand for all. */
+    lm_status (*bound)(const lm_model *model, lm_bound *bound);
+    /* What the network adds to a term of each image, f32[N,H,W,C]: images u8[N,H,W,C],
+     * rows f32[N,n_scalars] of the table, labels as above. */
+    lm_node *(*bound_guess)(const lm_model *model, lm_nn *nn, lm_node *images,
+                            lm_node *rows, lm_node *labels);
+    /* A term in nats of one image's bytes, with what the network added to it. */
+    double (*bound_term)(const lm_model *model, int term, const uint8_t *image,
+                         const float *guess);
 };
 
 struct lm_model {
