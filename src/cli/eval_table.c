@@ -31,6 +31,15 @@ void cli_number_text(double value, double error, int digits, char text[CLI_NUMBE
 
 /* ---- what was compared ----------------------------------------------------------- */
 
+/* Releases the line. */
+static void print_titled(const char *title, lm_str *line) {
+    lm_str wrapped = LM_STR_INIT;
+    if (lm_str_text(line)) lm_append_wrapped(&wrapped, lm_str_text(line), 11, 11);
+    printf("%-10s %s", title, lm_str_text(&wrapped) ? lm_str_text(&wrapped) : "\n");
+    lm_str_release(&wrapped);
+    lm_str_release(line);
+}
+
 static void print_side(const char *title, const lm_eval_side *side) {
     if (!side->source) return;
     printf("%-10s %s", title, side->spec);
@@ -41,17 +50,11 @@ static void print_side(const char *title, const lm_eval_side *side) {
     if (side->resize) printf(", resized: %s", side->resize);
     printf("\n");
     if (!side->weights) return;
-    printf("%-10s %s weights of step %" PRId64 ", %s, %d network evaluations an image\n",
-           "", side->weights, side->step, side->sampler, side->nfe);
-}
-
-/* Releases the line. */
-static void print_titled(const char *title, lm_str *line) {
-    lm_str wrapped = LM_STR_INIT;
-    if (lm_str_text(line)) lm_append_wrapped(&wrapped, lm_str_text(line), 11, 11);
-    printf("%-10s %s", title, lm_str_text(&wrapped) ? lm_str_text(&wrapped) : "\n");
-    lm_str_release(&wrapped);
-    lm_str_release(line);
+    lm_str line = LM_STR_INIT;
+    lm_str_printf(&line,
+                  "%s weights of step %" PRId64 ", %s, %d network evaluations an image",
+                  side->weights, side->step, side->sampler, side->nfe);
+    print_titled("", &line);
 }
 
 /* The first value of a field among the results' protocols. */
