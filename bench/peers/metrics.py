@@ -3,7 +3,7 @@
 after a check that both find the same numbers. Each measurement is a process of its own;
 reading features and importing are not counted.
 
-Needs numpy, scipy, torch and pytorch-fid; `./dev bench metrics` brings them."""
+Needs numpy, scipy, torch, pytorch-fid and prdc; `./dev bench metrics` brings them."""
 import argparse
 import json
 import os
@@ -34,9 +34,19 @@ def fid_of_pytorch_fid(a, b):
     return calculate_frechet_distance(*moments[0], *moments[1])
 
 
+def manifold_of_prdc(a, b):
+    """The sum of all four numbers."""
+    import contextlib
+    import io
+    import prdc
+    with contextlib.redirect_stdout(io.StringIO()):
+        return sum(prdc.compute_prdc(a, b, 5).values())
+
+
 # name in `limn bench metrics`, peer and its package, goal, how far values may be apart
 COMPARISONS = [
     ("fid", fid_of_pytorch_fid, "pytorch-fid", 3.0, 1e-6),
+    ("manifold", manifold_of_prdc, "prdc", 1.0, 1e-4),
 ]
 
 
@@ -67,21 +77,31 @@ def draw(folder, count, dim):
     return paths
 
 
+def run(command, environment=None):
+    """What it printed, and the most memory that its process had, in MB."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as child:
+        text = child.stdout.read()
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        sys.exit(f"{command[0]}: exit status {child.returncode}")
+    return text, usage.ru_maxrss / 1024
+
+
 def measure_limn(limn, name, paths, threads):
-    text = subprocess.run([limn, "bench", "metrics", *paths, "--only", name, "--json",
-                           "--threads", str(threads)], check=True,
-                          stdout=subprocess.PIPE, text=True).stdout
+    text, memory = run([limn, "bench", "metrics", *paths, "--only", name, "--json",
+                        "--threads", str(threads)])
     report = json.loads(text)
+    report["rows"][0]["process"] = memory
     return report["rows"][0], report["blas"]
 
 
 def measure_peer(name, paths, threads):
     environment = dict(os.environ, OMP_NUM_THREADS=str(threads),
                        OPENBLAS_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
-    text = subprocess.run([sys.executable, os.path.abspath(__file__), "--peer", name, *paths],
-                          check=True, stdout=subprocess.PIPE, env=environment,
-                          text=True).stdout
-    return json.loads(text.splitlines()[-1])
+    text, memory = run([sys.executable, os.path.abspath(__file__), "--peer", name, *paths],
+                       environment)
+    return dict(json.loads(text.splitlines()[-1]), process=memory)
 
 
 def compare(comparison, limn, paths, rounds, threads):
@@ -100,12 +120,13 @@ def compare(comparison, limn, paths, rounds, threads):
     reached = "reached" if median(ratios) >= goal else "missed"
     return [name, f"{median(ours):.2f}", package, f"{median(theirs):.2f}",
             f"{median(ratios):.2f}", f"{min(ratios):.2f} to {max(ratios):.2f}",
-            f"{goal:.0f}, {reached}", f"{median(processors):.2f}", f"{mine['bytes'] / 1e6:.0f}"], blas
+            f"{goal:.0f}, {reached}", f"{median(processors):.2f}", f"{mine['bytes'] / 1e6:.0f}",
+            f"{mine['process']:.0f}, {other['process']:.0f}"], blas
 
 
 def table(rows):
     head = ["metric", "limn, s", "peer", "s", "ratio", "of rounds", "goal",
-            "of processor time", "limn, MB besides features"]
+            "of processor time", "limn, MB besides features", "processes, MB"]
     rows = [head] + rows
     widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"

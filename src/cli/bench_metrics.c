@@ -8,6 +8,7 @@
 #include "metrics/blas.h"
 #include "metrics/fid.h"
 #include "metrics/kid.h"
+#include "metrics/manifold.h"
 #include "metrics/matrix.h"
 #include "tensor/npy.h"
 #include "tensor/philox.h"
@@ -81,11 +82,24 @@ static lm_status run_kid_subsets(const subject *s, double *value) {
     return LM_OK;
 }
 
+/* The sum of all four: the peers must have each of them. */
+static lm_status run_manifold(const subject *s, double *value) {
+    const lm_manifold_rule rule = {.k = 5, .edge = false};
+    lm_manifold got;
+    LM_TRY(lm_manifold_measure(s->a.data, s->n_a, s->b.data, s->n_b, s->dim, &rule, 1,
+                               NULL, &got));
+    *value =
+        got.precision.value + got.recall.value + got.density.value + got.coverage.value;
+    lm_manifold_release(&got);
+    return LM_OK;
+}
+
 static const row rows[] = {
     {"fid", "FID with moments of both sets", run_fid},
     {"fid-error", "standard error of FID, with moments", run_fid_error},
     {"kid", "KID of all pairs", run_kid},
     {"kid-subsets", "KID of 100 subsets of 1000", run_kid_subsets},
+    {"manifold", "precision, recall, density and coverage, k = 5", run_manifold},
 };
 enum { N_ROWS = sizeof rows / sizeof *rows };
 
