@@ -5,12 +5,12 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/threads.h"
+#include "data/npy.h"
 #include "metrics/blas.h"
 #include "metrics/fid.h"
 #include "metrics/kid.h"
 #include "metrics/manifold.h"
 #include "metrics/matrix.h"
-#include "tensor/npy.h"
 #include "tensor/philox.h"
 
 #include <math.h>
@@ -25,9 +25,23 @@ static const lm_option options[] = {
     {"rounds", LM_OPT_INT, "1", 1, 1000, NULL, "N", "times that each is measured"},
     {0}};
 
-/* Two sets of features f32[n][dim]. */
+/* Features f32[n][dim], drawn here or of a file, which stays where it is: a copy would
+ * count as memory of the metrics. */
+typedef struct features {
+    lm_tensor drawn;
+    lm_npy_map file;
+    const float *data;
+    int64_t n, dim;
+} features;
+
+static void release_features(features *x) {
+    lm_tensor_release(&x->drawn);
+    lm_npy_map_close(&x->file);
+}
+
+/* Two sets of them. */
 typedef struct subject {
-    lm_tensor a, b;
+    features a, b;
     int64_t n_a, n_b;
     int dim;
 } subject;
@@ -105,24 +119,32 @@ enum { N_ROWS = sizeof rows / sizeof *rows };
 
 /* ---- features ---------------------------------------------------------------- */
 
-static lm_status draw(int64_t n, int dim, uint64_t seed, lm_tensor *x) {
-    LM_TRY(lm_tensor_init(x, LM_F32, LM_SHAPE(n, dim)));
-    float *to = x->data;
+static lm_status draw(int64_t n, int dim, uint64_t seed, features *x) {
+    LM_TRY(lm_tensor_init(&x->drawn, LM_F32, LM_SHAPE(n, dim)));
+    float *to = x->drawn.data;
 #pragma omp parallel for
     for (int64_t i = 0; i < n; i++) {
         lm_rng rng = {.seed = seed, .sample = (uint32_t)i};
         for (int j = 0; j < dim; j++)
             to[i * dim + j] = (float)(lm_rng_uniform(&rng) * (1 + j % (int)(4 + seed)));
     }
+    x->data = to;
+    x->n = n;
+    x->dim = dim;
     return LM_OK;
 }
 
-static lm_status read(const char *path, lm_tensor *x) {
+static lm_status read(const char *path, features *x) {
     char text[LM_SHAPE_TEXT];
-    LM_TRY(lm_npy_read(path, x));
-    LM_RETURN_IF(x->dtype != LM_F32 || x->shape.rank != 2, LM_FORMAT,
-                 "%s: %s of shape %s, expected features f32 [N,D]", path,
-                 lm_dtype_name(x->dtype), lm_shape_text(x->shape, text));
+    LM_TRY(lm_npy_map_open(path, &x->file));
+    const lm_npy_view *view = &x->file.view;
+    bool fits = view->dtype == LM_F32 && view->shape.rank == 2 &&
+                (uintptr_t)view->data % sizeof(float) == 0;
+    LM_RETURN_IF(!fits, LM_FORMAT, "%s: %s of shape %s, expected features f32 [N,D]",
+                 path, lm_dtype_name(view->dtype), lm_shape_text(view->shape, text));
+    x->data = view->data;
+    x->n = view->shape.dim[0];
+    x->dim = view->shape.dim[1];
     return LM_OK;
 }
 
@@ -132,13 +154,12 @@ static lm_status open_subject(const cli_context *cli, subject *s) {
     LM_RETURN_IF(cli->n_args == 1, LM_ARG, "%s: expected a second file", cli->args[0]);
     LM_TRY(cli->n_args ? read(cli->args[0], &s->a) : draw(n, dim, 1, &s->a));
     LM_TRY(cli->n_args ? read(cli->args[1], &s->b) : draw(n, dim, 2, &s->b));
-    LM_RETURN_IF(s->a.shape.dim[1] != s->b.shape.dim[1] ||
-                     s->a.shape.dim[1] > LM_MATRIX_SIDE,
-                 LM_SHAPE, "features of lengths %lld and %lld",
-                 (long long)s->a.shape.dim[1], (long long)s->b.shape.dim[1]);
-    s->n_a = s->a.shape.dim[0];
-    s->n_b = s->b.shape.dim[0];
-    s->dim = (int)s->a.shape.dim[1];
+    LM_RETURN_IF(s->a.dim != s->b.dim || s->a.dim > LM_MATRIX_SIDE, LM_SHAPE,
+                 "features of lengths %lld and %lld", (long long)s->a.dim,
+                 (long long)s->b.dim);
+    s->n_a = s->a.n;
+    s->n_b = s->b.n;
+    s->dim = (int)s->a.dim;
     return LM_OK;
 }
 
@@ -189,7 +210,7 @@ static lm_status measure_rows(const cli_context *cli, const subject *s, json_t *
 }
 
 static lm_status run(cli_context *cli) {
-    subject s = {.a = LM_TENSOR_INIT, .b = LM_TENSOR_INIT};
+    subject s = {0};
     char blas[128];
     lm_blas_describe(blas, sizeof blas);
     lm_status status = open_subject(cli, &s);
@@ -203,8 +224,8 @@ static lm_status run(cli_context *cli) {
                                  "threads", lm_threads(), "n", (json_int_t)s.n_a, "m",
                                  (json_int_t)s.n_b, "dim", s.dim, "rows", results));
     json_decref(results);
-    lm_tensor_release(&s.a);
-    lm_tensor_release(&s.b);
+    release_features(&s.a);
+    release_features(&s.b);
     return status;
 }
 
