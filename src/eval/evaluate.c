@@ -138,8 +138,8 @@ static int count_metrics(const lm_evaluator *e) {
     return n;
 }
 
-static lm_status open(lm_evaluator *e, const lm_eval_side *train,
-                      const lm_eval_side *test) {
+static lm_status set_up(lm_evaluator *e, const lm_eval_side *train,
+                        const lm_eval_side *test) {
     LM_TRY(check_spec(&e->spec));
     LM_TRY(lm_eval_metrics_find(e->spec.metrics, &e->metrics));
     e->floors = lm_calloc((size_t)count_metrics(e) + 1, sizeof *e->floors);
@@ -153,7 +153,7 @@ lm_status lm_evaluator_new(const lm_eval_spec *spec, const lm_eval_side *train,
     lm_evaluator *e = lm_calloc(1, sizeof *e);
     if (!e) return LM_NOMEM;
     e->spec = *spec;
-    lm_status status = open(e, train, test);
+    lm_status status = set_up(e, train, test);
     if (status == LM_OK)
         *evaluator = e;
     else

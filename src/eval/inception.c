@@ -163,8 +163,8 @@ static const lm_resized_protocol protocols[] = {
     {"clean", LM_RESIZE_CLEAN, TO_128, MINUS_1, "(x-128)/128"},
     {.name = NULL}};
 
-static lm_status open(const char *argument, const lm_image_source *source,
-                      lm_extractor *extractor) {
+static lm_status open_inception(const char *argument, const lm_image_source *source,
+                                lm_extractor *extractor) {
     static const lm_resized_kind kind = {.network = {.name = "inception",
                                                      .chapter = "Inception",
                                                      .build = build,
@@ -180,4 +180,4 @@ static lm_status open(const char *argument, const lm_image_source *source,
 }
 
 const lm_extractor_kind lm_inception_extractor = {
-    "inception", "Inception-v3 of FID; [tf|pytorch|clean][+bias][:FILE]", open};
+    "inception", "Inception-v3 of FID; [tf|pytorch|clean][+bias][:FILE]", open_inception};

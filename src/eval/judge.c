@@ -271,8 +271,8 @@ static char *join_id(const lm_judge *judge) {
     return id.text; /* handed over */
 }
 
-static lm_status open(const char *argument, const lm_image_source *source,
-                      lm_extractor *extractor) {
+static lm_status open_judge(const char *argument, const lm_image_source *source,
+                            lm_extractor *extractor) {
     lm_judge *judge;
     LM_TRY(lm_judge_open(argument, source->name, &judge));
     extractor->state = judge;
@@ -290,4 +290,5 @@ static lm_status open(const char *argument, const lm_image_source *source,
 }
 
 const lm_extractor_kind lm_judge_extractor = {
-    "judge", "features and logits of a classifier: judge, judge:NAME, judge:FILE", open};
+    "judge", "features and logits of a classifier: judge, judge:NAME, judge:FILE",
+    open_judge};

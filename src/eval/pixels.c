@@ -16,8 +16,8 @@ static lm_status extract(lm_extractor *extractor, const uint8_t *pixels, int64_t
     return LM_OK;
 }
 
-static lm_status open(const char *argument, const lm_image_source *source,
-                      lm_extractor *extractor) {
+static lm_status open_pixels(const char *argument, const lm_image_source *source,
+                             lm_extractor *extractor) {
     LM_RETURN_IF(argument, LM_ARG, "pixels:%s: pixels take no argument", argument);
     lm_str input = LM_STR_INIT;
     lm_str_printf(&input, "%dx%dx%d, 0 to 1", source->height, source->width,
@@ -33,4 +33,5 @@ static lm_status open(const char *argument, const lm_image_source *source,
     return whole ? LM_OK : LM_NOMEM;
 }
 
-const lm_extractor_kind lm_pixels_extractor = {"pixels", "the pixels themselves", open};
+const lm_extractor_kind lm_pixels_extractor = {"pixels", "the pixels themselves",
+                                               open_pixels};

@@ -36,8 +36,8 @@ static const lm_resized_protocol protocols[] = {
     {"clean", LM_RESIZE_CLEAN, SCALE, SHIFT, FORMULA},
     {.name = NULL}};
 
-static lm_status open(const char *argument, const lm_image_source *source,
-                      lm_extractor *extractor) {
+static lm_status open_vgg16(const char *argument, const lm_image_source *source,
+                            lm_extractor *extractor) {
     static const lm_resized_kind kind = {
         .network = {.name = "vgg16", .chapter = "VGG16", .build = build, .side = SIDE},
         .protocols = protocols,
@@ -47,4 +47,4 @@ static lm_status open(const char *argument, const lm_image_source *source,
 }
 
 const lm_extractor_kind lm_vgg16_extractor = {
-    "vgg16", "VGG16's fc7; [tf|pytorch|clean][:FILE]", open};
+    "vgg16", "VGG16's fc7; [tf|pytorch|clean][:FILE]", open_vgg16};
