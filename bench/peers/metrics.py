@@ -6,6 +6,7 @@ reading features and importing are not counted.
 Needs numpy, scipy, torch, pytorch-fid and prdc; `./dev bench metrics` brings them."""
 import argparse
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -65,15 +66,23 @@ def run_peer(name, paths):
 # ---- measuring -----------------------------------------------------------------------------
 
 
-def draw(folder, count, dim):
-    """Two sets whose features hang together and differ."""
+def write_features(paths, count, dim):
     import numpy as np
-    paths = []
-    for seed in (1, 2):
+    for seed, path in enumerate(paths, 1):
         rng = np.random.default_rng(seed)
         x = rng.normal(0, 1 + seed / 8, (count, dim)) + rng.normal(0, 1, (count, 1))
-        paths.append(os.path.join(folder, f"{seed}.npy"))
-        np.save(paths[-1], x.astype(np.float32))
+        np.save(path, x.astype(np.float32))
+
+
+def draw(folder, count, dim):
+    """Two sets whose features hang together and differ. Drawn by a process of its own: what
+    this one holds when it starts another counts as the other's memory."""
+    paths = [os.path.join(folder, f"{seed}.npy") for seed in (1, 2)]
+    drawing = multiprocessing.Process(target=write_features, args=(paths, count, dim))
+    drawing.start()
+    drawing.join()
+    if drawing.exitcode:
+        sys.exit(f"drawing features: exit status {drawing.exitcode}")
     return paths
 
 
