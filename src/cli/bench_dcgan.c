@@ -106,9 +106,7 @@ static lm_node *draw_z(lm_nn *nn, const lm_node *images, uint32_t stream) {
 static lm_node *train_discriminator(const lm_model *model, lm_nn *nn, lm_node *images,
                                     lm_node *labels) {
     if (!images) return NULL;
-    lm_graph *g = nn->graph;
-    lm_node *real = lm_scale(g, lm_cast(g, images, LM_F32), 1.0 / 127.5);
-    real = lm_add_scalar(g, real, -1.0);
+    lm_node *real = lm_nn_signed(nn->graph, images);
     return bench_dcgan_loss_d(model, nn, real, draw_z(nn, images, STREAM_Z_D));
 }
 

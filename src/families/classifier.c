@@ -184,13 +184,8 @@ lm_class_nodes lm_classifier_apply(const lm_model *model, lm_nn *nn, lm_node *x)
     return made;
 }
 
-static lm_node *to_signed(lm_graph *g, lm_node *images) {
-    lm_node *x = lm_scale(g, lm_cast(g, images, LM_F32), 1.0 / 127.5);
-    return lm_add_scalar(g, x, -1.0);
-}
-
 static lm_class_nodes classify(const lm_model *model, lm_nn *nn, lm_node *images) {
-    return lm_classifier_apply(model, nn, to_signed(nn->graph, images));
+    return lm_classifier_apply(model, nn, lm_nn_signed(nn->graph, images));
 }
 
 /* ---- training ---------------------------------------------------------------- */
@@ -215,7 +210,7 @@ lm_node *lm_classifier_loss_at(lm_graph *g, lm_node *logits, lm_node *labels,
 static lm_node *loss(const lm_model *model, lm_nn *nn, lm_node *images, lm_node *labels) {
     if (!images || !labels) return NULL;
     const lm_classifier *c = model->state;
-    lm_node *x = lm_nn_warp(nn, to_signed(nn->graph, images), &c->warp);
+    lm_node *x = lm_nn_warp(nn, lm_nn_signed(nn->graph, images), &c->warp);
     if (c->augment) x = lm_nn_diffaugment(nn, x, c->augment);
     lm_node *logits = lm_classifier_apply(model, nn, x).logits;
     return lm_classifier_loss_at(nn->graph, logits, labels, c->smoothing);

@@ -205,12 +205,6 @@ lm_node *lm_ddpm_loss_at(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *
     return lm_nn_mse(nn, guess, target);
 }
 
-lm_node *lm_ddpm_signed(lm_nn *nn, lm_node *images) {
-    lm_graph *g = nn->graph;
-    lm_node *x = lm_scale(g, lm_cast(g, images, LM_F32), 1.0 / 127.5);
-    return lm_add_scalar(g, x, -1.0);
-}
-
 /* A uniform time for each image. u < 1, but u * T may round up to T. */
 static lm_node *draw_times(const lm_ddpm *ddpm, lm_nn *nn, int64_t count) {
     lm_graph *g = nn->graph;
@@ -233,7 +227,7 @@ static lm_node *hide_labels(const lm_model *model, lm_nn *nn, lm_node *labels) {
 static lm_node *loss(const lm_model *model, lm_nn *nn, lm_node *images, lm_node *labels) {
     if (!images) return NULL;
     lm_graph *g = nn->graph;
-    lm_node *x = lm_ddpm_signed(nn, images);
+    lm_node *x = lm_nn_signed(nn->graph, images);
     lm_node *t = draw_times(model->state, nn, images->shape.dim[0]);
     lm_node *noise = lm_normal(g, nn->key, LM_DDPM_STREAM_NOISE, images->shape);
     return lm_ddpm_loss_at(model, nn, x, t, noise, hide_labels(model, nn, labels));

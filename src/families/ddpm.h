@@ -32,8 +32,6 @@ lm_node *lm_ddpm_predict(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *
 lm_node *lm_ddpm_loss_at(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *t,
                          lm_node *noise, lm_node *labels);
 
-/* u8 to [-1,1]. */
-lm_node *lm_ddpm_signed(lm_nn *nn, lm_node *images);
 /* Whether predicted images are clipped to [-1,1]. */
 bool lm_ddpm_clips(const lm_model *model);
 

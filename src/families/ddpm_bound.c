@@ -46,7 +46,7 @@ lm_node *lm_ddpm_bound_guess(const lm_model *model, lm_nn *nn, lm_node *images,
     lm_shape each = LM_SHAPE(n, 1, 1, 1);
     lm_node *noise = lm_normal(g, nn->key, LM_DDPM_STREAM_BOUND, images->shape);
     lm_node *noisy =
-        lm_add(g, lm_mul(g, column(g, rows, SIGNAL, each), lm_ddpm_signed(nn, images)),
+        lm_add(g, lm_mul(g, column(g, rows, SIGNAL, each), lm_nn_signed(g, images)),
                lm_mul(g, column(g, rows, SPREAD, each), noise));
     lm_node *t = column(g, rows, TIME, LM_SHAPE(n));
     lm_node *said = lm_ddpm_predict(model, nn, noisy, t, labels);

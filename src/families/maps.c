@@ -76,8 +76,3 @@ lm_node *lm_maps_decode(lm_nn *nn, const lm_maps_spec *spec, lm_node *x, int64_t
     return lm_nn_conv3x3(nn, "out", lm_nn_norm_silu(nn, "norm", x, LM_MAPS_GROUPS), out,
                          1);
 }
-
-lm_node *lm_maps_signed(lm_graph *g, lm_node *images) {
-    lm_node *x = lm_scale(g, lm_cast(g, images, LM_F32), 1.0 / 127.5);
-    return lm_add_scalar(g, x, -1.0);
-}

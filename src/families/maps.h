@@ -44,7 +44,4 @@ lm_node *lm_maps_encode(lm_nn *nn, const lm_maps_spec *spec, lm_node *x,
 lm_node *lm_maps_decode(lm_nn *nn, const lm_maps_spec *spec, lm_node *x, int64_t out,
                         lm_node *condition);
 
-/* Bytes to -1 .. 1. */
-lm_node *lm_maps_signed(lm_graph *g, lm_node *images);
-
 #endif

@@ -94,7 +94,7 @@ static lm_diagonal split_diagonal(lm_graph *g, lm_node *both, int64_t latent) {
 lm_diagonal lm_vae_encode(const lm_model *model, lm_nn *nn, lm_node *images,
                           lm_node *labels) {
     const net n = open_net(model, nn, labels, "encoder");
-    lm_node *x = lm_maps_signed(nn->graph, images);
+    lm_node *x = lm_nn_signed(nn->graph, images);
     x = n.vae->convolutional
             ? flatten(nn->graph, lm_maps_encode(nn, &n.vae->maps, x, n.condition))
             : encode_dense(&n, x);

@@ -98,7 +98,7 @@ static lm_node *as_maps(const lm_vqvae *vq, lm_graph *g, lm_node *rows, int64_t 
 lm_node *lm_vqvae_encode(const lm_model *model, lm_nn *nn, lm_node *images) {
     const lm_vqvae *vq = model->state;
     lm_scope_push(nn->graph, "encoder");
-    lm_node *x = lm_maps_signed(nn->graph, images);
+    lm_node *x = lm_nn_signed(nn->graph, images);
     x = lm_maps_encode(nn, &vq->maps, x, NULL);
     x = lm_nn_dense(nn, "codes", x, vq->width, true, LM_INIT(FAN_AVG, 1));
     lm_scope_pop(nn->graph);

@@ -161,3 +161,8 @@ lm_node *lm_nn_mse(lm_nn *nn, lm_node *a, lm_node *b) {
     lm_graph *g = nn->graph;
     return lm_mean_all(g, lm_square(g, lm_sub(g, a, b)));
 }
+
+lm_node *lm_nn_signed(lm_graph *g, lm_node *images) {
+    lm_node *x = lm_scale(g, lm_cast(g, images, LM_F32), 1.0 / 127.5);
+    return lm_add_scalar(g, x, -1.0);
+}

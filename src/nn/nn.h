@@ -91,6 +91,8 @@ lm_node *lm_nn_residual(lm_nn *nn, const char *name, lm_node *x,
                         const lm_residual_spec *spec);
 
 /* No parameters. */
+/* Bytes to -1 .. 1. */
+lm_node *lm_nn_signed(lm_graph *g, lm_node *images);
 /* t[N] f32 -> [N, width]: sin then cos of t * exp(-ln(max_period) * i / (width/2 - 1)),
  * as Ho et al. 2020 (after Vaswani et al. 2017). width even. */
 lm_node *lm_nn_time_embedding(lm_nn *nn, lm_node *t, int64_t width, double max_period);

@@ -1,8 +1,8 @@
 #include "train/bound.h"
 
 #include "base/mem.h"
-#include "metrics/resample.h"
 #include "tensor/philox.h"
+#include "train/nats.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -154,12 +154,7 @@ static lm_status measure_batch(lm_bound_meter *meter, int64_t first, int64_t cou
 
 lm_status lm_bound_measure(lm_bound_meter *meter, const lm_image_source *source,
                            int64_t first, int64_t count, double *nats) {
-    const lm_image_info *info = &meter->model->info;
-    LM_RETURN_IF(source->height != info->height || source->width != info->width ||
-                     source->channels != info->channels,
-                 LM_MISMATCH, "%s: images of %dx%dx%d, but the model is of %dx%dx%d",
-                 source->name, source->height, source->width, source->channels,
-                 info->height, info->width, info->channels);
+    LM_TRY(lm_model_fits(meter->model, source));
     memset(meter->labels, 0, sizeof meter->labels);
     for (int64_t done = 0; done < count; done += BATCH) {
         int64_t now = count - done < BATCH ? count - done : BATCH;
@@ -171,27 +166,16 @@ lm_status lm_bound_measure(lm_bound_meter *meter, const lm_image_source *source,
 
 /* ---- as an evaluation wants it -------------------------------------------------- */
 
+static lm_status measure_some(void *user, const lm_image_source *source, int64_t first,
+                              int64_t count, double *nats) {
+    return lm_bound_measure(user, source, first, count, nats);
+}
+
 static lm_status measure(void *user, const lm_image_source *source,
                          const lm_metric_hook *hook, double *mean, double *error) {
-    lm_bound_meter *meter = user;
-    double *nats = lm_alloc(sizeof *nats * (size_t)source->count);
-    if (!nats) return LM_NOMEM;
-    lm_status status = LM_OK;
-    for (int64_t done = 0; done < source->count && status == LM_OK; done += BATCH) {
-        int64_t now = source->count - done < BATCH ? source->count - done : BATCH;
-        status = lm_bound_measure(meter, source, done, now, nats + done);
-        if (status == LM_OK)
-            status = lm_metric_progress(hook, "likelihood",
-                                        (double)(done + now) / (double)source->count);
-    }
-    if (status == LM_OK) {
-        lm_estimate estimate = lm_estimate_mean(nats, source->count);
-        double unit = M_LN2 * (double)meter->pixels;
-        *mean = estimate.value / unit;
-        *error = estimate.error / unit;
-    }
-    lm_free(nats);
-    return status;
+    const lm_bound_meter *meter = user;
+    double unit = M_LN2 * (double)meter->pixels;
+    return lm_nats_mean(measure_some, user, source, BATCH, unit, hook, mean, error);
 }
 
 lm_eval_likelihood lm_bound_likelihood(lm_bound_meter *meter) {

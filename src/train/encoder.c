@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "train/checkpoint.h"
+#include "train/nats.h"
 
 #include <string.h>
 
@@ -79,13 +80,7 @@ int64_t lm_encoder_size(const lm_encoder *encoder) {
 }
 
 lm_status lm_encoder_check(const lm_encoder *encoder, const lm_image_source *source) {
-    const lm_image_info *info = &encoder->model->info;
-    LM_RETURN_IF(source->height != info->height || source->width != info->width ||
-                     source->channels != info->channels,
-                 LM_MISMATCH, "%s: images of %dx%dx%d, but the model is of %dx%dx%d",
-                 source->name, source->height, source->width, source->channels,
-                 info->height, info->width, info->channels);
-    return LM_OK;
+    return lm_model_fits(encoder->model, source);
 }
 
 static lm_status check_labels(const lm_encoder *encoder, const lm_image_source *source,

@@ -1,7 +1,7 @@
 #include "train/importance.h"
 
 #include "base/mem.h"
-#include "metrics/resample.h"
+#include "train/nats.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -144,12 +144,7 @@ static lm_status measure_batch(lm_importance *importance, int64_t first, int64_t
 
 lm_status lm_importance_measure(lm_importance *importance, const lm_image_source *source,
                                 int64_t first, int64_t count, double *nats) {
-    const lm_image_info *info = &importance->model->info;
-    LM_RETURN_IF(source->height != info->height || source->width != info->width ||
-                     source->channels != info->channels,
-                 LM_MISMATCH, "%s: images of %dx%dx%d, but the model is of %dx%dx%d",
-                 source->name, source->height, source->width, source->channels,
-                 info->height, info->width, info->channels);
+    LM_TRY(lm_model_fits(importance->model, source));
     memset(importance->labels, 0, sizeof importance->labels);
     for (int64_t done = 0; done < count; done += BATCH) {
         int64_t now = count - done < BATCH ? count - done : BATCH;
@@ -162,31 +157,16 @@ lm_status lm_importance_measure(lm_importance *importance, const lm_image_source
 
 /* ---- as an evaluation wants it ----------------------------------------------- */
 
-static lm_status measure_all(lm_importance *importance, const lm_image_source *source,
-                             const lm_metric_hook *hook, double *nats) {
-    for (int64_t done = 0; done < source->count; done += BATCH) {
-        int64_t now = source->count - done < BATCH ? source->count - done : BATCH;
-        LM_TRY(lm_importance_measure(importance, source, done, now, nats + done));
-        LM_TRY(lm_metric_progress(hook, "likelihood",
-                                  (double)(done + now) / (double)source->count));
-    }
-    return LM_OK;
+static lm_status measure_some(void *user, const lm_image_source *source, int64_t first,
+                              int64_t count, double *nats) {
+    return lm_importance_measure(user, source, first, count, nats);
 }
 
 static lm_status measure(void *user, const lm_image_source *source,
                          const lm_metric_hook *hook, double *mean, double *error) {
-    lm_importance *importance = user;
-    double *nats = lm_alloc(sizeof *nats * (size_t)source->count);
-    if (!nats) return LM_NOMEM;
-    lm_status status = measure_all(importance, source, hook, nats);
-    if (status == LM_OK) {
-        lm_estimate estimate = lm_estimate_mean(nats, source->count);
-        double unit = importance->model->binary ? 1 : M_LN2 * (double)importance->pixels;
-        *mean = estimate.value / unit;
-        *error = estimate.error / unit;
-    }
-    lm_free(nats);
-    return status;
+    const lm_importance *importance = user;
+    double unit = importance->model->binary ? 1 : M_LN2 * (double)importance->pixels;
+    return lm_nats_mean(measure_some, user, source, BATCH, unit, hook, mean, error);
 }
 
 lm_eval_likelihood lm_importance_likelihood(lm_importance *importance) {
