@@ -2,11 +2,13 @@
 #include "base/mem.h"
 #include "families/classifier.h"
 #include "families/ddpm.h"
+#include "families/gan.h"
 #include "families/vae.h"
 #include "families/vqvae.h"
 #include <string.h>
 
-const lm_family *const lm_families[] = {&lm_family_ddpm, &lm_family_vae, &lm_family_vqvae,
+const lm_family *const lm_families[] = {&lm_family_ddpm,       &lm_family_vae,
+                                        &lm_family_vqvae,      &lm_family_gan,
                                         &lm_family_classifier, NULL};
 
 /* "NAME: no such WHAT; did you mean X", or all of them when none is near. */

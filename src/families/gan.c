@@ -1,0 +1,115 @@
+#include "families/gan.h"
+
+#include "base/mem.h"
+#include "nn/diffaugment.h"
+
+#include <string.h>
+
+static const lm_option options[] = {
+    LM_GAN_PAIR_OPTIONS,
+    {"loss", LM_OPT_CHOICE, "non-saturating", 0, 0, LM_GAN_LOSSES, NULL,
+     "what the two play for"},
+    {"smoothing", LM_OPT_FLOAT, "0", 0, 0.5, NULL, "P",
+     "how far the target of real images is below 1 (one-sided label smoothing)"},
+    {"augment", LM_OPT_TEXT, "", 0, 0, NULL, "color,translation,cutout",
+     "real and generated images are changed by these parts of DiffAugment"},
+    {"noise", LM_OPT_FLOAT, "0", 0, 10, NULL, "SIGMA",
+     "instance noise on all that the discriminator sees, at first"},
+    {"noise-steps", LM_OPT_INT, "0", 0, 1e12, NULL, "N",
+     "steps in which the noise fades; 0: it stays"},
+    {0}};
+
+/* Radford et al.: Adam at 2e-4 with beta1 0.5. */
+#define DCGAN_ADAM "batch=128 lr=2e-4 warmup=0 beta1=0.5 beta2=0.999 clip=0 decay=0 "
+
+static const lm_preset presets[] = {{"mnist",
+                                     DCGAN_ADAM "z=100 base=32 ema=20000 ema-ramp=0.1",
+                                     "28 pixels, grey; minutes on two cores",
+                                     {28, 28, 1, 10},
+                                     4690},
+                                    {0}};
+
+/* ---- opening ----------------------------------------------------------------- */
+
+static lm_status read_settings(const lm_settings *s, lm_gan *gan) {
+    lm_gan_pair_read(s, &gan->pair);
+    gan->loss = lm_gan_loss_find(lm_setting_text(s, "loss"));
+    gan->smoothing = lm_setting_float(s, "smoothing");
+    gan->noise = lm_setting_float(s, "noise");
+    gan->noise_steps = lm_setting_int(s, "noise-steps");
+    return lm_diffaugment_parse(lm_setting_text(s, "augment"), &gan->augment);
+}
+
+static lm_status check(const lm_model *model, const lm_gan *gan) {
+    LM_RETURN_IF(model->conditional && model->info.classes < 1, LM_ARG,
+                 "conditional: the images have no classes");
+    LM_RETURN_IF(gan->smoothing > 0 && !gan->loss->smooths, LM_ARG,
+                 "smoothing: the loss %s has no target that could be below 1",
+                 gan->loss->name);
+    return gan->pair.architecture->check(&model->info);
+}
+
+/* Parameters come to exist when layers ask for them: build both networks once. */
+static lm_status register_parameters(lm_model *model) {
+    static const char *const names[] = {"generator", "discriminator"};
+    const lm_gan *gan = model->state;
+    lm_graph *g;
+    for (; model->n_groups < 2; model->n_groups++)
+        LM_TRY(lm_params_new(names[model->n_groups], &model->groups[model->n_groups]));
+    LM_TRY(lm_graph_new(&g));
+    lm_nn nn = {.graph = g};
+    lm_node *z = lm_input(g, "z", LM_F32, LM_SHAPE(1, gan->pair.z));
+    lm_node *labels = lm_input(g, "labels", LM_I32, LM_SHAPE(1));
+    lm_gan_discriminate(model, &nn, lm_gan_generate(model, &nn, z, labels), labels);
+    lm_status status = lm_graph_status(g);
+    lm_graph_free(g);
+    return status;
+}
+
+static lm_status open_model(lm_model *model) {
+    lm_gan *gan = lm_calloc(1, sizeof *gan);
+    if (!gan) return LM_NOMEM;
+    model->state = gan;
+    model->conditional = lm_setting_flag(&model->settings, "conditional");
+    LM_TRY(read_settings(&model->settings, gan));
+    LM_TRY(check(model, gan));
+    return register_parameters(model);
+}
+
+static void close_model(lm_model *model) {
+    lm_free(model->state);
+    model->state = NULL;
+}
+
+/* ---- sampling ---------------------------------------------------------------- */
+
+/* A draw is one pass of the generator, without steps. */
+static lm_status sampler(const lm_model *model, const lm_sample_request *request,
+                         lm_sampler *to) {
+    const lm_gan *gan = model->state;
+    *to = (lm_sampler){.state = LM_SHAPE(gan->pair.z), .nfe = 1};
+    LM_RETURN_IF(request->sampler && strcmp(request->sampler, "normal") != 0, LM_ARG,
+                 "sampler: %s is not one of normal", request->sampler);
+    to->protocol = lm_strdup("normal z");
+    return to->protocol ? LM_OK : LM_NOMEM;
+}
+
+static lm_node *sample_init(const lm_model *model, lm_nn *nn, int batch) {
+    const lm_gan *gan = model->state;
+    return lm_normal(nn->graph, nn->key, LM_GAN_STREAM_SAMPLE,
+                     LM_SHAPE(batch, gan->pair.z));
+}
+
+const lm_family lm_family_gan = {
+    .name = "gan",
+    .title = "generative adversarial networks",
+    .paper = "Goodfellow et al.: Generative Adversarial Nets. NeurIPS 2014",
+    .options = options,
+    .presets = presets,
+    .phases = {{"discriminator", LM_GAN_DISCRIMINATOR, lm_gan_train_d},
+               {"generator", LM_GAN_GENERATOR, lm_gan_train_g}},
+    .open = open_model,
+    .close = close_model,
+    .sampler = sampler,
+    .sample_init = sample_init,
+    .sample_image = lm_gan_generate};

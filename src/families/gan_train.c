@@ -1,0 +1,110 @@
+/* The phases of a GAN's training: what each network sees, and what it minimises. */
+#include "families/gan.h"
+
+#include "nn/diffaugment.h"
+
+/* ---- what D sees ------------------------------------------------------------- */
+
+/* Instance noise (Sonderby et al. 2017) that fades with the step, the third word of the
+ * key. */
+static lm_node *add_noise(const lm_gan *gan, lm_nn *nn, lm_node *images) {
+    lm_graph *g = nn->graph;
+    uint32_t stream = lm_nn_stream(nn);
+    lm_nn_stream(nn); /* a normal takes two */
+    lm_node *noise = lm_normal(g, nn->key, stream, images->shape);
+    lm_node *sigma = lm_const(g, gan->noise);
+    if (gan->noise_steps > 0) {
+        lm_node *step = lm_cast(g, lm_slice_axis(g, nn->key, 0, 2, 3), LM_F32);
+        lm_node *slope = lm_scale(g, step, -gan->noise / (double)gan->noise_steps);
+        sigma = lm_relu(g, lm_add(g, sigma, lm_sum_all(g, slope)));
+    }
+    return lm_add(g, images, lm_mul(g, noise, sigma));
+}
+
+/* Real and generated images are changed alike, each by numbers of its own. */
+static lm_node *judge(const lm_model *model, lm_nn *nn, lm_node *images,
+                      lm_node *labels) {
+    const lm_gan *gan = model->state;
+    if (gan->augment) images = lm_nn_diffaugment(nn, images, gan->augment);
+    if (images && gan->noise > 0) images = add_noise(gan, nn, images);
+    return lm_gan_discriminate(model, nn, images, labels);
+}
+
+/* ---- what is logged ---------------------------------------------------------- */
+
+/* Root of the mean square of the distance between two values at a pixel, over all pairs
+ * of images: twice the variance, and N / (N - 1) for pairs of different images. */
+static lm_node *diversity(lm_graph *g, lm_node *images) {
+    if (!images) return NULL;
+    double n = (double)images->shape.dim[0];
+    lm_node *off = lm_sub(g, images, lm_mean(g, images, 1u << 0, true));
+    lm_node *variance = lm_mean_all(g, lm_square(g, off));
+    return lm_sqrt(g, lm_scale(g, variance, n > 1 ? 2 * n / (n - 1) : 0));
+}
+
+static lm_node *share_of(lm_graph *g, lm_node *mask) {
+    return lm_mean_all(g, lm_cast(g, mask, LM_F32));
+}
+
+/* r_t (Karras et al. 2020a, equation 1) is the mean sign on real images, as a heuristic
+ * of overfitting: 0 where D cannot tell, 1 where it knows them all. */
+static void describe_logits(const lm_gan *gan, lm_graph *g, lm_node *real,
+                            lm_node *fake) {
+    lm_graph_output(g, "d_real", lm_mean_all(g, real));
+    lm_graph_output(g, "d_fake", lm_mean_all(g, fake));
+    if (!gan->loss->has_middle) return;
+    lm_node *middle = lm_const(g, gan->loss->middle);
+    lm_node *sign = lm_ew1(g, LM_EW_SIGN, lm_sub(g, real, middle));
+    lm_graph_output(g, "r_t", lm_mean_all(g, sign));
+    lm_node *right = lm_add(g, share_of(g, lm_lt(g, middle, real)),
+                            share_of(g, lm_le(g, fake, middle)));
+    lm_graph_output(g, "accuracy", lm_scale(g, right, 0.5));
+}
+
+/* ---- the losses -------------------------------------------------------------- */
+
+lm_node *lm_gan_loss_d(const lm_model *model, lm_nn *nn, const lm_gan_batch *batch) {
+    const lm_gan *gan = model->state;
+    lm_graph *g = nn->graph;
+    lm_node *fake = lm_gan_generate(model, nn, batch->z, batch->labels);
+    lm_node *on_real = judge(model, nn, batch->real, batch->labels);
+    lm_node *on_fake = judge(model, nn, fake, batch->labels);
+    describe_logits(gan, g, on_real, on_fake);
+    lm_graph_output(g, "diversity", diversity(g, fake));
+    lm_graph_output(g, "real_diversity", diversity(g, batch->real));
+    return lm_add(g, gan->loss->real(g, on_real, gan->smoothing),
+                  gan->loss->fake(g, on_fake));
+}
+
+lm_node *lm_gan_loss_g(const lm_model *model, lm_nn *nn, const lm_gan_batch *batch) {
+    const lm_gan *gan = model->state;
+    lm_node *fake = lm_gan_generate(model, nn, batch->z, batch->labels);
+    return gan->loss->generator(nn->graph, judge(model, nn, fake, batch->labels));
+}
+
+/* ---- the phases -------------------------------------------------------------- */
+
+static lm_node *draw_z(const lm_model *model, lm_nn *nn, const lm_node *images,
+                       uint32_t stream) {
+    const lm_gan *gan = model->state;
+    return lm_normal(nn->graph, nn->key, stream,
+                     LM_SHAPE(images->shape.dim[0], gan->pair.z));
+}
+
+lm_node *lm_gan_train_d(const lm_model *model, lm_nn *nn, lm_node *images,
+                        lm_node *labels) {
+    if (!images) return NULL;
+    nn->next_stream = LM_GAN_STREAM_LAYERS_D;
+    const lm_gan_batch batch = {lm_nn_signed(nn->graph, images),
+                                draw_z(model, nn, images, LM_GAN_STREAM_Z_D), labels};
+    return lm_gan_loss_d(model, nn, &batch);
+}
+
+lm_node *lm_gan_train_g(const lm_model *model, lm_nn *nn, lm_node *images,
+                        lm_node *labels) {
+    if (!images) return NULL;
+    nn->next_stream = LM_GAN_STREAM_LAYERS_G;
+    const lm_gan_batch batch = {NULL, draw_z(model, nn, images, LM_GAN_STREAM_Z_G),
+                                labels};
+    return lm_gan_loss_g(model, nn, &batch);
+}

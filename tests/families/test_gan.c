@@ -1,0 +1,101 @@
+/* Adversarial networks: which settings fit which images, and what the networks' shapes
+ * are. */
+#include "testing.h"
+
+#include "families/gan.h"
+
+#include <string.h>
+
+static lm_status open_gan(const char *text, lm_image_info info, lm_model **model) {
+    lm_settings settings;
+    CHECK_OK(lm_settings_init(&settings, lm_family_gan.options));
+    CHECK_OK(lm_settings_apply(&settings, text));
+    return lm_model_open(&lm_family_gan, &settings, &info, model);
+}
+
+/* Builds both networks on a batch of two and looks at what comes out. */
+static void check_shapes(const char *settings, lm_image_info info) {
+    lm_model *model;
+    CHECK_OK(open_gan(settings, info, &model));
+    const lm_gan *gan = model->state;
+    lm_graph *g;
+    CHECK_OK(lm_graph_new(&g));
+    lm_nn nn = {.graph = g, .buffers = model->buffers};
+    lm_node *z = lm_input(g, "z", LM_F32, LM_SHAPE(2, gan->pair.z));
+    lm_node *labels = lm_input(g, "labels", LM_I32, LM_SHAPE(2));
+    lm_node *images = lm_gan_generate(model, &nn, z, labels);
+    lm_node *logits = lm_gan_discriminate(model, &nn, images, labels);
+    CHECK_OK(lm_graph_status(g));
+    assert_true(lm_shape_equal(images->shape,
+                               LM_SHAPE(2, info.height, info.width, info.channels)));
+    assert_true(lm_shape_equal(logits->shape, LM_SHAPE(2)));
+    lm_graph_free(g);
+    lm_model_close(model);
+}
+
+static void test_any_size(void **state) {
+    for (int side = 28; side <= 128; side += 2)
+        check_shapes("base=2 z=3", (lm_image_info){side, side, 3, 0});
+    check_shapes("base=2", (lm_image_info){178, 218, 3, 0});
+    check_shapes("base=2", (lm_image_info){45, 8, 1, 0});
+}
+
+static void test_settings(void **state) {
+    static const char *const settings[] = {
+        "g-norm=none d-norm=none",
+        "g-norm=instance d-norm=layer",
+        "g-act=silu d-act=relu",
+        "conditional=true",
+        "conditional=true d-labels=map embed=3",
+    };
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        check_shapes(settings[i], (lm_image_info){28, 28, 1, 10});
+}
+
+static void test_wrong_settings(void **state) {
+    static const struct {
+        const char *settings, *named;
+        lm_image_info info;
+    } wrong[] = {
+        {"conditional=true", "conditional", {28, 28, 1, 0}},
+        {"loss=hinge smoothing=0.1", "smoothing", {28, 28, 1, 10}},
+        {"augment=rotation", "rotation", {28, 28, 1, 10}},
+        {"", "net: dcgan", {7, 28, 1, 10}},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        lm_model *model;
+        CHECK_FAILS(open_gan(wrong[i].settings, wrong[i].info, &model), LM_ARG);
+        assert_non_null(strstr(lm_message(), wrong[i].named));
+    }
+}
+
+static const lm_param_slice *find(const lm_model *model, int group, const char *name) {
+    const lm_param_slice *slice = lm_params_find(model->groups[group], name);
+    if (!slice) fail_msg("no parameter %s", name);
+    return slice;
+}
+
+/* 28 is 4 times 7. */
+static void test_start_of_mnist(void **state) {
+    lm_model *model;
+    CHECK_OK(open_gan("z=100 base=64", (lm_image_info){28, 28, 1, 10}, &model));
+    assert_true(lm_shape_equal(find(model, 0, "generator.in.weight")->shape,
+                               LM_SHAPE(7 * 7 * 128, 100)));
+    assert_true(lm_shape_equal(find(model, 0, "generator.up1.weight")->shape,
+                               LM_SHAPE(128, 4, 4, 64)));
+    assert_true(lm_shape_equal(find(model, 0, "generator.up2.weight")->shape,
+                               LM_SHAPE(64, 4, 4, 1)));
+    assert_true(lm_shape_equal(find(model, 1, "discriminator.out.weight")->shape,
+                               LM_SHAPE(1, 7 * 7 * 128)));
+    lm_model_close(model);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_any_size),
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_wrong_settings),
+        cmocka_unit_test(test_start_of_mnist),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
