@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 import dcgan
 import ddpm
+import vae
 import weights
 
 
@@ -31,6 +32,12 @@ def dcgan_losses(tensors, inputs):
             "loss.g": model.loss_g_at(inputs["z"])}
 
 
+def vae_losses(preset, tensors, inputs):
+    model = vae.Vae(vae.PRESETS[preset])
+    weights.load(model, tensors)
+    return {"loss": model.loss_at(inputs["images"], inputs["eps"][0])}
+
+
 def split(tensors):
     """Parameters, inputs without their prefix, losses."""
     parts = {}, {}, {}
@@ -44,13 +51,15 @@ def split(tensors):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("work", help="tiny, mnist, cifar10 or dcgan")
+    parser.add_argument("work", help="tiny, mnist, cifar10, dcgan or vae")
     parser.add_argument("file")
     arguments = parser.parse_args()
     parameters, inputs, losses = split(load_file(arguments.file))
     with torch.no_grad():
         if arguments.work == "dcgan":
             peers = dcgan_losses(parameters, inputs)
+        elif arguments.work in vae.PRESETS:
+            peers = vae_losses(arguments.work, parameters, inputs)
         else:
             peers = ddpm_losses(arguments.work, parameters, inputs)
     print(json.dumps({name: [losses[name].item(), peers[name].item()] for name in peers}))

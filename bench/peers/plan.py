@@ -30,8 +30,9 @@ WORKS = {work.name: work for work in (
     ddpm("mnist", 128, 5, 10),
     ddpm("cifar10", 32, 2, 4),
     Work("dcgan", "DCGAN pair", ("dcgan",), 128, 10, 1.8, check_batch=8),
+    Work("vae", "vae conv", ("vae", "--preset", "conv"), 128, 10, 2.0),
 )}
-DEFAULT = ("mnist", "cifar10", "dcgan")
+DEFAULT = ("mnist", "cifar10", "dcgan", "vae")
 STARTUP = "mnist"
 MEMORY_GOAL = 0.5  # over the peer's memory beyond its import
 STARTUP_GOAL = 0.5  # seconds

@@ -3,6 +3,7 @@ import torch
 
 import dcgan
 import ddpm
+import vae
 from updates import Update
 
 EMA_DECAY = 0.999
@@ -36,6 +37,19 @@ class DdpmWork:
         return draw
 
 
+class VaeWork:
+    def __init__(self, preset, batch, layout, wrap):
+        p = vae.PRESETS[preset]
+        self.batch = batch or p.batch
+        self.model = vae.Vae(p, layout).to(memory_format=layout)
+        self.loss = wrap(self.model.loss)
+        self.update = Update(self.model.parameters(), p.lr, clip=p.clip, ema=EMA_DECAY)
+        self.images = pixels(self.batch, p.size, p.colours)
+
+    def step(self):
+        self.update.step(self.loss(self.images))
+
+
 class DcganWork:
     def __init__(self, batch, layout, wrap):
         self.batch = batch or dcgan.BATCH
@@ -58,4 +72,6 @@ def make(name, batch, layout, compiled):
     wrap = torch.compile if compiled else lambda function: function
     if name == "dcgan":
         return DcganWork(batch, layout, wrap)
+    if name in vae.PRESETS:
+        return VaeWork(name, batch, layout, wrap)
     return DdpmWork(name, batch, layout, wrap)

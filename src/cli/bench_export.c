@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "families/ddpm.h"
+#include "families/vae.h"
 #include "tensor/philox.h"
 #include "tensor/safetensors.h"
 
@@ -16,7 +17,7 @@
 /* ---- graphs ------------------------------------------------------------------ */
 
 /* How the host fills an input. */
-typedef enum fill { PIXELS, NORMAL, TIMES } fill;
+typedef enum fill { PIXELS, BYTES, NORMAL, TIMES } fill;
 
 typedef struct input_row {
     const char *name; /* in the graph and in the file */
@@ -55,13 +56,29 @@ static void build_dcgan(const bench_subject *subject, lm_nn *nn) {
     lm_graph_output(g, "loss.g", bench_dcgan_loss_g(subject->model, nn, z));
 }
 
+static void build_vae(const bench_subject *subject, lm_nn *nn) {
+    lm_graph *g = nn->graph;
+    const lm_vae *vae = subject->model->state;
+    nn->params = subject->model->groups[0];
+    nn->var = nn->params->name;
+    lm_shape units = LM_SHAPE(vae->samples, subject->batch, vae->latent);
+    lm_node *images = lm_input(g, "input.images", LM_U8, image_batch(subject));
+    const lm_vae_noise noise = {.eps = lm_input(g, "input.eps", LM_F32, units)};
+    lm_graph_output(
+        g, "loss",
+        lm_vae_loss_at(subject->model, nn, images, NULL, &noise, lm_const(g, vae->beta)));
+}
+
 static const exporter exporters[] = {
     {&lm_family_ddpm,
      (const input_row[]){
          {"input.x0", PIXELS}, {"input.t", TIMES}, {"input.noise", NORMAL}, {0}},
      (const char *const[]){"loss", NULL}, build_ddpm},
     {&bench_dcgan, (const input_row[]){{"input.real", PIXELS}, {"input.z", NORMAL}, {0}},
-     (const char *const[]){"loss.d", "loss.g", NULL}, build_dcgan}};
+     (const char *const[]){"loss.d", "loss.g", NULL}, build_dcgan},
+    {&lm_family_vae,
+     (const input_row[]){{"input.images", BYTES}, {"input.eps", NORMAL}, {0}},
+     (const char *const[]){"loss", NULL}, build_vae}};
 
 static lm_status find_exporter(const lm_family *family, const exporter **found) {
     for (size_t i = 0; i < sizeof exporters / sizeof *exporters; i++)
@@ -127,6 +144,10 @@ static void fill_floats(float *values, int64_t count, fill how, lm_rng *rng) {
                                           : lm_rng_normal(rng));
 }
 
+static void fill_bytes(uint8_t *values, int64_t count, lm_rng *rng) {
+    for (int64_t i = 0; i < count; i++) values[i] = (uint8_t)lm_rng_below(rng, 256);
+}
+
 static void fill_times(const export *e, int32_t *values, int64_t count, lm_rng *rng) {
     int64_t limit = lm_setting_int(&e->subject->model->settings, "timesteps");
     for (int64_t i = 0; i < count; i++)
@@ -151,6 +172,8 @@ static lm_status set_input(export *e, int index) {
     lm_rng rng = {.seed = SEED, .stream = (uint32_t)index};
     if (input->fill == TIMES)
         fill_times(e, values, count, &rng);
+    else if (input->fill == BYTES)
+        fill_bytes(values, count, &rng);
     else
         fill_floats(values, count, input->fill, &rng);
     add_entry(e, input->name, node->dtype, node->shape, values);

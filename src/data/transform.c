@@ -282,15 +282,18 @@ static void replace(lm_image *image, lm_image *made) {
 }
 
 /* Drawn by the image's place in the set and the value's in the image, so that every epoch
- * and every run sees the same. */
+ * and every run sees the same. Where all numbers decide alike, none is made. */
 enum { BINARISE_STREAM = 1 };
 
 static void make_binary(lm_binarise how, int64_t index, lm_image *image) {
     size_t count = (size_t)image->height * image->width * image->channels;
     lm_rng rng = {.stream = BINARISE_STREAM, .sample = (uint32_t)index};
     for (size_t i = 0; i < count; i++) {
+        uint8_t value = image->pixels[i];
+        if (value == 0 || value == 255) continue;
+        rng.element = (uint32_t)i;
         double above = how == LM_BINARISE_DRAW ? 255 * lm_rng_uniform(&rng) : 127;
-        image->pixels[i] = image->pixels[i] > above ? 255 : 0;
+        image->pixels[i] = value > above ? 255 : 0;
     }
 }
 

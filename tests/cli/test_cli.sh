@@ -149,6 +149,7 @@ check "G's update leaves D's weights alone" \
            ! sed 1,/^phase.generator/d dump | grep "conv_wgrad.*at discriminator"'
 works "export of a loss" "one.safetensors: loss [0-9.]*$" bench model ddpm --preset tiny --batch 2 --export one.safetensors
 works "has what it took" "input.noise f32 \[2,28,28,1\]" info one.safetensors --tensors
+works "export of a bound" "bound.safetensors: loss [0-9.]*$" bench model vae --preset conv --batch 2 --export bound.safetensors
 works "export of a pair" '"loss.d": [0-9.]*, "loss.g": [0-9.]*}' bench model dcgan --batch 2 --json \
     --export two.safetensors
 works "has both losses" "loss.g f32 \[\]" info two.safetensors --tensors
