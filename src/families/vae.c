@@ -18,7 +18,8 @@ static const lm_option options[] = {
      "network for each value, or the best for each batch"},
     {"sigma", LM_OPT_FLOAT, "1", 1e-6, 1e3, NULL, "S", "the scale, where it is fixed"},
     {"range", LM_OPT_CHOICE, "auto", 0, 0, "auto|unit|signed", NULL,
-     "pixels as 0 to 1 or -1 to 1; auto: what goes with the likelihood"},
+     "pixels of encoder and likelihood as 0 to 1 or -1 to 1; auto: what goes with the "
+     "likelihood"},
     {"mixtures", LM_OPT_INT, "5", 1, 64, NULL, "N", "components of logistic-mixture"},
     {"dequantise", LM_OPT_FLAG, "true", 0, 0, NULL, NULL,
      "uniform noise within the 256 steps of a pixel, where the likelihood is a density"},

@@ -91,10 +91,18 @@ static lm_diagonal split_diagonal(lm_graph *g, lm_node *both, int64_t latent) {
                          lm_slice_axis(g, both, -1, latent, 2 * latent)};
 }
 
+/* In the range of the likelihood. Where most pixels are black, 0 to 1 leaves most inputs
+ * of a dense layer at rest; at -1 they would all act as biases. */
+static lm_node *scale_pixels(const net *n, lm_node *images) {
+    lm_graph *g = n->nn->graph;
+    if (n->vae->likelihood.range == LM_RANGE_SIGNED) return lm_nn_signed(g, images);
+    return lm_scale(g, lm_cast(g, images, LM_F32), 1 / 255.0);
+}
+
 lm_diagonal lm_vae_encode(const lm_model *model, lm_nn *nn, lm_node *images,
                           lm_node *labels) {
     const net n = open_net(model, nn, labels, "encoder");
-    lm_node *x = lm_nn_signed(nn->graph, images);
+    lm_node *x = scale_pixels(&n, images);
     x = n.vae->convolutional
             ? flatten(nn->graph, lm_maps_encode(nn, &n.vae->maps, x, n.condition))
             : encode_dense(&n, x);

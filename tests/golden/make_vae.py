@@ -75,7 +75,7 @@ class Vae:
         return x + h
 
     def encode(self, p, images, labels):
-        x = images / 127.5 - 1
+        x = images / 255 if self.unit else images / 127.5 - 1
         condition = self.condition(p, "encoder", labels)
         if self.hidden:
             x = x.reshape(len(x), -1)
