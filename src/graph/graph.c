@@ -343,6 +343,27 @@ void lm_assign(lm_graph *g, lm_node *param, lm_node *value) {
     add_root(g, g->n_roots, "", node);
 }
 
+static int find_assign(const lm_graph *g, const lm_node *param) {
+    for (int i = g->n_outputs; i < g->n_roots; i++)
+        if (g->roots[i].node->src[0] == param) return i;
+    return -1;
+}
+
+lm_node *lm_assigned(const lm_graph *g, const lm_node *param) {
+    int at = find_assign(g, param);
+    return at < 0 ? NULL : g->roots[at].node->src[1];
+}
+
+void lm_reassign(lm_graph *g, lm_node *param, lm_node *value) {
+    int at = find_assign(g, param);
+    if (at < 0) {
+        lm_assign(g, param, value);
+        return;
+    }
+    lm_node *node = lm_make(g, LM_KIND_ASSIGN, (lm_node *[]){param, value}, 2, NULL);
+    if (node) g->roots[at].node = node;
+}
+
 const lm_named_node *lm_graph_roots(const lm_graph *g, int *count) {
     *count = g->n_roots;
     return g->roots;

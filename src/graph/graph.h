@@ -281,6 +281,10 @@ lm_node *lm_uniform(lm_graph *g, lm_node *key, uint32_t stream, lm_shape shape);
 lm_node *lm_normal(lm_graph *g, lm_node *key, uint32_t stream, lm_shape shape);
 lm_node *lm_allreduce_sum(lm_graph *g, lm_node *a);
 void lm_assign(lm_graph *g, lm_node *param, lm_node *value); /* becomes a root */
+/* The value that exactly this param takes so far; NULL: none. */
+lm_node *lm_assigned(const lm_graph *g, const lm_node *param);
+/* As lm_assign, in the place of what was assigned to exactly this param before. */
+void lm_reassign(lm_graph *g, lm_node *param, lm_node *value);
 
 /* ---- composites -------------------------------------------------------------- */
 

@@ -12,7 +12,7 @@ static lm_node *project(lm_nn *nn, lm_node *h, lm_shape shape) {
     for (int i = 0; i < 3; i++) {
         lm_scope_push(g, "%s", names[i]);
         weight[i] =
-            lm_nn_param(nn, "weight", LM_SHAPE(channels, channels), LM_INIT(FAN_AVG, 1));
+            lm_nn_weight(nn, LM_SHAPE(channels, channels), 0, LM_INIT(FAN_AVG, 1));
         bias[i] = lm_nn_param(nn, "bias", LM_SHAPE(channels), LM_INIT(ZEROS, 0));
         lm_scope_pop(g);
     }

@@ -5,7 +5,7 @@
 lm_node *lm_nn_embedding(lm_nn *nn, const char *name, lm_node *index, int64_t rows,
                          int64_t width, lm_init init) {
     lm_scope_push(nn->graph, "%s", name);
-    lm_node *table = lm_nn_param(nn, "weight", LM_SHAPE(rows, width), init);
+    lm_node *table = lm_nn_weight(nn, LM_SHAPE(rows, width), 0, init);
     lm_node *y = lm_gather(nn->graph, table, index);
     lm_scope_pop(nn->graph);
     return y;

@@ -1,5 +1,6 @@
 /* The builder context and the plain layers. */
 #include "nn/nn.h"
+#include "nn/spectral.h"
 #include <stdio.h>
 
 enum { FIRST_LAYER_STREAM = 1000 };
@@ -28,6 +29,11 @@ lm_node *lm_nn_param(lm_nn *nn, const char *name, lm_shape shape, lm_init init) 
     return find_slice(nn, nn->params, nn->var, name, shape, init);
 }
 
+lm_node *lm_nn_weight(lm_nn *nn, lm_shape shape, int out, lm_init init) {
+    lm_node *weight = lm_nn_param(nn, "weight", shape, init);
+    return nn->spectral ? lm_nn_spectral(nn, weight, out) : weight;
+}
+
 lm_node *lm_nn_buffer(lm_nn *nn, const char *name, lm_shape shape, lm_init init) {
     if (!nn->buffers)
         return lm_graph_fail(nn->graph, LM_INTERNAL, "%s: the model has no buffers",
@@ -36,7 +42,16 @@ lm_node *lm_nn_buffer(lm_nn *nn, const char *name, lm_shape shape, lm_init init)
 }
 
 void lm_nn_update(lm_nn *nn, lm_node *buffer, lm_node *value) {
-    if (nn->train) lm_assign(nn->graph, buffer, value);
+    if (nn->train && !nn->frozen) lm_assign(nn->graph, buffer, value);
+}
+
+void lm_nn_follow(lm_nn *nn, lm_node *buffer, lm_node *value, double rate) {
+    if (!nn->train || nn->frozen || !buffer) return;
+    lm_graph *g = nn->graph;
+    lm_node *before = lm_assigned(g, buffer);
+    if (!before) before = buffer;
+    lm_node *step = lm_scale(g, lm_sub(g, lm_stop_grad(g, value), before), rate);
+    lm_reassign(g, buffer, lm_add(g, before, step));
 }
 
 lm_node *lm_nn_dense(lm_nn *nn, const char *name, lm_node *x, int64_t out, bool bias,
@@ -49,7 +64,7 @@ lm_node *lm_nn_dense(lm_nn *nn, const char *name, lm_node *x, int64_t out, bool 
     lm_shape shape = x->shape;
     int64_t in = shape.dim[shape.rank - 1];
     int64_t rows = in ? lm_shape_count(shape) / in : 0;
-    lm_node *weight = lm_nn_param(nn, "weight", LM_SHAPE(out, in), init);
+    lm_node *weight = lm_nn_weight(nn, LM_SHAPE(out, in), 0, init);
     lm_node *flat = lm_reshape(g, x, LM_SHAPE(rows, in));
     lm_node *y;
     if (bias) {
@@ -85,7 +100,7 @@ lm_node *lm_nn_conv(lm_nn *nn, const char *name, lm_node *x, int64_t out,
     if (!read_conv_spec(nn, name, x, spec, &attr)) return NULL;
     lm_scope_push(g, "%s", name);
     lm_shape shape = LM_SHAPE(out, spec->kernel, spec->kernel, x->shape.dim[3]);
-    lm_node *y, *weight = lm_nn_param(nn, "weight", shape, spec->init);
+    lm_node *y, *weight = lm_nn_weight(nn, shape, 0, spec->init);
     if (spec->bias) {
         lm_node *b = lm_nn_param(nn, "bias", LM_SHAPE(out), LM_INIT(ZEROS, 0));
         y = b ? lm_conv(g, x, weight, b, &attr) : NULL;
@@ -106,7 +121,7 @@ lm_node *lm_nn_conv_transpose(lm_nn *nn, const char *name, lm_node *x, int64_t o
                                  attr.pad_lo[i] - attr.pad_hi[i]);
     lm_scope_push(g, "%s", name);
     lm_shape shape = LM_SHAPE(x->shape.dim[3], spec->kernel, spec->kernel, out);
-    lm_node *y = lm_conv_dgrad(g, x, lm_nn_param(nn, "weight", shape, spec->init), &attr);
+    lm_node *y = lm_conv_dgrad(g, x, lm_nn_weight(nn, shape, 3, spec->init), &attr);
     if (spec->bias)
         y = lm_add(g, y, lm_nn_param(nn, "bias", LM_SHAPE(out), LM_INIT(ZEROS, 0)));
     lm_scope_pop(g);
@@ -140,8 +155,7 @@ lm_node *lm_nn_upsample_conv(lm_nn *nn, const char *name, lm_node *x, int64_t ou
     if (!read_conv_spec(nn, name, x, &spec, &attr)) return NULL;
     for (int i = 0; i < 2; i++) attr.size[i] = (int32_t)(2 * x->shape.dim[1 + i]);
     lm_scope_push(g, "%s", name);
-    lm_node *weight =
-        lm_nn_param(nn, "weight", LM_SHAPE(out, 3, 3, x->shape.dim[3]), init);
+    lm_node *weight = lm_nn_weight(nn, LM_SHAPE(out, 3, 3, x->shape.dim[3]), 0, init);
     lm_node *bias = lm_nn_param(nn, "bias", LM_SHAPE(out), LM_INIT(ZEROS, 0));
     lm_node *y = lm_add(g, lm_conv_dgrad(g, x, double_taps(g, weight), &attr), bias);
     lm_scope_pop(g);

@@ -6,13 +6,17 @@
 #include "graph/graph.h"
 #include "nn/params.h"
 
+typedef struct lm_spectral lm_spectral;
+
 typedef struct lm_nn {
     lm_graph *graph;
     lm_params *params;  /* group that lm_nn_param registers in and reads from */
     const char *var;    /* variable that holds them: params->name, or its ".ema" */
     lm_params *buffers; /* of lm_nn_buffer; NULL: there are none */
-    bool train;         /* dropout on */
-    lm_node *key;       /* u32[4] for dropout and noise; may be NULL when nothing draws */
+    bool train;         /* dropout on; normalised by the batch */
+    bool frozen;        /* trains something else: buffers stay as they are */
+    const lm_spectral *spectral; /* of weights (spectral.h); NULL: taken as they are */
+    lm_node *key; /* u32[4] for dropout and noise; may be NULL when nothing draws */
     uint32_t next_stream; /* of lm_nn_stream; starts at 1000 */
 } lm_nn;
 
@@ -23,11 +27,19 @@ uint32_t lm_nn_stream(lm_nn *nn);
  * its full name ("unet.in.weight") later; a changed shape is a failure. */
 lm_node *lm_nn_param(lm_nn *nn, const char *name, lm_shape shape, lm_init init);
 
+/* The weight of a layer, "weight", by its spectral norm where nn->spectral asks for that.
+ * `out`: the axis of what the layer makes, the first or the last. */
+lm_node *lm_nn_weight(lm_nn *nn, lm_shape shape, int out, lm_init init);
+
 /* What training keeps beside the weights, as running averages: no gradient reaches it. By
  * name as lm_nn_param, in nn->buffers, which all programs share. */
 lm_node *lm_nn_buffer(lm_nn *nn, const char *name, lm_shape shape, lm_init init);
-/* At the end of a training step the buffer takes the value; elsewhere it stays. */
+/* At the end of a training step the buffer takes the value; elsewhere, and where nn is
+ * frozen, it stays. */
 void lm_nn_update(lm_nn *nn, lm_node *buffer, lm_node *value);
+/* The same as a running average: the buffer goes `rate` of the way to the value. A layer
+ * that is used several times in a step goes so far each time. */
+void lm_nn_follow(lm_nn *nn, lm_node *buffer, lm_node *value, double rate);
 
 /* Each pushes `name` as scope for its parameters ("weight", "bias", "gamma", "beta"). */
 
@@ -55,8 +67,11 @@ lm_node *lm_nn_upsample_conv(lm_nn *nn, const char *name, lm_node *x, int64_t ou
 lm_node *lm_nn_group_norm(lm_nn *nn, const char *name, lm_node *x, int groups, double eps,
                           bool silu);
 lm_node *lm_nn_layer_norm(lm_nn *nn, const char *name, lm_node *x, double eps);
-/* Ioffe, Szegedy 2015, always by the batch's own statistics: each channel over samples
- * and positions of x[N,..,C]. */
+/* Ioffe, Szegedy 2015: each channel of x[N,..,C]. In training by its mean and variance
+ * over samples and positions, which the buffers "mean" and "variance" [C] follow; else by
+ * those buffers, so that no sample depends on its batch. They belong to the weights that
+ * are trained, not to their average. Without nn->buffers always by the batch. */
+#define LM_BATCH_NORM_RATE 0.1
 lm_node *lm_nn_batch_norm(lm_nn *nn, const char *name, lm_node *x, double eps);
 lm_node *lm_nn_embedding(lm_nn *nn, const char *name, lm_node *index, int64_t rows,
                          int64_t width, lm_init init);

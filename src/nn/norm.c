@@ -27,16 +27,3 @@ lm_node *lm_nn_layer_norm(lm_nn *nn, const char *name, lm_node *x, double eps) {
     lm_node *y = lm_nn_group_norm(nn, name, lm_reshape(g, x, rows), 1, eps, false);
     return lm_reshape(g, y, x->shape);
 }
-
-/* Batch norm is group norm of one sample that holds all positions of the batch, with a
- * group for each channel. */
-lm_node *lm_nn_batch_norm(lm_nn *nn, const char *name, lm_node *x, double eps) {
-    if (!x) return NULL;
-    lm_graph *g = nn->graph;
-    int64_t channels = x->shape.rank ? x->shape.dim[x->shape.rank - 1] : 0;
-    if (channels < 1) return lm_graph_fail(g, LM_SHAPE, "%s: nothing to normalise", name);
-    lm_shape joined = LM_SHAPE(1, lm_shape_count(x->shape) / channels, channels);
-    lm_node *y = lm_reshape(g, x, joined);
-    y = lm_nn_group_norm(nn, name, y, (int)channels, eps, false);
-    return lm_reshape(g, y, x->shape);
-}

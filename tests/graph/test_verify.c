@@ -93,6 +93,21 @@ static void overlapping_assigns_are_caught(void **state) {
     lm_graph_free(g);
 }
 
+static void the_later_assign_counts(void **state) {
+    lm_graph *g = new_graph();
+    lm_node *a = lm_param(g, "w", 0, LM_SHAPE(3)), *b = lm_param(g, "w", 3, LM_SHAPE(2));
+    lm_node *first = lm_neg(g, a), *second = lm_square(g, a);
+    assert_null(lm_assigned(g, a));
+    lm_reassign(g, a, first);
+    lm_assign(g, b, b);
+    assert_ptr_equal(lm_assigned(g, a), first);
+    lm_reassign(g, a, second);
+    assert_ptr_equal(lm_assigned(g, a), second);
+    assert_ptr_equal(lm_assigned(g, b), b);
+    CHECK_OK(lm_verify(g));
+    lm_graph_free(g);
+}
+
 /* A graph that failed to build does not verify, and says what failed. */
 static void a_failed_graph_does_not_verify(void **state) {
     lm_graph *g = new_graph();
@@ -108,6 +123,7 @@ int main(void) {
         cmocka_unit_test(tampered_nodes_are_caught),
         cmocka_unit_test(wrong_links_are_caught),
         cmocka_unit_test(overlapping_assigns_are_caught),
+        cmocka_unit_test(the_later_assign_counts),
         cmocka_unit_test(a_failed_graph_does_not_verify),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

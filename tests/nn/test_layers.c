@@ -3,7 +3,7 @@
 
 #include "exec/exec.h"
 #include "graph/grad.h"
-#include "nn/nn.h"
+#include "nn/spectral.h"
 #include <math.h>
 #include <string.h>
 
@@ -88,6 +88,15 @@ static lm_node *odd_width(lm_nn *nn, lm_node *x) {
                                 1e4);
 }
 
+static lm_node *no_buffers(lm_nn *nn, lm_node *x) {
+    nn->spectral = &lm_spectral_once;
+    return lm_nn_dense(nn, "d", x, 3, true, LM_INIT(ZEROS, 0));
+}
+static lm_node *no_iterations(lm_nn *nn, lm_node *x) {
+    nn->spectral = &(lm_spectral){0};
+    return lm_nn_dense(nn, "d", x, 3, true, LM_INIT(ZEROS, 0));
+}
+
 static void test_failures(void **state) {
     const struct {
         wrong_layer *build;
@@ -100,7 +109,9 @@ static void test_failures(void **state) {
                 {wrong_shape, LM_SHAPE, "d.weight"},
                 {no_key, LM_ARG, "random key"},
                 {flat_map, LM_SHAPE, "up: a convolution needs x[N,H,W,C]"},
-                {odd_width, LM_ARG, "even width"}};
+                {odd_width, LM_ARG, "even width"},
+                {no_buffers, LM_INTERNAL, "no buffers"},
+                {no_iterations, LM_ARG, "0 iterations"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         bench b;
         bench_init(&b);
@@ -286,12 +297,78 @@ static void test_conv_transpose(void **state) {
     bench_release(&b);
 }
 
+/* ---- buffers ------------------------------------------------------------------- */
+
+static int count_assigns(const lm_graph *g) {
+    int count = 0, assigns = 0;
+    const lm_named_node *roots = lm_graph_roots(g, &count);
+    for (int i = 0; i < count; i++) assigns += roots[i].node->kind == LM_KIND_ASSIGN;
+    return assigns;
+}
+
+/* A layer used twice leaves one value for each buffer; frozen, or outside of training, it
+ * leaves none. */
+static void test_buffers_updated(void **state) {
+    const struct {
+        bool train, frozen;
+        int assigns; /* of batch norm's two and spectral norm's two buffers */
+    } rows[] = {{true, false, 4}, {true, true, 0}, {false, false, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bench b;
+        bench_init(&b);
+        CHECK_OK(lm_params_new("buffers", &b.nn.buffers));
+        b.nn.train = rows[i].train;
+        b.nn.frozen = rows[i].frozen;
+        b.nn.spectral = &lm_spectral_once;
+        lm_node *x = lm_input(b.graph, "x", LM_F32, LM_SHAPE(3, 2));
+        lm_node *x2 = lm_input(b.graph, "x2", LM_F32, LM_SHAPE(3, 2));
+        for (int use = 0; use < 2; use++) {
+            lm_node *h =
+                lm_nn_dense(&b.nn, "d", use ? x2 : x, 4, true, LM_INIT(ZEROS, 0));
+            assert_non_null(lm_nn_batch_norm(&b.nn, "n", h, 1e-5));
+        }
+        lm_graph_output(b.graph, "y", x);
+        CHECK_OK(lm_verify(b.graph));
+        assert_int_equal(b.nn.buffers->n_slices, 4);
+        assert_int_equal(count_assigns(b.graph), rows[i].assigns);
+        lm_params_free(b.nn.buffers);
+        bench_release(&b);
+    }
+}
+
+/* Where the power method begins must not be zero: of a random direction, length 1. */
+static void test_spectral_start(void **state) {
+    float values[4 + 18];
+    bench b;
+    bench_init(&b);
+    CHECK_OK(lm_params_new("buffers", &b.nn.buffers));
+    b.nn.spectral = &lm_spectral_once;
+    lm_node *x = lm_input(b.graph, "x", LM_F32, LM_SHAPE(1, 3, 3, 2));
+    lm_nn_conv(&b.nn, "c", x, 4, &(lm_conv_spec){.kernel = 3, .stride = 1});
+    CHECK_OK(lm_graph_status(b.graph));
+    const lm_param_slice *u = lm_params_find(b.nn.buffers, "c.u");
+    const lm_param_slice *v = lm_params_find(b.nn.buffers, "c.v");
+    assert_true(u && u->count == 4 && v && v->count == 18);
+    CHECK_OK(lm_params_init(b.nn.buffers, 3, values));
+    for (int i = 0; i < 2; i++) {
+        const lm_param_slice *slice = i ? v : u;
+        double square = 0;
+        for (int64_t k = 0; k < slice->count; k++)
+            square += pow(values[slice->offset + k], 2);
+        assert_true(fabs(square - 1) < 1e-6);
+        assert_true(fabs(values[slice->offset]) < 1);
+    }
+    lm_params_free(b.nn.buffers);
+    bench_release(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),         cmocka_unit_test(test_average_weights),
-        cmocka_unit_test(test_failures),      cmocka_unit_test(test_dropout),
-        cmocka_unit_test(test_upsample_conv), cmocka_unit_test(test_streams),
-        cmocka_unit_test(test_batch_norm),    cmocka_unit_test(test_conv_transpose),
+        cmocka_unit_test(test_names),           cmocka_unit_test(test_average_weights),
+        cmocka_unit_test(test_failures),        cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_upsample_conv),   cmocka_unit_test(test_streams),
+        cmocka_unit_test(test_batch_norm),      cmocka_unit_test(test_conv_transpose),
+        cmocka_unit_test(test_buffers_updated), cmocka_unit_test(test_spectral_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
