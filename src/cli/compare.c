@@ -14,9 +14,12 @@
 
 enum { MOST_REPORTS = 26 };
 
-static const lm_option options[] = {{"csv", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
-                                     "metric,report,value,error,floor on stdout"},
-                                    {0}};
+static const lm_option options[] = {
+    {"csv", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
+     "metric,report,value,error,floor on stdout"},
+    {"markdown", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
+     "a table with a row for each report, as documents want it, on stdout"},
+    {0}};
 
 /* ---- reading ------------------------------------------------------------------ */
 
@@ -209,6 +212,76 @@ static void print_csv(const cli_context *cli, const json_t *comparison) {
     }
 }
 
+/* ---- Markdown ------------------------------------------------------------------- */
+
+/* The last part of a path, without .json: what tells the runs of an experiment apart. */
+static void print_label(const char *path) {
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--;
+    const char *end = path + length, *start = end;
+    while (start > path && start[-1] != '/') start--;
+    if (end - start > 5 && strncmp(end - 5, ".json", 5) == 0) end -= 5;
+    printf("| %.*s |", (int)(end - start), start);
+}
+
+static void print_markdown_cell(const json_t *row, size_t report) {
+    const json_t *cell = json_array_get(json_object_get(row, "cells"), report);
+    const json_t *best = json_object_get(row, "best");
+    char text[CLI_NUMBER];
+    cli_number_text(number(cell, "value"), number(cell, "error"), 4, text);
+    bool is_best = json_is_integer(best) && (size_t)json_integer_value(best) == report;
+    const char *mark = is_best ? "**" : "";
+    printf(" %s%s%s |", mark, differs(row, report) ? "differs" : text, mark);
+}
+
+/* What real images get instead, where all that have the number agree on it. */
+static double common_floor(const json_t *row) {
+    size_t i;
+    json_t *cell;
+    double common = NAN;
+    json_array_foreach(json_object_get(row, "cells"), i, cell) {
+        double floor = number(cell, "floor");
+        if (json_is_null(cell)) continue;
+        if (!isfinite(floor) || (isfinite(common) && floor != common)) return NAN;
+        common = floor;
+    }
+    return common;
+}
+
+static void print_floors(const json_t *rows) {
+    size_t i;
+    json_t *row;
+    bool any = false;
+    json_array_foreach(rows, i, row) any = any || isfinite(common_floor(row));
+    if (!any) return;
+    printf("| real images |");
+    json_array_foreach(rows, i, row) {
+        char text[CLI_NUMBER];
+        double floor = common_floor(row);
+        cli_number_text(floor, NAN, 4, text);
+        printf(" %s |", isfinite(floor) ? text : "");
+    }
+    printf("\n");
+}
+
+static void print_markdown(const cli_context *cli, const json_t *comparison) {
+    const json_t *rows = json_object_get(comparison, "metrics");
+    size_t i;
+    json_t *row;
+    printf("| run |");
+    json_array_foreach(rows, i, row)
+        printf(" %s |", json_string_value(json_object_get(row, "metric")));
+    printf("\n|---|");
+    json_array_foreach(rows, i, row) printf("---|");
+    printf("\n");
+    for (int k = 0; k < cli->n_args; k++) {
+        print_label(cli->args[k]);
+        json_array_foreach(rows, i, row) print_markdown_cell(row, (size_t)k);
+        printf("\n");
+    }
+    print_floors(rows);
+}
+
 /* ---- the command --------------------------------------------------------------- */
 
 static lm_status show(const cli_context *cli, json_t *comparison) {
@@ -216,6 +289,8 @@ static lm_status show(const cli_context *cli, json_t *comparison) {
         cli_print_json(json_incref(comparison));
     else if (lm_setting_flag(&cli->options, "csv"))
         print_csv(cli, comparison);
+    else if (lm_setting_flag(&cli->options, "markdown"))
+        print_markdown(cli, comparison);
     else
         LM_TRY(print_text(cli, comparison));
     LM_RETURN_IF(json_integer_value(json_object_get(comparison, "comparable")) == 0,

@@ -87,6 +87,7 @@ check "in one line" grep -q interrupted err
 works "compare" "^fid " compare same.json again.json
 check "equal numbers are not told apart" sh -c '! grep -q "[*]" out'
 works "compare names" "same.json" compare same.json again.json --csv
+works "compare as a table" "^| again | " compare same.json again.json --markdown
 works "compare as JSON" '"comparable": [1-9]' compare same.json again.json --json
 "$limn" eval "$test8" $eval8 -n 200 --out fewer.json >/dev/null
 "$limn" compare same.json fewer.json >out 2>err
