@@ -6,9 +6,38 @@
 #include <string.h>
 
 static const lm_option options[] = {
-    LM_GAN_PAIR_OPTIONS,
+    {"net", LM_OPT_CHOICE, "dcgan", 0, 0, LM_GAN_NETS, NULL, "architecture of the pair"},
+    {"z", LM_OPT_INT, "128", 1, 65536, NULL, "N", "width of the noise"},
+    {"base", LM_OPT_INT, "64", 1, 4096, NULL, "N",
+     "channels of the largest maps; a level has twice those of the one before"},
+    {"most", LM_OPT_INT, "512", 1, 8192, NULL, "N", "channels of any level at most"},
+    {"g-norm", LM_OPT_CHOICE, "batch", 0, 0, LM_GAN_NORMS, NULL,
+     "what the generator is normalised by"},
+    {"d-norm", LM_OPT_CHOICE, "batch", 0, 0, LM_GAN_NORMS, NULL,
+     "what the discriminator is normalised by"},
+    {"spectral", LM_OPT_FLAG, "off", 0, 0, NULL, "on|off",
+     "the discriminator's weights by their spectral norm"},
+    {"g-act", LM_OPT_CHOICE, "relu", 0, 0, LM_GAN_ACTS, NULL,
+     "the generator's nonlinearity"},
+    {"d-act", LM_OPT_CHOICE, "leaky", 0, 0, LM_GAN_ACTS, NULL, "the discriminator's"},
+    {"conditional", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
+     "learn to draw the data's classes, each when asked for"},
+    {"embed", LM_OPT_INT, "32", 1, 4096, NULL, "N",
+     "numbers a class has in the generator, beside z"},
+    {"d-labels", LM_OPT_CHOICE, "projection", 0, 0, "projection|map", NULL,
+     "how the discriminator sees classes: by projection, or as a trained map beside the "
+     "image's channels"},
     {"loss", LM_OPT_CHOICE, "non-saturating", 0, 0, LM_GAN_LOSSES, NULL,
      "what the two play for"},
+    {"gp", LM_OPT_FLOAT, "0", 0, 1e6, NULL, "LAMBDA",
+     "weight of the gradient penalty between real and generated images, 0 for none"},
+    {"gp-sided", LM_OPT_CHOICE, "two", 0, 0, "one|two", NULL,
+     "what it punishes: gradients longer than 1, or shorter ones too"},
+    {"r1", LM_OPT_FLOAT, "0", 0, 1e6, NULL, "GAMMA",
+     "weight of the gradient's square on real images, 0 for none"},
+    {"r2", LM_OPT_FLOAT, "0", 0, 1e6, NULL, "GAMMA", "on generated images"},
+    {"penalty-every", LM_OPT_INT, "1", 1, 10000, NULL, "N",
+     "steps from one penalty to the next, which is as much stronger (lazily)"},
     {"smoothing", LM_OPT_FLOAT, "0", 0, 0.5, NULL, "P",
      "how far the target of real images is below 1 (one-sided label smoothing)"},
     {"augment", LM_OPT_TEXT, "", 0, 0, NULL, "color,translation,cutout",
@@ -34,6 +63,7 @@ static const lm_preset presets[] = {{"mnist",
 static lm_status read_settings(const lm_settings *s, lm_gan *gan) {
     lm_gan_pair_read(s, &gan->pair);
     gan->loss = lm_gan_loss_find(lm_setting_text(s, "loss"));
+    lm_gan_penalty_read(s, &gan->penalty);
     gan->smoothing = lm_setting_float(s, "smoothing");
     gan->noise = lm_setting_float(s, "noise");
     gan->noise_steps = lm_setting_int(s, "noise-steps");
@@ -46,7 +76,18 @@ static lm_status check(const lm_model *model, const lm_gan *gan) {
     LM_RETURN_IF(gan->smoothing > 0 && !gan->loss->smooths, LM_ARG,
                  "smoothing: the loss %s has no target that could be below 1",
                  gan->loss->name);
+    LM_RETURN_IF(lm_gan_penalty_any(&gan->penalty) &&
+                     gan->pair.norm[LM_GAN_DISCRIMINATOR] == LM_GAN_NORM_BATCH,
+                 LM_ARG,
+                 "d-norm: batch makes each logit depend on all images, so that no "
+                 "penalty on an image's gradient is possible; layer, instance and none "
+                 "do not");
     return gan->pair.architecture->check(&model->info);
+}
+
+/* Running statistics and singular vectors. */
+static bool needs_buffers(const lm_gan_pair *pair) {
+    return pair->norm[LM_GAN_GENERATOR] == LM_GAN_NORM_BATCH || pair->spectral;
 }
 
 /* Parameters come to exist when layers ask for them: build both networks once. */
@@ -54,10 +95,11 @@ static lm_status register_parameters(lm_model *model) {
     static const char *const names[] = {"generator", "discriminator"};
     const lm_gan *gan = model->state;
     lm_graph *g;
+    if (needs_buffers(&gan->pair)) LM_TRY(lm_params_new("buffers", &model->buffers));
     for (; model->n_groups < 2; model->n_groups++)
         LM_TRY(lm_params_new(names[model->n_groups], &model->groups[model->n_groups]));
     LM_TRY(lm_graph_new(&g));
-    lm_nn nn = {.graph = g};
+    lm_nn nn = {.graph = g, .buffers = model->buffers};
     lm_node *z = lm_input(g, "z", LM_F32, LM_SHAPE(1, gan->pair.z));
     lm_node *labels = lm_input(g, "labels", LM_I32, LM_SHAPE(1));
     lm_gan_discriminate(model, &nn, lm_gan_generate(model, &nn, z, labels), labels);

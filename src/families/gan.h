@@ -6,6 +6,7 @@
 #include "families/family.h"
 #include "families/gan_loss.h"
 #include "families/gan_nets.h"
+#include "families/gan_penalty.h"
 
 extern const lm_family lm_family_gan;
 
@@ -17,6 +18,7 @@ typedef struct lm_gan {
     unsigned augment;    /* parts of DiffAugment */
     double noise;        /* standard deviation of what D sees beside images, at first */
     int64_t noise_steps; /* until it is 0; 0: it stays */
+    lm_gan_penalty penalty;
 } lm_gan;
 
 /* ---- phases (gan_train.c) ---------------------------------------------------- */
@@ -26,14 +28,21 @@ typedef struct lm_gan_batch {
     lm_node *real;   /* f32[N,H,W,C] in [-1,1]; not for the generator's */
     lm_node *z;      /* f32[N,Z] */
     lm_node *labels; /* i32[N] of both real and generated images, -1: none */
+    lm_node *share;  /* f32[N] in [0,1) of the way from real to generated ones, where the
+                      * gradient penalty asks; NULL where there is none */
 } lm_gan_batch;
 
-/* Each network's loss; the discriminator's also declares what is logged of it. */
+/* The discriminator's loss, with penalties where they belong to every step. What is
+ * logged of it is declared, too. */
 lm_node *lm_gan_loss_d(const lm_model *model, lm_nn *nn, const lm_gan_batch *batch);
+/* The penalties alone, as strong as their rarity asks. */
+lm_node *lm_gan_loss_penalty(const lm_model *model, lm_nn *nn, const lm_gan_batch *batch);
 lm_node *lm_gan_loss_g(const lm_model *model, lm_nn *nn, const lm_gan_batch *batch);
 
 lm_node *lm_gan_train_d(const lm_model *model, lm_nn *nn, lm_node *images,
                         lm_node *labels);
+lm_node *lm_gan_train_penalty(const lm_model *model, lm_nn *nn, lm_node *images,
+                              lm_node *labels);
 lm_node *lm_gan_train_g(const lm_model *model, lm_nn *nn, lm_node *images,
                         lm_node *labels);
 
@@ -43,8 +52,12 @@ enum {
     LM_GAN_STREAM_SAMPLE = 1,
     LM_GAN_STREAM_Z_D = 3,
     LM_GAN_STREAM_Z_G = 5,
+    LM_GAN_STREAM_Z_PENALTY = 7,
+    LM_GAN_STREAM_SHARE_D = 9,
+    LM_GAN_STREAM_SHARE_PENALTY = 10,
     LM_GAN_STREAM_LAYERS_D = 1000,
-    LM_GAN_STREAM_LAYERS_G = 2000
+    LM_GAN_STREAM_LAYERS_G = 2000,
+    LM_GAN_STREAM_LAYERS_PENALTY = 3000
 };
 
 #endif

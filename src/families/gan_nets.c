@@ -1,7 +1,10 @@
 #include "families/gan.h"
 
+#include "nn/spectral.h"
+
 #include <string.h>
 
+/* In the order of LM_GAN_NETS. */
 static const lm_gan_architecture *const architectures[] = {&lm_gan_dcgan};
 
 /* ---- settings ---------------------------------------------------------------- */
@@ -26,6 +29,7 @@ void lm_gan_pair_read(const lm_settings *s, lm_gan_pair *pair) {
         .z = (int)lm_setting_int(s, "z"),
         .base = (int)lm_setting_int(s, "base"),
         .most = (int)lm_setting_int(s, "most"),
+        .spectral = lm_setting_flag(s, "spectral"),
         .embed = (int)lm_setting_int(s, "embed"),
         .label_map = strcmp(lm_setting_text(s, "d-labels"), "map") == 0};
     for (int i = 0; i < 2; i++) {
@@ -83,8 +87,10 @@ static lm_node *join_class(lm_gan_net *net, lm_node *z, lm_node *labels) {
 static lm_node *join_map(lm_gan_net *net, lm_node *images, lm_node *labels) {
     const lm_image_info *info = net->info;
     lm_graph *g = net->nn.graph;
+    lm_gan_net plain = *net;
+    plain.nn.spectral = NULL; /* it is an image, not a layer */
     lm_node *map =
-        embed(net, labels, (int64_t)info->height * info->width, LM_INIT(NORMAL, 1));
+        embed(&plain, labels, (int64_t)info->height * info->width, LM_INIT(NORMAL, 1));
     if (!map || !images) return NULL;
     map = lm_reshape(g, map, LM_SHAPE(map->shape.dim[0], info->height, info->width, 1));
     return lm_concat(g, (lm_node *[]){images, map}, 2, 3);
@@ -111,6 +117,13 @@ static lm_gan_net open_net(const lm_model *model, const lm_nn *nn, int group) {
     if (nn->params != model->groups[group]) {
         net.nn.params = model->groups[group];
         net.nn.var = net.nn.params->name;
+        net.nn.frozen = true;
+    }
+    if (group == LM_GAN_DISCRIMINATOR) {
+        if (gan->pair.spectral)
+            net.nn.spectral = &lm_spectral_once;
+        else
+            net.nn.buffers = NULL; /* it is used by batches only */
     }
     lm_scope_push(nn->graph, "%s", names[group]);
     return net;

@@ -42,6 +42,7 @@ typedef struct lm_gan_pair {
     int base, most; /* channels: of the largest maps, twice as many a level, at most */
     lm_gan_norm norm[2];
     lm_gan_act act[2];
+    bool spectral;  /* D's weights by their spectral norm */
     int embed;      /* width of a class beside z */
     bool label_map; /* D sees classes as a further channel, not by projection */
 } lm_gan_pair;
@@ -50,51 +51,12 @@ typedef struct lm_gan_pair {
 #define LM_GAN_NORMS "none|batch|layer|instance"
 #define LM_GAN_ACTS  "relu|leaky|silu"
 
-/* Rows for a family's option table. */
-#define LM_GAN_PAIR_OPTIONS                                                                \
-    {                                                                                      \
-        "net", LM_OPT_CHOICE, "dcgan", 0,                                                  \
-        0,     LM_GAN_NETS,   NULL,    "architecture of the pair"},                        \
-        {"z", LM_OPT_INT, "128", 1, 65536, NULL, "N", "width of the noise"},               \
-        {"base",                                                                           \
-         LM_OPT_INT,                                                                       \
-         "64",                                                                             \
-         1,                                                                                \
-         4096,                                                                             \
-         NULL,                                                                             \
-         "N",                                                                              \
-         "channels of the largest maps; a level has twice those of the one before"},       \
-        {"most", LM_OPT_INT, "512", 1, 8192, NULL, "N", "channels of any level at most"},  \
-        {"g-norm", LM_OPT_CHOICE, "batch", 0,                                              \
-         0,        LM_GAN_NORMS,  NULL,    "what the generator is normalised by"},         \
-        {"d-norm", LM_OPT_CHOICE, "batch", 0,                                              \
-         0,        LM_GAN_NORMS,  NULL,    "what the discriminator is normalised by"},     \
-        {"g-act", LM_OPT_CHOICE, "relu", 0,                                                \
-         0,       LM_GAN_ACTS,   NULL,   "the generator's nonlinearity"},                  \
-        {"d-act", LM_OPT_CHOICE, "leaky", 0, 0, LM_GAN_ACTS, NULL, "the discriminator's"}, \
-        {"conditional",                                                                    \
-         LM_OPT_FLAG,                                                                      \
-         "false",                                                                          \
-         0,                                                                                \
-         0,                                                                                \
-         NULL,                                                                             \
-         NULL,                                                                             \
-         "learn to draw the data's classes, each when asked for"},                         \
-        {"embed", LM_OPT_INT, "32", 1,                                                     \
-         4096,    NULL,       "N",  "numbers a class has in the generator, beside z"},     \
-    {                                                                                      \
-        "d-labels", LM_OPT_CHOICE, "projection", 0, 0, "projection|map", NULL,             \
-            "how the discriminator sees classes: by projection, or as a trained map "      \
-            "beside the "                                                                  \
-            "image's channels"                                                             \
-    }
-
-/* By the options above. */
+/* By the settings of the family's options, and the names above. */
 void lm_gan_pair_read(const lm_settings *settings, lm_gan_pair *pair);
 
 /* Each makes a builder of its own for its parameter group: by the weights that nn->var
- * names where nn is of this group, else by those that are trained. Labels i32[N], -1 for
- * none, are read where the model is conditional. */
+ * names where nn is of this group, else by those that are trained, with buffers that stay
+ * as they are. Labels i32[N], -1 for none, are read where the model is conditional. */
 
 /* z f32[N,Z] to images f32[N,H,W,C] in [-1,1]. */
 lm_node *lm_gan_generate(const lm_model *model, lm_nn *nn, lm_node *z, lm_node *labels);

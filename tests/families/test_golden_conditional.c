@@ -29,12 +29,12 @@ static void test_loss_and_gradients(void **state) {
     lm_graph_output(
         b.graph, "epsilon",
         lm_ddpm_predict(b.model, &b.nn, x, lm_cast(b.graph, t, LM_F32), labels));
-    golden_add_gradients(&b, loss);
+    golden_add_gradients(&b, 0, loss);
     golden_compile(&b);
     CHECK_OK(lm_program_run(b.program));
     golden_check_output(&b, "loss", golden_tensor(&b, "loss"));
     golden_check_output(&b, "epsilon", golden_tensor(&b, "epsilon"));
-    golden_check_gradients(&b);
+    golden_check_gradients(&b, 0);
     golden_model_release(&b);
 }
 

@@ -49,11 +49,11 @@ static void test_prediction(void **state) {
 static void test_gradients(void **state) {
     golden_model b;
     begin(&b, *state);
-    golden_add_gradients(&b, build_loss(&b));
+    golden_add_gradients(&b, 0, build_loss(&b));
     golden_compile(&b);
     CHECK_OK(lm_program_run(b.program));
     golden_check_output(&b, "loss", golden_tensor(&b, "loss"));
-    golden_check_gradients(&b);
+    golden_check_gradients(&b, 0);
     golden_model_release(&b);
 }
 
@@ -79,8 +79,8 @@ static void test_training(void **state) {
                  b.backend->tolerance);
     golden_check(b.backend->name, norms, golden_tensor(&b, "norms"),
                  b.backend->tolerance);
-    golden_check_weights(&b, "model", "final/");
-    golden_check_weights(&b, "model.ema", "ema/");
+    golden_check_weights(&b, "", "final/");
+    golden_check_weights(&b, ".ema", "ema/");
     golden_model_release(&b);
 }
 

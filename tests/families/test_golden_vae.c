@@ -58,7 +58,7 @@ static void check_case(const golden_backend *backend, const golden_case *which) 
                                 golden_input(&b, "pixels", LM_F32)};
     lm_node *loss = lm_vae_loss_at(b.model, &b.nn, images, labels, &noise, beta);
     lm_graph_output(b.graph, "loss", loss);
-    golden_add_gradients(&b, loss);
+    golden_add_gradients(&b, 0, loss);
     lm_node *code = lm_slice_axis(b.graph, noise.eps, 0, 0, 1);
     code = lm_reshape(b.graph, code, LM_SHAPE(images->shape.dim[0], vae->latent));
     lm_node *params = lm_vae_decode(b.model, &b.nn, code, labels);
@@ -69,7 +69,7 @@ static void check_case(const golden_backend *backend, const golden_case *which) 
     golden_check_output(&b, "reconstruction", golden_tensor(&b, "reconstruction"));
     golden_check_output(&b, "unit_kl", golden_tensor(&b, "unit_kl"));
     golden_check_output(&b, "mean", golden_tensor(&b, "mean"));
-    golden_check_gradients(&b);
+    golden_check_gradients(&b, 0);
     golden_model_release(&b);
 }
 
