@@ -3,10 +3,9 @@
  * pass stores nothing for it. Heads are columns of the tensors, read where they lie. */
 #include "backend/cpu/attention_ops.h"
 #include "backend/cpu/comp.h"
+#include "backend/cpu/shares.h"
 
 #include "base/threads.h"
-
-#include <omp.h>
 
 enum { LEAST_UNITS = 8 /* of a gradient, so that several threads have work */ };
 
@@ -183,12 +182,14 @@ static void add_partials(const attention_state *s, const lm_kernel_args *args,
 
 static lm_status run_attention_grad(lm_kernel *kernel, const lm_kernel_args *args) {
     const attention_state *s = kernel->state;
+    lm_shares units;
+    lm_shares_init(&units, s->sequences * s->groups, s->threads);
 #pragma omp parallel num_threads(s->threads)
     {
-#pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < s->sequences * s->groups; i++)
+        LM_SHARES_EACH (&units, i)
             run_group(s, args, i / s->groups, (int)(i % s->groups));
         if (s->groups > 1) {
+#pragma omp barrier
 #pragma omp for schedule(static)
             for (int64_t i = 0; i < s->sequences * s->size.keys; i++)
                 add_partials(s, args, i / s->size.keys, (int)(i % s->size.keys));

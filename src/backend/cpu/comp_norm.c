@@ -3,11 +3,11 @@
  * and what is summed is combined in the order of the pieces. */
 #include "backend/cpu/comp.h"
 #include "backend/cpu/norm_ops.h"
+#include "backend/cpu/shares.h"
 
 #include "base/threads.h"
 
 #include <math.h>
-#include <omp.h>
 #include <string.h>
 
 enum {
@@ -514,10 +514,9 @@ static void finish_parts(chain_work *k, int64_t sample) {
 }
 
 /* These two by all threads of the region. */
-static void run_by_samples(chain_work *k) {
+static void run_by_samples(chain_work *k, lm_shares *samples) {
     const norm_state *s = &k->c->norm;
-#pragma omp for schedule(dynamic)
-    for (int64_t n = 0; n < s->samples; n++) {
+    LM_SHARES_EACH (samples, n) {
         for (int64_t p = 0; p < s->pieces; p++) sum_piece(k, n * s->pieces + p);
         finish_sums(k, n);
         for (int64_t p = s->pieces; p > 0; p--) put_piece(k, n * s->pieces + p - 1);
@@ -544,6 +543,8 @@ static lm_status run_chain(lm_kernel *kernel, const lm_kernel_args *args) {
     size_t areas = count_areas(c);
     double *doubles = args->workspace;
     float *floats = (float *)(doubles + areas * area_doubles(s));
+    lm_shares samples;
+    lm_shares_init(&samples, s->samples, s->threads);
 #pragma omp parallel num_threads(s->threads)
     {
         chain_work k = {.c = c,
@@ -556,7 +557,7 @@ static lm_status run_chain(lm_kernel *kernel, const lm_kernel_args *args) {
         if (c->by_pieces)
             run_by_pieces(&k);
         else
-            run_by_samples(&k);
+            run_by_samples(&k, &samples);
     }
     return LM_OK;
 }

@@ -3,8 +3,8 @@
  * else each takes panels of columns and all tiles, so that the weights, then the larger
  * part of the work's memory, never leave a core. */
 #include "backend/cpu/conv_phases.h"
+#include "backend/cpu/shares.h"
 
-#include <omp.h>
 #include <string.h>
 
 enum {
@@ -80,6 +80,7 @@ typedef struct run {
     float *to;
     float *planes, *area; /* of this thread */
     bool stream;          /* results go past the cache */
+    lm_shares *chunks;
     int part;             /* the first that the planes hold */
     int64_t first, tiles; /* and of which tiles; tiles 0: of none yet */
 } run;
@@ -149,9 +150,8 @@ static void put_panel(const run *r, const float *packed, int part, int64_t col) 
 static void run_by_tiles(run *r, const float *w, float *packed) {
     const lm_phases *s = r->s;
     pack_all(s, w, packed);
-#pragma omp for schedule(dynamic)
-    for (int64_t first = 0; first < s->tiles; first += s->chunk) {
-        transform_chunk(r, 0, first);
+    LM_SHARES_EACH (r->chunks, i) {
+        transform_chunk(r, 0, i * s->chunk);
         for (int part = 0; part < (int)s->parts; part++)
             for (int64_t col = 0; col < s->columns; col += lm_phase_panel(s, col))
                 put_panel(r, find_panel(s, packed, part, col), part, col);
@@ -187,6 +187,8 @@ lm_status lm_conv_phases_run(lm_kernel *kernel, const lm_kernel_args *args) {
     int64_t floats = s->conv.batch * size[0] * size[1] * channels;
     bool stream = floats * (int64_t)sizeof(float) >= LM_STREAM_BYTES &&
                   lm_may_stream(args->out[0], channels);
+    lm_shares chunks;
+    lm_shares_init(&chunks, (s->tiles + s->chunk - 1) / s->chunk, s->threads);
 #pragma omp parallel num_threads(s->threads)
     {
         float *own = memory + s->at.packed + omp_get_thread_num() * s->at.area;
@@ -195,6 +197,7 @@ lm_status lm_conv_phases_run(lm_kernel *kernel, const lm_kernel_args *args) {
                  .bias = s->conv.bias ? args->in[2] : NULL,
                  .to = args->out[0],
                  .stream = stream,
+                 .chunks = &chunks,
                  .planes = own + s->at.planes,
                  .area = own + s->at.window};
         if (s->alone)

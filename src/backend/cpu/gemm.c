@@ -2,16 +2,15 @@
 #include "backend/cpu/gemm.h"
 
 #include "backend/cpu/gemm_ops.h"
+#include "backend/cpu/shares.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
-#include <omp.h>
 #include <string.h>
 
 enum {
     BLOCK_FLOATS = 1 << 14, /* of A at a time, while the next so many are fetched */
-    BLOCKS_EACH = 4,        /* at least so many blocks for a thread, */
-    BLOCKS_RUN = 4,         /* and so many one after the other, which it fetches ahead */
+    BLOCKS_EACH = 4,        /* at least so many blocks for a thread */
     TERMS_FLOATS = 1 << 16, /* of A and B at a time in a deep product */
     LEAST_TERMS = 32,
     MOST_TERMS = 128,
@@ -142,12 +141,12 @@ static lm_status run_tall(lm_kernel *kernel, const lm_kernel_args *args) {
                     false};
     run.stream = s->m * s->n * (int64_t)sizeof(float) >= LM_STREAM_BYTES &&
                  lm_may_stream(run.c, s->n);
-    int64_t blocks = (s->m + s->block - 1) / s->block;
+    lm_shares blocks;
+    lm_shares_init(&blocks, (s->m + s->block - 1) / s->block, s->threads);
 #pragma omp parallel num_threads(s->threads)
     {
         float *scratch = workspace + s->areas + omp_get_thread_num() * s->area;
-#pragma omp for schedule(dynamic, BLOCKS_RUN) nowait
-        for (int64_t i = 0; i < blocks; i++) {
+        LM_SHARES_EACH (&blocks, i) {
             int64_t first = i * s->block, last = lm_least(first + s->block, s->m);
             lm_wino_ahead ahead = look_ahead(&run, last);
             multiply_rows(&run, first, last, &ahead, scratch);
@@ -224,14 +223,16 @@ static lm_status run_deep(lm_kernel *kernel, const lm_kernel_args *args) {
     float *sums = args->workspace;
     gemm_run run = {
         s, args->in[0], args->in[1], s->bias ? args->in[2] : NULL, args->out[0], false};
+    lm_shares shares;
+    lm_shares_init(&shares, s->slices * s->shares, s->threads);
 #pragma omp parallel num_threads(s->threads)
     {
         float *area = sums + s->areas + omp_get_thread_num() * s->area;
-#pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < s->slices * s->shares; i++) {
+        LM_SHARES_EACH (&shares, i) {
             int64_t slice = i / s->shares;
             sum_slice(&run, slice, i % s->shares, sums + slice * s->m * s->columns, area);
         }
+#pragma omp barrier
 #pragma omp for schedule(static)
         for (int64_t row = 0; row < s->m; row++) add_slices(&run, sums, row);
     }

@@ -1,7 +1,7 @@
 /* Winograd convolution: cutting into blocks, the strips, and the forward pass. */
+#include "backend/cpu/shares.h"
 #include "backend/cpu/winograd_internal.h"
 
-#include <omp.h>
 #include <string.h>
 
 enum {
@@ -358,6 +358,7 @@ typedef struct forward {
     float *results; /* this thread's planes of products */
     lm_wino_planes inputs;
     bool stream; /* results go past the cache */
+    lm_shares *blocks;
 } forward;
 
 static void fill_added(const forward *f) {
@@ -441,17 +442,11 @@ static void look_ahead(const forward *f, const float *x, int64_t first,
     lm_wino_look_ahead(plan, &plan->x, x, &slice, tiles, ahead, 0);
 }
 
-/* A thread takes some at a time, so that it knows the next. */
-static int64_t blocks_at_once(const lm_wino_plan *plan) {
-    return clamp(lm_wino_blocks(plan) / (8 * (int64_t)plan->threads), 1, 8);
-}
-
 /* Each thread takes whole blocks. */
 static void run_blocks(const forward *f, const lm_wino_source *source, float *strip) {
     const lm_wino_plan *plan = f->plan;
-    int64_t columns = packed_columns(plan), blocks = lm_wino_blocks(plan);
-#pragma omp for schedule(dynamic, blocks_at_once(plan))
-    for (int64_t b = 0; b < blocks; b++) {
+    int64_t columns = packed_columns(plan);
+    LM_SHARES_EACH (f->blocks, b) {
         int64_t first = b * plan->block, units = lm_wino_block_units(plan, first);
         lm_wino_ahead ahead = {0};
         look_ahead(f, source->data, first + units, &ahead);
@@ -464,12 +459,12 @@ static void run_blocks(const forward *f, const lm_wino_source *source, float *st
 /* By all threads of the region. */
 static void transform_all(const forward *f, const lm_wino_source *source, float *strip) {
     const lm_wino_plan *plan = f->plan;
-#pragma omp for schedule(dynamic)
-    for (int64_t b = 0; b < lm_wino_blocks(plan); b++) {
+    LM_SHARES_EACH (f->blocks, b) {
         int64_t first = b * plan->block, units = lm_wino_block_units(plan, first);
         int64_t tile = lm_wino_find(plan, first).tile;
         lm_wino_transform(plan, source, first, units, tile, &f->inputs, strip);
     }
+#pragma omp barrier
 }
 
 static void put_block(const forward *f, const float *panel, int64_t block, int64_t col) {
@@ -516,10 +511,12 @@ void lm_wino_forward(const lm_wino_plan *plan, const float *x, const float *pack
     lm_wino_source source = {
         x, &plan->x, LM_WINO_IN, 0, plan->x.channels, around->norm, around->before};
     bool stream = plan->stream && lm_may_stream(y, plan->y.channels);
+    lm_shares blocks;
+    lm_shares_init(&blocks, lm_wino_blocks(plan), plan->threads);
 #pragma omp parallel num_threads(plan->threads)
     {
         float *area = areas + omp_get_thread_num() * thread_floats(plan);
-        forward f = {plan, around, packed, weights, y, added, area, {0}, stream};
+        forward f = {plan, around, packed, weights, y, added, area, {0}, stream, &blocks};
         float *rest = area + LM_WINO_PLANES * result_plane(plan);
         f.inputs = (lm_wino_planes){plan->shared ? planes : rest, input_plane(plan),
                                     plan->ops->panel, input_width(plan)};

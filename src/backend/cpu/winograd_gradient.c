@@ -6,9 +6,8 @@
  * everything that it needs itself; the gradients, which are cheaper to transform, are so
  * once for each share. Slices depend on the shape alone and are added up in their order,
  * shares change no result. */
+#include "backend/cpu/shares.h"
 #include "backend/cpu/winograd_internal.h"
-
-#include <omp.h>
 
 /* Offsets in floats. A thread's area holds planes of inputs and gradients, and a strip.
  * The sums of a slice lie as [share][panel of inputs][plane][filter][width], filters
@@ -149,12 +148,13 @@ void lm_wino_gradient(const lm_wino_plan *plan, const float *x, const float *dy,
         .dy = {dy, &y, LM_WINO_OUT, 0, y.channels, NULL, {LM_ACT_NONE, 0}},
         .sums = workspace};
     g.areas = g.sums + plan->slices * g.at.shares * g.at.sums;
+    lm_shares shares;
+    lm_shares_init(&shares, plan->slices * g.at.shares, plan->threads);
 #pragma omp parallel num_threads(plan->threads)
     {
         float *area = g.areas + omp_get_thread_num() * g.at.area;
-#pragma omp for schedule(dynamic)
-        for (int64_t i = 0; i < plan->slices * g.at.shares; i++)
-            run_slice(&g, i / g.at.shares, i % g.at.shares, area);
+        LM_SHARES_EACH (&shares, i) run_slice(&g, i / g.at.shares, i % g.at.shares, area);
+#pragma omp barrier
 #pragma omp for schedule(static)
         for (int64_t k = 0; k < plan->y.channels; k++)
             for (int64_t share = 0; share < g.at.shares; share++)
