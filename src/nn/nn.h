@@ -73,6 +73,10 @@ lm_node *lm_nn_layer_norm(lm_nn *nn, const char *name, lm_node *x, double eps);
  * are trained, not to their average. Without nn->buffers always by the batch. */
 #define LM_BATCH_NORM_RATE 0.1
 lm_node *lm_nn_batch_norm(lm_nn *nn, const char *name, lm_node *x, double eps);
+/* The same with scales and shifts of the class: labels i32[N], a negative one for none,
+ * which is scaled by 1. gamma and beta [classes,C] (Dumoulin, Shlens, Kudlur 2017). */
+lm_node *lm_nn_conditional_batch_norm(lm_nn *nn, const char *name, lm_node *x,
+                                      lm_node *labels, int64_t classes, double eps);
 lm_node *lm_nn_embedding(lm_nn *nn, const char *name, lm_node *index, int64_t rows,
                          int64_t width, lm_init init);
 /* Inverted dropout; x itself when not training or p is 0. */

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Makes gan_layers.safetensors beside this file with PyTorch in float64: layers that keep
-something from step to step, for three steps of training and once more outside of it.
+"""Makes gan_layers.safetensors beside this file with PyTorch in float64: layers that
+keep something from step to step, for three steps of training (or one) and once more outside of
+it; and the length of a small discriminator's gradient, by norm.
 
 Needs torch 2.1 or later and nothing else; conventions are those of make_golden.py. The
 layers are torch's own (BatchNorm, parametrizations.spectral_norm), in torch's layouts;
@@ -24,6 +25,7 @@ from make_golden import float32, normal, rounded, write_safetensors
 HERE = os.path.dirname(os.path.abspath(__file__))
 NORM = {"eps": float32(1e-5)}  # as limn keeps it
 STEPS = ("0", "1", "2", "other")
+FEW = ("0", "other")
 TENSORS = {}
 
 
@@ -67,20 +69,22 @@ def write_step(at, module, slots, run, inputs, changes):
     TENSORS[f"{at}/y"] = layout.to_limn(y)
     TENSORS[f"{at}/g"] = layout.to_limn(g).float()
     tensors = [slot.get(module) for slot in slots]
-    grads = torch.autograd.grad((y * g).sum(), tensors + list(leaves.values()))
+    grads = torch.autograd.grad((y * g).sum(), tensors + list(leaves.values()),
+                                allow_unused=True)
     for slot, grad in zip(slots, grads):
-        TENSORS[f"{at}/dw/{slot.name}"] = slot.layout.to_limn(grad)
+        if grad is not None:  # no gradient's length depends on the last bias
+            TENSORS[f"{at}/dw/{slot.name}"] = slot.layout.to_limn(grad)
     for (name, (_, layout)), grad in zip(inputs.items(), grads[len(slots):]):
         TENSORS[f"{at}/din/{name}"] = layout.to_limn(grad)
     for name, value in changes(module).items():
         TENSORS[f"{at}/buffer/{name}"] = value.clone()
 
 
-def write_case(name, module, slots, run, inputs, buffers, other):
+def write_case(name, module, slots, run, inputs, buffers, other, steps=STEPS):
     module.double().train()
     for key, value in buffers(module).items():
         TENSORS[f"{name}/start/{key}"] = value.clone()
-    for step in STEPS:
+    for step in steps:
         if step == "other":
             module = other(module)
         write_step(f"{name}/{step}", module, slots, run, inputs, buffers)
@@ -108,33 +112,33 @@ def batch_norm(name, norm, shape, layout, twice=False):
 
 # ---- spectral norm ----------------------------------------------------------------------
 
-def spectral(name, layer, layout, inputs, run, weight_at="l.weight", iterations=1):
-    """The order of v follows that of the weight's axes without the one of `u`."""
+def vectors_of(module, layout):
+    """u and v; the order of v follows that of the weight's axes without the one of u."""
+    norm, weight = module.parametrizations.weight[0], module.parametrizations.weight.original
+    rest = [size for i, size in enumerate(weight.shape) if i != norm.dim]
+    order = [i - (i > norm.dim) for i in layout.order if i != norm.dim]
+    return norm._u.reshape(-1, 1), norm._v.reshape(rest).permute(order).reshape(-1, 1)
+
+
+def spectral(name, layer, layout, inputs, run, iterations=1, steps=STEPS):
     layer = parametrizations.spectral_norm(layer.double(), n_power_iterations=iterations)
     parts = layer.parametrizations.weight
-    out = parts[0].dim
     with torch.no_grad():
         parts[0]._u.copy_(nn.functional.normalize(normal(*parts[0]._u.shape), dim=0))
         parts[0]._v.copy_(nn.functional.normalize(normal(*parts[0]._v.shape), dim=0))
 
-    def vectors(module):
-        norm, original = (module.parametrizations.weight[0],
-                          module.parametrizations.weight.original)
-        rest = [original.shape[i] for i in range(original.dim()) if i != out]
-        order = [i for i in layout.order if i != out]
-        v = norm._v.reshape(rest).permute([i - (i > out) for i in order])
-        return {"l.u": norm._u.reshape(-1, 1), "l.v": v.reshape(-1, 1)}
-
-    slots = [Slot(weight_at, lambda m: m.parametrizations.weight.original, layout)]
+    slots = [Slot("l.weight", lambda m: m.parametrizations.weight.original, layout)]
     if getattr(layer, "bias", None) is not None:
         slots.append(Slot("l.bias", lambda m: m.bias, VECTOR))
     kept = {}
 
     def changes(module):
         kept.setdefault("of", module)
-        return vectors(kept["of"])
+        u, v = vectors_of(kept["of"], layout)
+        return {"l.u": u, "l.v": v}
 
-    write_case(name, layer, slots, run, inputs, changes, copy.deepcopy)
+    write_case(name, layer, slots, run, inputs, changes, copy.deepcopy,
+               steps)
 
 
 def spectral_cases():
@@ -145,12 +149,96 @@ def spectral_cases():
     spectral("spectral_twice", nn.Conv2d(3, 2, 3, padding=1), MAPS,
              {"x": ((2, 3, 4, 4), MAPS)}, lambda m, x: (m(x), MAPS), iterations=2)
     spectral("spectral_conv_transpose", nn.ConvTranspose2d(3, 2, 4, 2, 1, bias=False), MAPS,
-             {"x": ((2, 3, 2, 3), MAPS)}, lambda m, x: (m(x), MAPS))
+             {"x": ((2, 3, 2, 3), MAPS)}, lambda m, x: (m(x), MAPS), steps=FEW)
     spectral("spectral_upsample_conv", nn.Conv2d(3, 2, 3, padding=1), MAPS,
              {"x": ((2, 3, 2, 3), MAPS)},
-             lambda m, x: (m(x.repeat_interleave(2, 2).repeat_interleave(2, 3)), MAPS))
+             lambda m, x: (m(x.repeat_interleave(2, 2).repeat_interleave(2, 3)), MAPS),
+             steps=FEW)
     spectral("spectral_embedding", nn.Embedding(4, 3), ROWS, {},
-             lambda m: (m(torch.tensor([2, 0, 2])), ROWS))
+             lambda m: (m(torch.tensor([2, 0, 2])), ROWS), steps=FEW)
+
+
+# ---- conditional batch norm -------------------------------------------------------------
+
+class ConditionalBatchNorm(nn.Module):
+    """Labels 1, none, 0, 1 of two classes."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False, **NORM)
+        self.gamma, self.beta = nn.Embedding(2, channels), nn.Embedding(2, channels)
+
+    def forward(self, x):
+        labels = torch.tensor([1, 0, 0, 1])
+        known = torch.tensor([True, False, True, True])[:, None]
+        gamma = torch.where(known, self.gamma(labels), 1.0)[:, :, None, None]
+        beta = torch.where(known, self.beta(labels), 0.0)[:, :, None, None]
+        return self.norm(x) * gamma + beta
+
+
+def conditional_case():
+    slots = [Slot("l.gamma", lambda m: m.gamma.weight, ROWS),
+             Slot("l.beta", lambda m: m.beta.weight, ROWS)]
+    write_case("conditional_batch_norm", ConditionalBatchNorm(3), slots,
+               lambda m, x: (m(x), MAPS), {"x": ((4, 3, 2, 3), MAPS)},
+               lambda m: {"l.mean": m.norm.running_mean, "l.variance": m.norm.running_var},
+               lambda m: m.eval())
+
+
+# ---- gradients of a gradient's length ---------------------------------------------------
+
+class Judge(nn.Module):
+    """Two convolutions with a norm between them; forward is |d sum(y) / d x|^2."""
+
+    def __init__(self, norm, spectral_norm):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 2, 3, padding=1)
+        self.norm = norm
+        self.spectral = spectral_norm
+        if spectral_norm:
+            for layer in (self.a, self.b):
+                parametrizations.spectral_norm(layer.double())
+
+    def forward(self, x):
+        y = self.b(nn.functional.leaky_relu(self.norm(self.a(x)), float32(0.2)))
+        y = nn.functional.softplus(y).sum()
+        grad, = torch.autograd.grad(y, x, create_graph=True)
+        return grad.square().sum().reshape(1)
+
+
+def penalty(name, norm, spectral_norm=False):
+    def weight_of(which):
+        def get(m):
+            layer = getattr(m, which)
+            return layer.parametrizations.weight.original if spectral_norm else layer.weight
+        return get
+
+    module = Judge(norm, spectral_norm)
+    slots = [Slot("a.weight", weight_of("a"), MAPS), Slot("a.bias", lambda m: m.a.bias, VECTOR),
+             Slot("b.weight", weight_of("b"), MAPS), Slot("b.bias", lambda m: m.b.bias, VECTOR)]
+    if not isinstance(norm, nn.Identity):
+        slots += [Slot("l.gamma", lambda m: m.norm.weight, VECTOR),
+                  Slot("l.beta", lambda m: m.norm.bias, VECTOR)]
+    kept = {}
+
+    def buffers(m):
+        of, values = kept.setdefault("of", m), {}
+        if isinstance(norm, nn.BatchNorm2d):
+            values = {"l.mean": of.norm.running_mean, "l.variance": of.norm.running_var}
+        for which in "ab" if spectral_norm else "":
+            u, v = vectors_of(getattr(of, which), MAPS)
+            values[which + ".u"], values[which + ".v"] = u, v
+        return values
+
+    write_case(name, module, slots, lambda m, x: (m(x), VECTOR), {"x": ((3, 2, 3, 3), MAPS)},
+               buffers, copy.deepcopy if spectral_norm else lambda m: m.eval(), FEW)
+
+
+def penalty_cases():
+    penalty("penalty_batch", nn.BatchNorm2d(4, **NORM))
+    penalty("penalty_layer", nn.GroupNorm(1, 4, eps=NORM["eps"]))
+    penalty("penalty_instance", nn.InstanceNorm2d(4, eps=NORM["eps"], affine=True))
+    penalty("penalty_spectral", nn.Identity(), spectral_norm=True)
 
 
 if __name__ == "__main__":
@@ -160,5 +248,7 @@ if __name__ == "__main__":
     batch_norm("batch_norm_twice", nn.BatchNorm2d(2, **NORM), (2, 2, 3, 2), MAPS,
                twice=True)
     spectral_cases()
+    conditional_case()
+    penalty_cases()
     write_safetensors(os.path.join(HERE, "gan_layers.safetensors"), TENSORS)
     print(len(TENSORS), "tensors")
