@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const cli_command *const commands[] = {&demo_command,
                                               &train_command,
@@ -80,8 +81,10 @@ void cli_print_json(json_t *json) {
     json_decref(json);
 }
 
+/* On a terminal, over the live line, which will be drawn again below. */
 static void print_log_line(void *user, lm_log_level level, const char *line) {
-    if (level != LM_LOG_DEBUG) fprintf(stderr, "limn: %s\n", line);
+    if (level == LM_LOG_DEBUG) return;
+    fprintf(stderr, "%slimn: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", line);
 }
 
 const char *cli_text(const cli_context *cli, const char *name) {

@@ -7,6 +7,8 @@
 #include "base/options.h"
 #include "nn/nn.h"
 
+#include <jansson.h>
+
 typedef struct lm_family lm_family;
 typedef struct lm_model lm_model;
 
@@ -75,6 +77,24 @@ typedef struct lm_bound {
 } lm_bound;
 void lm_bound_release(lm_bound *bound);
 
+/* Something that begins or ends while a run trains, for people. */
+enum { LM_NOTICE_TEXT = 400 };
+typedef struct lm_notice {
+    const char *name; /* "posterior-collapse" */
+    bool begins;      /* else it ends */
+    char text[LM_NOTICE_TEXT];
+} lm_notice;
+
+/* What a family notices of a run by the rows of its log. */
+typedef struct lm_family_watch {
+    size_t
+        size; /* of `memory`, which is the watch's own and zeros before the first row */
+    /* row: a JSON object with "step" and what the phases said beside the loss. True: it
+     * filled in `notice`. */
+    bool (*look)(const lm_model *model, void *memory, const json_t *row,
+                 lm_notice *notice);
+} lm_family_watch;
+
 struct lm_family {
     const char *name, *title, *paper;
     const lm_option *options;       /* the model's and objective's settings */
@@ -123,6 +143,8 @@ struct lm_family {
     /* A term in nats of one image's bytes, with what the network added to it. */
     double (*bound_term)(const lm_model *model, int term, const uint8_t *image,
                          const float *guess);
+
+    const lm_family_watch *watch; /* NULL: it does not */
 };
 
 struct lm_model {

@@ -252,4 +252,5 @@ const lm_family lm_family_vae = {
     .sample_init = sample_init,
     .sample_image = sample_image,
     .encode = encode,
-    .log_weights = log_weights};
+    .log_weights = log_weights,
+    .watch = &lm_vae_watch};

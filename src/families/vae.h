@@ -69,6 +69,11 @@ lm_vae_parts lm_vae_parts_of(const lm_model *model, lm_nn *nn, lm_node *images,
 lm_node *lm_vae_loss_at(const lm_model *model, lm_nn *nn, lm_node *images,
                         lm_node *labels, const lm_vae_noise *noise, lm_node *beta);
 
+/* ---- what is noticed while it trains (vae_watch.c) --------------------------- */
+
+/* Of posterior collapse: that fewer than a quarter of the units are active. */
+extern const lm_family_watch lm_vae_watch;
+
 /* Random streams; a normal takes two. */
 enum { LM_VAE_STREAM_EPS = 1, LM_VAE_STREAM_PIXELS = 3, LM_VAE_STREAM_PRIOR = 4 };
 

@@ -249,21 +249,50 @@ lm_status lm_run_log_json(const lm_run *run, const json_t *row) {
     return status;
 }
 
-/* The length of the log's part up to `step`; a line cut short by a crash ends it. */
+/* Its text, empty where there is none; lm_free'd by the caller. */
+static lm_status read_log(const char *path, void **text, size_t *size) {
+    *text = NULL;
+    *size = 0;
+    return lm_file_exists(path) ? lm_file_read(path, MAX_LOG, text, size) : LM_OK;
+}
+
+/* The row at `at`, which moves behind it; NULL: the end, or a line cut short. */
+static json_t *next_row(const char *text, size_t size, size_t *at) {
+    const char *end = memchr(text + *at, '\n', size - *at);
+    if (!end) return NULL;
+    json_t *row = json_loadb(text + *at, (size_t)(end - (text + *at)), 0, NULL);
+    if (row) *at = (size_t)(end + 1 - text);
+    return row;
+}
+
+lm_status lm_run_visit_log(const lm_run *run, lm_log_visit *visit, void *user) {
+    char *path = lm_path_join(run->folder, "log.jsonl");
+    if (!path) return LM_NOMEM;
+    void *text;
+    size_t size, at = 0;
+    json_t *row;
+    lm_status status = read_log(path, &text, &size);
+    while (status == LM_OK && at < size && (row = next_row(text, size, &at)) != NULL) {
+        status = visit(user, row);
+        json_decref(row);
+    }
+    lm_free(text);
+    lm_free(path);
+    return status;
+}
+
+/* The length of the log's part up to `step`. */
 static size_t kept_length(const char *text, size_t size, int64_t step, lm_log_end *tail) {
-    size_t kept = 0;
+    size_t kept = 0, at = 0;
     while (kept < size) {
-        const char *end = memchr(text + kept, '\n', size - kept);
-        if (!end) break;
-        json_t *row = json_loadb(text + kept, end - (text + kept), 0, NULL);
-        json_t *at = json_object_get(row, "step");
-        bool keep = json_is_integer(at) && json_integer_value(at) <= step;
+        json_t *row = next_row(text, size, &at), *in = json_object_get(row, "step");
+        bool keep = json_is_integer(in) && json_integer_value(in) <= step;
         if (keep) tail->seconds = json_number_value(json_object_get(row, "seconds"));
         if (keep && json_object_get(row, "eval"))
-            tail->evaluated = json_integer_value(at);
+            tail->evaluated = json_integer_value(in);
         json_decref(row);
         if (!keep) break;
-        kept = end + 1 - text;
+        kept = at;
     }
     return kept;
 }
@@ -272,10 +301,9 @@ lm_status lm_run_rewind_log(const lm_run *run, int64_t step, lm_log_end *end) {
     *end = (lm_log_end){.evaluated = -1};
     char *path = lm_path_join(run->folder, "log.jsonl");
     if (!path) return LM_NOMEM;
-    void *text = NULL;
-    size_t size = 0;
-    lm_status status = LM_OK;
-    if (lm_file_exists(path)) status = lm_file_read(path, MAX_LOG, &text, &size);
+    void *text;
+    size_t size;
+    lm_status status = read_log(path, &text, &size);
     size_t kept = text ? kept_length(text, size, step, end) : 0;
     if (status == LM_OK && kept < size) {
         lm_writer writer;

@@ -67,6 +67,11 @@ lm_status lm_run_log(const lm_run *run, const lm_log_row *row);
 /* A row of another kind, with "step" and "seconds" as those have. */
 lm_status lm_run_log_json(const lm_run *run, const json_t *row);
 
+/* Calls `visit` for each whole row, in order, until it fails; a line cut short by a crash
+ * ends the log. No log: no rows. */
+typedef lm_status lm_log_visit(void *user, const json_t *row);
+lm_status lm_run_visit_log(const lm_run *run, lm_log_visit *visit, void *user);
+
 /* What the log says of the run so far. */
 typedef struct lm_log_end {
     double seconds;    /* of training, 0: no row */

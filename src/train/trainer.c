@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "train/drawn.h"
+#include "train/notices.h"
 #include "train/phase.h"
 #include "train/prepare.h"
 #include "train/run_eval.h"
@@ -61,6 +62,7 @@ typedef struct trainer {
     lm_phase_result last; /* of the latest step */
     lm_str members;       /* what its phases say beside that, for the log */
     int64_t saved_step;   /* of the newest checkpoint, -1 none */
+    lm_notices notices;
     lm_train_result *result;
 } trainer;
 
@@ -189,6 +191,7 @@ static lm_status set_up(trainer *t) {
     LM_TRY(lm_checkpoint_add_vars(t->model, t->engine));
     LM_TRY(t->request.resume ? load_weights(t)
                              : lm_init_weights(t->model, t->engine, t->run.seed));
+    LM_TRY(lm_notices_init(&t->run, t->model, &t->notices));
     LM_TRY(start_data(t));
     for (int i = 0; i < LM_MAX_PHASES && t->model->family->phases[i].loss; i++)
         LM_TRY(lm_phase_compile(t->model, &t->run.trainer, t->engine, i, t->batch,
@@ -198,6 +201,7 @@ static lm_status set_up(trainer *t) {
 }
 
 static void tear_down(trainer *t) {
+    lm_notices_release(&t->notices);
     lm_run_eval_free(t->eval);
     lm_drawn_release(&t->sheet);
     lm_drawer_free(t->drawer);
@@ -314,7 +318,8 @@ static lm_status log_step(trainer *t) {
                             .first_step = t->logged ? 0 : t->result->first_step};
     t->logged_wait = waited;
     t->logged = true;
-    return lm_run_log(&t->run, &row);
+    LM_TRY(lm_run_log(&t->run, &row));
+    return lm_notices_look(&t->notices, &t->state, row.seconds, row.members);
 }
 
 static bool is_finished(const trainer *t) {
