@@ -10,13 +10,20 @@ enum {
     ROWS = 64,    /* summed in f32 */
     TOGETHER = 4, /* rows that are added before a sum goes back to its array */
     BLOCK = 512,  /* channels whose sums stay in the nearest cache */
-    AHEAD = 1024  /* elements ahead that are asked for */
+    AHEAD = 1024, /* elements ahead that are asked for */
+    FAR_AHEAD = 2048
 };
 
 /* Asks for memory that will be read soon: the hardware's own prefetch stops at the end of
- * each page, and is confused by rows that are read side by side. */
-INLINE void fetch(const float *x, int64_t n) {
+ * each page, and is confused by rows that are read side by side. A whole row at once: */
+INLINE void fetch_row(const float *x, int64_t n) {
     for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(x + AHEAD + i, 0, 3);
+}
+
+/* Or line by line while others are summed, into the second cache, as the first can wait
+ * for few. */
+INLINE void fetch_line(const float *x) {
+    __builtin_prefetch(x + FAR_AHEAD, 0, 2);
 }
 
 /* Calls for every register of a row, with n = LM_LANES, and for the rest. */
@@ -41,17 +48,19 @@ INLINE void clear(float *sum, int width) {
 
 /* ---- statistics -------------------------------------------------------------- */
 
-INLINE void moments_rows(const float *x, int channels, const float *shift, float *sum,
-                         float *square, int width, const int rows) {
-    LM_VM_LANES for (int i = 0; i < width; i++) {
-        float s = sum[i], q = square[i];
-        for (int r = 0; r < rows; r++) {
-            float d = x[(int64_t)r * channels + i] - shift[i];
-            s += d;
-            q += d * d;
-        }
-        sum[i] = s, square[i] = q;
+/* Rows that lie `channels` apart, as below. */
+INLINE void moments_lanes(const float *x, int channels, const float *shift, float *sum,
+                          float *square, const int n, const int rows) {
+    lm_vec about = lm_vec_load_some(shift, n);
+    lm_vec s = lm_vec_load(sum), q = lm_vec_load(square);
+    for (int r = 0; r < rows; r++, x += channels) {
+        fetch_line(x);
+        lm_vec d = lm_vec_load_some(x, n) - about;
+        s += d;
+        q += d * d;
     }
+    lm_vec_store(sum, s);
+    lm_vec_store(square, q);
 }
 
 static void moments_block(const float *x, int rows, int channels, const float *shift,
@@ -60,12 +69,13 @@ static void moments_block(const float *x, int rows, int channels, const float *s
     int r = 0;
     clear(s, width);
     clear(q, width);
-    for (; r + TOGETHER <= rows; r += TOGETHER) {
-        fetch(x + (int64_t)r * channels, TOGETHER * channels);
-        moments_rows(x + (int64_t)r * channels, channels, shift, s, q, width, TOGETHER);
-    }
-    for (; r < rows; r++)
-        moments_rows(x + (int64_t)r * channels, channels, shift, s, q, width, 1);
+    for (; r + TOGETHER <= rows; r += TOGETHER, x += TOGETHER * (int64_t)channels)
+        EACH_REGISTER(
+            width, i, n,
+            moments_lanes(x + i, channels, shift + i, s + i, q + i, n, TOGETHER));
+    for (; r < rows; r++, x += channels)
+        EACH_REGISTER(width, i, n,
+                      moments_lanes(x + i, channels, shift + i, s + i, q + i, n, 1));
     for (int i = 0; i < width; i++) {
         sum[i] += (double)s[i];
         square[i] += (double)q[i];
@@ -116,7 +126,7 @@ INLINE void apply_rows(float *y, const float *x, const lm_norm_rows *norm,
                        const bool silu) {
     int channels = norm->channels;
     for (int64_t r = 0; r < norm->rows; r++, x += channels, y += channels) {
-        fetch(x, channels);
+        fetch_row(x, channels);
         EACH_REGISTER(channels, i, n, apply_lanes(y, x, norm, i, n, silu));
     }
 }
@@ -146,6 +156,8 @@ INLINE void sum_lanes(const float *x, const float *g, const lm_norm_rows *norm, 
     lm_vec p = lm_vec_load(product + i), s = lm_vec_load(sum + i);
     for (int r = 0; r < rows; r++) {
         int64_t at = (int64_t)r * norm->channels + i;
+        fetch_line(x + at);
+        fetch_line(g + at);
         lm_vec d = lm_vec_load_some(x + at, n) - mean, dz = lm_vec_load_some(g + at, n);
         if (silu) dz *= silu_slope(d * scale + beta);
         if (silu && kept) lm_vec_store_some(kept + at, dz, n);
@@ -165,8 +177,6 @@ INLINE void sums_block(const float *x, const float *g, const lm_norm_rows *norm,
     clear(p, width);
     clear(s, width);
     for (; r + TOGETHER <= rows; r += TOGETHER) {
-        fetch(x, TOGETHER * channels);
-        fetch(g, TOGETHER * channels);
         EACH_REGISTER(width, i, n,
                       sum_lanes(x, g, norm, c, i, n, TOGETHER, silu, kept, p, s));
         x += TOGETHER * (int64_t)channels, g += TOGETHER * (int64_t)channels;
@@ -219,8 +229,8 @@ INLINE void gradient_rows(float *y, const float *x, const float *g, const float 
                           const lm_norm_rows *norm, const bool silu) {
     int channels = norm->channels;
     for (int64_t r = 0; r < norm->rows; r++) {
-        fetch(x, channels);
-        fetch(g, channels);
+        fetch_row(x, channels);
+        fetch_row(g, channels);
         EACH_REGISTER(channels, i, n, gradient_lanes(y, x, g, more, norm, i, n, silu));
         x += norm->stride, g += norm->stride, y += channels;
         if (more) more += norm->stride;
