@@ -15,17 +15,17 @@ def down(channels, out, bias=False):
     return nn.Conv2d(channels, out, 4, stride=2, padding=1, bias=bias)
 
 
-def batch_norm(channels):
-    return nn.BatchNorm2d(channels, track_running_stats=False)
+def batch_norm(channels, kept=False):
+    return nn.BatchNorm2d(channels, track_running_stats=kept)
 
 
 class Generator(nn.Module):
     def __init__(self):
         super().__init__()
         self.first = nn.Linear(Z, 4 * 4 * 256, bias=False)
-        self.norm0 = batch_norm(256)
-        self.up1, self.norm1 = up(256, 128), batch_norm(128)
-        self.up2, self.norm2 = up(128, 64), batch_norm(64)
+        self.norm0 = batch_norm(256, kept=True)
+        self.up1, self.norm1 = up(256, 128), batch_norm(128, kept=True)
+        self.up2, self.norm2 = up(128, 64), batch_norm(64, kept=True)
         self.up3 = up(64, COLOURS, bias=True)
 
     def forward(self, z, layout):

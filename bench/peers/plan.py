@@ -29,7 +29,7 @@ WORKS = {work.name: work for work in (
     ddpm("tiny", 64, 10, 10),
     ddpm("mnist", 128, 5, 10),
     ddpm("cifar10", 32, 2, 4),
-    Work("dcgan", "DCGAN pair", ("dcgan",), 128, 10, 1.8, check_batch=8),
+    Work("dcgan", "DCGAN pair", ("gan", "--preset", "bench32"), 128, 10, 1.8, check_batch=8),
     Work("vae", "vae conv", ("vae", "--preset", "conv"), 128, 10, 2.0),
 )}
 DEFAULT = ("mnist", "cifar10", "dcgan", "vae")

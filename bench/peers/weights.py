@@ -17,8 +17,8 @@ def load(model, tensors):
             target = targets.pop(torch_name(name))
             if value.ndim == 4:  # [out, h, w, in], or [in, h, w, out] when transposed
                 value = value.permute(0, 3, 1, 2)
-            elif target.ndim == 4:  # dense as a convolution of one pixel
-                value = value[:, :, None, None]
+            elif target.ndim == 4:  # dense as a convolution of all the pixels there are
+                value = value.unflatten(1, (*target.shape[2:], -1)).permute(0, 3, 1, 2)
             if value.shape != target.shape:
                 raise ValueError(f"{name}: {value.shape}, expected {target.shape}")
             target.copy_(value)

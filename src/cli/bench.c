@@ -10,15 +10,9 @@
 
 /* ---- subjects ---------------------------------------------------------------- */
 
-static lm_status find_family(const char *name, const lm_family **family) {
-    if (strcmp(name, bench_dcgan.name) != 0) return lm_family_find(name, family);
-    *family = &bench_dcgan;
-    return LM_OK;
-}
-
 static lm_status open_model(const cli_context *cli, bench_subject *subject) {
     const lm_preset *preset;
-    LM_TRY(find_family(cli->args[0], &subject->family));
+    LM_TRY(lm_family_find(cli->args[0], &subject->family));
     const char *name = cli_text(cli, "preset");
     if (!name) name = subject->family->presets[0].name;
     LM_TRY(lm_preset_find(subject->family, name, &preset));

@@ -22,13 +22,6 @@ typedef struct bench_subject {
 lm_status bench_open(const cli_context *cli, bench_subject *subject);
 void bench_close(bench_subject *subject);
 
-/* The pair of networks that stands in for GANs (bench_dcgan.c). `real` f32[N,32,32,3] in
- * [-1,1], z f32[N,BENCH_DCGAN_Z]. */
-extern const lm_family bench_dcgan;
-enum { BENCH_DCGAN_Z = 128 };
-lm_node *bench_dcgan_loss_d(const lm_model *model, lm_nn *nn, lm_node *real, lm_node *z);
-lm_node *bench_dcgan_loss_g(const lm_model *model, lm_nn *nn, lm_node *z);
-
 /* Computes the losses once, on weights that make every layer count, and writes weights,
  * inputs and losses to a safetensors file, so that another program can repeat it. Prints
  * the losses. */

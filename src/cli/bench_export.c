@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "families/ddpm.h"
+#include "families/gan.h"
 #include "families/vae.h"
 #include "tensor/philox.h"
 #include "tensor/safetensors.h"
@@ -17,7 +18,7 @@
 /* ---- graphs ------------------------------------------------------------------ */
 
 /* How the host fills an input. */
-typedef enum fill { PIXELS, BYTES, NORMAL, TIMES } fill;
+typedef enum fill { PIXELS, BYTES, NORMAL, SHARES, TIMES } fill;
 
 typedef struct input_row {
     const char *name; /* in the graph and in the file */
@@ -47,13 +48,16 @@ static void build_ddpm(const bench_subject *subject, lm_nn *nn) {
     lm_graph_output(g, "loss", lm_ddpm_loss_at(subject->model, nn, x, t, noise, NULL));
 }
 
-static void build_dcgan(const bench_subject *subject, lm_nn *nn) {
+static void build_gan(const bench_subject *subject, lm_nn *nn) {
     lm_graph *g = nn->graph;
-    lm_shape latent = LM_SHAPE(subject->batch, BENCH_DCGAN_Z);
-    lm_node *real = lm_input(g, "input.real", LM_F32, image_batch(subject));
-    lm_node *z = lm_input(g, "input.z", LM_F32, latent);
-    lm_graph_output(g, "loss.d", bench_dcgan_loss_d(subject->model, nn, real, z));
-    lm_graph_output(g, "loss.g", bench_dcgan_loss_g(subject->model, nn, z));
+    const lm_model *model = subject->model;
+    const lm_gan *gan = model->state;
+    const lm_gan_batch batch = {
+        .real = lm_input(g, "input.real", LM_F32, image_batch(subject)),
+        .z = lm_input(g, "input.z", LM_F32, LM_SHAPE(subject->batch, gan->pair.z)),
+        .share = lm_input(g, "input.share", LM_F32, LM_SHAPE(subject->batch))};
+    lm_graph_output(g, "loss.d", lm_gan_loss_d(model, nn, &batch));
+    lm_graph_output(g, "loss.g", lm_gan_loss_g(model, nn, &batch));
 }
 
 static void build_vae(const bench_subject *subject, lm_nn *nn) {
@@ -74,8 +78,10 @@ static const exporter exporters[] = {
      (const input_row[]){
          {"input.x0", PIXELS}, {"input.t", TIMES}, {"input.noise", NORMAL}, {0}},
      (const char *const[]){"loss", NULL}, build_ddpm},
-    {&bench_dcgan, (const input_row[]){{"input.real", PIXELS}, {"input.z", NORMAL}, {0}},
-     (const char *const[]){"loss.d", "loss.g", NULL}, build_dcgan},
+    {&lm_family_gan,
+     (const input_row[]){
+         {"input.real", PIXELS}, {"input.z", NORMAL}, {"input.share", SHARES}, {0}},
+     (const char *const[]){"loss.d", "loss.g", NULL}, build_gan},
     {&lm_family_vae,
      (const input_row[]){{"input.images", BYTES}, {"input.eps", NORMAL}, {0}},
      (const char *const[]){"loss", NULL}, build_vae}};
@@ -140,8 +146,9 @@ static lm_status write_weights(export *e, lm_params *group) {
 
 static void fill_floats(float *values, int64_t count, fill how, lm_rng *rng) {
     for (int64_t i = 0; i < count; i++)
-        values[i] = (float)(how == PIXELS ? lm_rng_below(rng, 256) / 127.5 - 1
-                                          : lm_rng_normal(rng));
+        values[i] = (float)(how == PIXELS   ? lm_rng_below(rng, 256) / 127.5 - 1
+                            : how == SHARES ? lm_rng_uniform(rng)
+                                            : lm_rng_normal(rng));
 }
 
 static void fill_bytes(uint8_t *values, int64_t count, lm_rng *rng) {
@@ -165,6 +172,7 @@ static const lm_node *find_input(const lm_graph *g, const char *name) {
 
 static lm_status set_input(export *e, int index) {
     const input_row *input = &e->how->inputs[index];
+    if (!lm_program_has_input(e->program, input->name)) return LM_OK; /* not needed */
     const lm_node *node = find_input(e->graph, input->name);
     int64_t count = lm_shape_count(node->shape);
     void *values = lm_arena_alloc(&e->arena, count * lm_dtype_size(node->dtype));

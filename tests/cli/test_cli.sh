@@ -131,16 +131,16 @@ check "whose rows add up to the step" sh -c 'tail -4 profile | awk "
     NR < 4 { sum += \$1 } NR == 4 { step = \$1 }
     END { exit !(step > 0 && sum > step - 0.02 && sum < step + 0.02) }"'
 works "as JSON" '"layers": \[{"name"' \
-    bench model dcgan --batch 2 --steps 1 --profile --json
-works "slowest kernels" "discriminator" bench model dcgan --batch 2 --steps 1 --top 400
+    bench model gan --preset bench32 --batch 2 --steps 1 --profile --json
+works "slowest kernels" "discriminator" bench model gan --preset bench32 --batch 2 --steps 1 --top 400
 works "a profile of sampling" '"steps": 1' \
     bench model ddpm --preset tiny --steps 0 --sample 1 --profile --json
 refuses 2 "nothing to time" "of nothing" bench model ddpm --steps 0
-works "of a pair" "1.85 M parameters, batch 4" bench model dcgan --batch 4 --steps 1
+works "of a pair" "1.85 M parameters, batch 4" bench model gan --preset bench32 --batch 4 --steps 1
 works "memory at the peak" "MB of an arena of .* in use at step" \
-    bench model dcgan --batch 4 --memory
-works "both phases" "^phase generator" bench model dcgan --batch 4 --dump
-"$limn" bench model dcgan --batch 4 --dump >dump
+    bench model gan --preset bench32 --batch 4 --memory
+works "both phases" "^phase generator" bench model gan --preset bench32 --batch 4 --dump
+"$limn" bench model gan --preset bench32 --batch 4 --dump >dump
 check "D's update leaves G alone" \
     sh -c 'sed /^phase.generator/,\$d dump | grep -q "at discriminator.*'"'"'" &&
            ! sed /^phase.generator/,\$d dump | grep "at generator.*'"'"'"'
@@ -150,10 +150,10 @@ check "G's update leaves D's weights alone" \
 works "export of a loss" "one.safetensors: loss [0-9.]*$" bench model ddpm --preset tiny --batch 2 --export one.safetensors
 works "has what it took" "input.noise f32 \[2,28,28,1\]" info one.safetensors --tensors
 works "export of a bound" "bound.safetensors: loss [0-9.]*$" bench model vae --preset conv --batch 2 --export bound.safetensors
-works "export of a pair" '"loss.d": [0-9.]*, "loss.g": [0-9.]*}' bench model dcgan --batch 2 --json \
+works "export of a pair" '"loss.d": [0-9.]*, "loss.g": [0-9.]*}' bench model gan --preset bench32 --batch 2 --json \
     --export two.safetensors
 works "has both losses" "loss.g f32 \[\]" info two.safetensors --tensors
-refuses 1 "nowhere" "export to no folder" bench model dcgan --batch 2 --export nowhere/x
+refuses 1 "nowhere" "export to no folder" bench model gan --preset bench32 --batch 2 --export nowhere/x
 
 # ---- single operators
 problem() { printf '# a comment\n\n%s # another\n' "$1" >problem.txt; }
