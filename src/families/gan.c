@@ -22,8 +22,10 @@ static const lm_option options[] = {
     {"d-act", LM_OPT_CHOICE, "leaky", 0, 0, LM_GAN_ACTS, NULL, "the discriminator's"},
     {"conditional", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
      "learn to draw the data's classes, each when asked for"},
-    {"embed", LM_OPT_INT, "32", 1, 4096, NULL, "N",
-     "numbers a class has in the generator, beside z"},
+    {"g-labels", LM_OPT_CHOICE, "concat", 0, 0, "concat|norm", NULL,
+     "how the generator is told classes: beside z, or by scales and shifts of its batch "
+     "norms"},
+    {"embed", LM_OPT_INT, "32", 1, 4096, NULL, "N", "numbers a class has beside z"},
     {"d-labels", LM_OPT_CHOICE, "projection", 0, 0, "projection|map", NULL,
      "how the discriminator sees classes: by projection, or as a trained map beside the "
      "image's channels"},
@@ -80,6 +82,9 @@ static lm_status read_settings(const lm_settings *s, lm_gan *gan) {
 static lm_status check(const lm_model *model, const lm_gan *gan) {
     LM_RETURN_IF(model->conditional && model->info.classes < 1, LM_ARG,
                  "conditional: the images have no classes");
+    LM_RETURN_IF(model->conditional && gan->pair.label_norm &&
+                     gan->pair.norm[LM_GAN_GENERATOR] != LM_GAN_NORM_BATCH,
+                 LM_ARG, "g-labels: norm goes with g-norm=batch");
     LM_RETURN_IF(gan->smoothing > 0 && !gan->loss->smooths, LM_ARG,
                  "smoothing: the loss %s has no target that could be below 1",
                  gan->loss->name);

@@ -30,6 +30,7 @@ void lm_gan_pair_read(const lm_settings *s, lm_gan_pair *pair) {
         .base = (int)lm_setting_int(s, "base"),
         .most = (int)lm_setting_int(s, "most"),
         .spectral = lm_setting_flag(s, "spectral"),
+        .label_norm = strcmp(lm_setting_text(s, "g-labels"), "norm") == 0,
         .embed = (int)lm_setting_int(s, "embed"),
         .label_map = strcmp(lm_setting_text(s, "d-labels"), "map") == 0};
     for (int i = 0; i < 2; i++) {
@@ -54,6 +55,9 @@ lm_node *lm_gan_activate(lm_gan_net *net, lm_node *x) {
 
 static lm_node *normalise(lm_gan_net *net, const char *name, lm_node *x) {
     if (!x || net->norm == LM_GAN_NORM_NONE) return x;
+    if (net->labels)
+        return lm_nn_conditional_batch_norm(&net->nn, name, x, net->labels,
+                                            net->info->classes, LM_GAN_EPS);
     if (net->norm == LM_GAN_NORM_BATCH)
         return lm_nn_batch_norm(&net->nn, name, x, LM_GAN_EPS);
     int groups = net->norm == LM_GAN_NORM_LAYER ? 1 : (int)x->shape.dim[3];
@@ -137,7 +141,10 @@ static void close_net(const lm_gan_net *net, lm_nn *nn) {
 
 lm_node *lm_gan_generate(const lm_model *model, lm_nn *nn, lm_node *z, lm_node *labels) {
     lm_gan_net net = open_net(model, nn, LM_GAN_GENERATOR);
-    if (model->conditional) z = join_class(&net, z, labels);
+    if (model->conditional && net.pair->label_norm)
+        net.labels = labels;
+    else if (model->conditional)
+        z = join_class(&net, z, labels);
     lm_node *images = lm_tanh(nn->graph, net.pair->architecture->generate(&net, z));
     close_net(&net, nn);
     return images;

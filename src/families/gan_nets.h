@@ -42,9 +42,10 @@ typedef struct lm_gan_pair {
     int base, most; /* channels: of the largest maps, twice as many a level, at most */
     lm_gan_norm norm[2];
     lm_gan_act act[2];
-    bool spectral;  /* D's weights by their spectral norm */
-    int embed;      /* width of a class beside z */
-    bool label_map; /* D sees classes as a further channel, not by projection */
+    bool spectral;   /* D's weights by their spectral norm */
+    bool label_norm; /* classes scale and shift G's batch norms, else they join z, */
+    int embed;       /* so wide */
+    bool label_map;  /* D sees classes as a further channel, not by projection */
 } lm_gan_pair;
 
 #define LM_GAN_NETS  "dcgan"
@@ -73,6 +74,7 @@ struct lm_gan_net {
     lm_nn nn; /* of its own group */
     lm_gan_norm norm;
     lm_gan_act act;
+    lm_node *labels; /* i32[N] by which batch norms scale and shift; NULL: by none */
 };
 
 /* Weights as DCGAN and many after it begin: N(0, 0.02^2). */

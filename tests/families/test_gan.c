@@ -47,6 +47,8 @@ static void test_settings(void **state) {
         "g-act=silu d-act=relu",
         "conditional=true",
         "conditional=true d-labels=map embed=3",
+        "conditional=true g-labels=norm",
+        "conditional=true spectral=on d-norm=none",
     };
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         check_shapes(settings[i], (lm_image_info){28, 28, 1, 10});
@@ -58,6 +60,9 @@ static void test_wrong_settings(void **state) {
         lm_image_info info;
     } wrong[] = {
         {"conditional=true", "conditional", {28, 28, 1, 0}},
+        {"conditional=true g-labels=norm g-norm=layer", "g-labels", {28, 28, 1, 10}},
+        {"gp=10", "d-norm: batch", {28, 28, 1, 10}},
+        {"r1=1", "d-norm: batch", {28, 28, 1, 10}},
         {"loss=hinge smoothing=0.1", "smoothing", {28, 28, 1, 10}},
         {"augment=rotation", "rotation", {28, 28, 1, 10}},
         {"", "net: dcgan", {7, 28, 1, 10}},
