@@ -8,7 +8,7 @@
 #include "base/threads.h"
 #include "base/version.h"
 #include "train/draw.h"
-#include "train/phase.h"
+#include "train/phases.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -38,8 +38,8 @@ static const lm_option options[] = {
 typedef struct bench {
     const cli_context *cli;
     bench_subject subject;
-    lm_program *phases[LM_MAX_PHASES];
-    int n_phases, steps;
+    lm_phases phases;
+    int steps;      /* of training */
     double setup;   /* seconds from start to compiled phases */
     double compile; /* of these, in the compiler */
     double *times;  /* [steps], in order */
@@ -55,12 +55,11 @@ static lm_status compile_phases(bench *b) {
     bench_subject *s = &b->subject;
     LM_TRY(lm_checkpoint_add_vars(s->model, s->engine));
     LM_TRY(lm_init_weights(s->model, s->engine, 0));
-    for (int i = 0; i < LM_MAX_PHASES && s->family->phases[i].loss; i++) {
-        LM_TRY(lm_phase_compile(s->model, &s->trainer, s->engine, i, s->batch,
-                                &b->phases[i]));
-        b->compile += lm_program_get_stats(b->phases[i]).compile_seconds;
-        b->n_phases++;
-    }
+    LM_TRY(lm_phases_init(s->model, &s->trainer, s->batch, &b->phases));
+    LM_TRY(lm_phases_compile(&b->phases, s->engine));
+    for (int i = 0; i < LM_MAX_PHASES; i++)
+        if (b->phases.programs[i])
+            b->compile += lm_program_get_stats(b->phases.programs[i]).compile_seconds;
     return LM_OK;
 }
 
@@ -71,37 +70,28 @@ static lm_status add_averages(bench *b) {
     return lm_init_weights(model, b->subject.engine, 0);
 }
 
-static lm_status run_step(bench *b, int64_t step, const uint8_t *pixels,
-                          const int32_t *labels) {
-    bench_subject *s = &b->subject;
-    lm_phase_input input = {pixels, labels, s->batch, 0, {step, step * s->batch}, 0};
-    lm_phase_result result;
-    for (int i = 0; i < b->n_phases; i++)
-        LM_TRY(lm_phase_run(s->model, &s->trainer, i, b->phases[i], &input, &result));
-    return LM_OK;
-}
-
 static lm_status time_steps(bench *b) {
     const lm_image_info *info = &b->subject.model->info;
-    size_t size = (size_t)info->height * info->width * info->channels * b->subject.batch;
+    size_t images = (size_t)b->subject.batch * b->phases.turns.reads;
+    size_t size = (size_t)info->height * info->width * info->channels * images;
     uint8_t *pixels = lm_alloc(size);
-    int32_t *labels = lm_calloc(b->subject.batch, sizeof *labels);
+    int32_t *labels = lm_calloc(images, sizeof *labels);
     b->times = lm_alloc(sizeof *b->times * b->steps);
     lm_status status = pixels && labels && b->times ? LM_OK : LM_NOMEM;
     for (size_t i = 0; status == LM_OK && i < size; i++)
         pixels[i] = (uint8_t)(i * 2654435761u >> 24);
     for (int i = -WARM_UP; i < b->steps && status == LM_OK; i++) {
-        for (int p = 0; i == 0 && p < b->n_phases; p++)
-            lm_program_profile(b->phases[p], true);
+        if (i == 0) lm_phases_profile(&b->phases, true);
         double began = lm_now();
-        status = run_step(b, i + WARM_UP, pixels, labels);
+        const lm_step_input input = {
+            .pixels = pixels, .labels = labels, .step = i + WARM_UP};
+        status = lm_phases_run(&b->phases, &input);
         if (i >= 0) b->times[i] = lm_now() - began;
     }
     b->peak = bench_peak_bytes();
     lm_free(labels);
     lm_free(pixels);
-    for (int i = 0; i < b->n_phases && status == LM_OK; i++)
-        status = lm_profile_add(&b->profile, b->phases[i]);
+    if (status == LM_OK) status = lm_phases_add_profile(&b->phases, &b->profile);
     b->profile.steps = b->steps;
     for (int i = 0; i < b->steps && status == LM_OK; i++)
         b->profile.step_seconds += b->times[i];
@@ -110,7 +100,7 @@ static lm_status time_steps(bench *b) {
 
 /* Without training steps the profile is of sampling. */
 static lm_status profile_sampling(bench *b, lm_drawer *drawer) {
-    if (b->n_phases > 0) return LM_OK;
+    if (b->steps > 0) return LM_OK;
     b->sample_peak = bench_peak_bytes();
     b->profile.steps = b->sample_steps;
     b->profile.step_seconds = b->sampling;
@@ -126,7 +116,7 @@ static lm_status time_sampling(bench *b) {
     LM_TRY(lm_drawer_new(b->subject.engine, b->subject.model, &how, &drawer));
     size_t pixels = (size_t)info->height * info->width * info->channels;
     float *images = lm_alloc(sizeof *images * SAMPLES * pixels);
-    lm_program_profile(lm_drawer_step(drawer), b->n_phases == 0);
+    lm_program_profile(lm_drawer_step(drawer), b->steps == 0);
     double began = lm_now();
     lm_status status =
         images ? lm_drawer_draw(drawer, 0, 0, SAMPLES, NULL, images, NULL, NULL)
@@ -184,11 +174,13 @@ static void add_sampling_json(const bench *b, json_t *json) {
 
 static void print_steps(bench *b) {
     step_times t = sum_up(b->times, b->steps);
-    double flops = 0;
+    double flops = 0; /* of all steps */
     int nodes = 0, steps = 0, clusters = 0;
-    for (int i = 0; i < b->n_phases; i++) {
-        lm_program_stats stats = lm_program_get_stats(b->phases[i]);
-        flops += stats.flops;
+    for (int i = 0; i < b->phases.turns.count; i++) {
+        if (!b->phases.programs[i]) continue;
+        lm_program_stats stats = lm_program_get_stats(b->phases.programs[i]);
+        for (int step = 0; step < b->steps; step++)
+            flops += stats.flops * lm_turns_runs(&b->phases.turns, i, step + WARM_UP);
         nodes += stats.n_nodes;
         steps += stats.n_steps;
         clusters += stats.n_clusters;
@@ -196,7 +188,7 @@ static void print_steps(bench *b) {
     printf("step       median %.1f ms (min %.1f, max %.1f of %d): %.1f images/s, "
            "%.1f GFLOP/s\n",
            1e3 * t.median, 1e3 * t.min, 1e3 * t.max, b->steps,
-           b->subject.batch / t.median, flops / t.median / 1e9);
+           b->subject.batch / t.median, flops / b->profile.step_seconds / 1e9);
     printf("compile    %.2f s (%d nodes, %d steps, %d clusters); ready after %.2f s\n",
            b->compile, nodes, steps, clusters, b->setup);
 }
@@ -236,16 +228,17 @@ static lm_status print_text(bench *b) {
     if (b->steps) cli_print_shares(&b->profile);
     if (lm_setting_flag(&b->cli->options, "profile"))
         LM_TRY(cli_print_profile(&b->profile));
-    return top ? cli_print_slowest(b->phases, b->n_phases, top) : LM_OK;
+    return top ? cli_print_slowest(b->phases.programs, LM_MAX_PHASES, top) : LM_OK;
 }
 
 static lm_status list_phases(const bench *b,
                              lm_status (*print)(const lm_program *, lm_str *)) {
     lm_str text = LM_STR_INIT;
     lm_status status = LM_OK;
-    for (int i = 0; i < b->n_phases && status == LM_OK; i++) {
+    for (int i = 0; i < LM_MAX_PHASES && status == LM_OK; i++) {
+        if (!b->phases.programs[i]) continue;
         lm_str_printf(&text, "phase %s\n", b->subject.family->phases[i].name);
-        status = print(b->phases[i], &text);
+        status = print(b->phases.programs[i], &text);
     }
     if (status == LM_OK) fputs(lm_str_text(&text), stdout);
     lm_str_release(&text);
@@ -278,7 +271,7 @@ static lm_status run(cli_context *cli) {
         status = file ? bench_export(cli, &b.subject, file) : measure(&b, began);
     lm_free(b.times);
     lm_profile_release(&b.profile);
-    for (int i = 0; i < b.n_phases; i++) lm_program_free(b.phases[i]);
+    lm_phases_release(&b.phases);
     bench_close(&b.subject);
     return status;
 }

@@ -72,6 +72,31 @@ static void print_evaluation(const json_t *row) {
     printf("\n");
 }
 
+/* ", loss 0.1234", or, where several phases train, ", discriminator 1.3863, generator
+ * 0.6931". */
+static void print_losses(const json_t *row) {
+    static const char ending[] = "_loss";
+    const size_t n = sizeof ending - 1;
+    const char *key;
+    json_t *value;
+    int count = 0;
+    json_object_foreach((json_t *)row, key, value) {
+        size_t length = strlen(key);
+        if (length <= n || strcmp(key + length - n, ending) != 0) continue;
+        printf(", %.*s %.4f", (int)(length - n), key, json_number_value(value));
+        count++;
+    }
+    if (!count) printf(", loss %.4f", json_number_value(json_object_get(row, "loss")));
+}
+
+/* "last log   step 500, loss 0.1234, 60 s of training" */
+static void print_last(const json_t *row) {
+    printf("last log   step %" JSON_INTEGER_FORMAT,
+           json_integer_value(json_object_get(row, "step")));
+    print_losses(row);
+    printf(", %.0f s of training\n", json_number_value(json_object_get(row, "seconds")));
+}
+
 static void print_run(const lm_run *run, int64_t parameters, const char *checkpoint,
                       const json_t *row, const json_t *evaluation) {
     printf("family     %s, %s\n", run->family->name, run->family->title);
@@ -81,12 +106,7 @@ static void print_run(const lm_run *run, int64_t parameters, const char *checkpo
            run->info.height, run->info.width, run->info.channels, run->info.classes);
     printf("seed       %" PRIu64 "\n", run->seed);
     printf("checkpoint %s\n", checkpoint ? checkpoint : "none yet");
-    if (row)
-        printf("last log   step %" JSON_INTEGER_FORMAT
-               ", loss %.4f, %.0f s of training\n",
-               json_integer_value(json_object_get(row, "step")),
-               json_number_value(json_object_get(row, "loss")),
-               json_number_value(json_object_get(row, "seconds")));
+    if (row) print_last(row);
     if (evaluation) print_evaluation(evaluation);
     print_settings("model", &run->model);
     print_settings("trainer", &run->trainer);

@@ -139,6 +139,7 @@ static lm_status join_rows(lm_program *const *programs, int count, lm_profile_ro
     for (int i = 0; i < count; i++) {
         lm_profile_row *rows;
         int n;
+        if (!programs[i]) continue;
         LM_TRY(lm_program_get_profile(programs[i], &rows, &n));
         lm_profile_row *grown = lm_realloc(*all, (size_t)(*n_all + n) * sizeof *grown);
         if (grown) *all = grown;

@@ -16,7 +16,7 @@ lm_status cli_print_profile(const lm_profile *profile);
 /* The same as JSON; *json is a new reference. Times are seconds a step. */
 lm_status cli_profile_json(const lm_profile *profile, json_t **json);
 
-/* The `top` slowest kernels of programs, a line each. */
+/* The `top` slowest kernels of programs, a line each; NULL: no program. */
 lm_status cli_print_slowest(lm_program *const *programs, int count, int top);
 
 #endif

@@ -41,10 +41,10 @@ static void format_line(const lm_progress *p, char *line, size_t size) {
                  p->doing, 100 * p->doing_share);
         return;
     }
-    snprintf(
-        line, size, "step %" PRId64 "  loss %.4f  %.0f images/s  %s  %2.0f %%%s%s%s%s",
-        p->step, p->loss, p->images_per_second, spent, 100 * p->share,
-        p->eta >= 0 ? "  left " : "", eta, p->eval ? "  " : "", p->eval ? p->eval : "");
+    snprintf(line, size, "step %" PRId64 "  %s  %.0f images/s  %s  %2.0f %%%s%s%s%s",
+             p->step, p->losses, p->images_per_second, spent, 100 * p->share,
+             p->eta >= 0 ? "  left " : "", eta, p->eval ? "  " : "",
+             p->eval ? p->eval : "");
 }
 
 void cli_show_progress(void *user, const lm_progress *progress) {

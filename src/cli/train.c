@@ -98,8 +98,7 @@ static void print_text(const lm_train_result *result) {
     printf("%" PRId64 " steps, %" PRId64 " images in %s", result->state.step,
            result->state.images, time);
     if (result->new_steps)
-        printf("; loss %.4f; %.2f s of waiting for data", result->loss,
-               result->data_wait);
+        printf("; %s; %.2f s of waiting for data", result->losses, result->data_wait);
     printf("\n");
     if (result->checkpoint[0]) printf("checkpoint %s\n", result->checkpoint);
     if (result->best[0]) printf("best       %s\n", result->best);

@@ -34,14 +34,26 @@ typedef struct lm_class_nodes {
     lm_node *logits;   /* f32[N,classes] */
 } lm_class_nodes;
 
-/* A training phase: one program that updates one parameter group. */
+/* When a phase runs. Phases run in the order of the table, each all its times. */
+typedef struct lm_phase_rule {
+    int every;   /* it runs in steps 0, every, 2 every, ..; at least 1 */
+    int runs;    /* so many times in such a step, each with a batch of its own */
+    double rate; /* its learning rate is the trainer's times this */
+} lm_phase_rule;
+
+/* A training phase: one program that updates one parameter group. A step of training
+ * reads as many batches as the phase with the most runs needs; run r of any phase sees
+ * batch r. */
 typedef struct lm_phase {
     const char *name; /* "train", "discriminator" */
     int group;        /* index into model->groups: what it updates */
     /* Builds the scalar loss. images: u8[N,H,W,C]; labels: i32[N]; nn->key is the random
-     * key; a label of -1 is none. Further scalars to log are declared with
-     * lm_graph_output. */
+     * key, which differs from run to run; phases choose different streams. A label of -1
+     * is none. Further scalars to log are declared with lm_graph_output. */
     lm_node *(*loss)(const lm_model *model, lm_nn *nn, lm_node *images, lm_node *labels);
+    /* False: this model does without the phase. NULL: in every step, once, at the
+     * trainer's rate. Some phase must run in every step. */
+    bool (*rule)(const lm_model *model, lm_phase_rule *rule);
 } lm_phase;
 
 typedef struct lm_sample_request {

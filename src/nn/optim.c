@@ -9,10 +9,10 @@
 /* The numbers of a step, in the order of the input "<group>.step". */
 enum { LR, MOMENTUM_RATE, INV_ROOT_BIAS2, EMA_RATE };
 
-void lm_optim_scalars(const lm_optim_spec *spec, int64_t step, double lr,
+void lm_optim_scalars(const lm_optim_spec *spec, int64_t update, double lr,
                       double ema_decay, float scalars[LM_OPTIM_SCALARS]) {
-    double bias1 = 1.0 - pow(spec->beta1, (double)step);
-    double bias2 = 1.0 - pow(spec->beta2, (double)step);
+    double bias1 = 1.0 - pow(spec->beta1, (double)update);
+    double bias2 = 1.0 - pow(spec->beta2, (double)update);
     scalars[LR] = (float)lr;
     scalars[MOMENTUM_RATE] = (float)(lr / bias1);
     scalars[INV_ROOT_BIAS2] = (float)(1.0 / sqrt(bias2));
@@ -74,7 +74,7 @@ static lm_node *guarded(lm_graph *g, lm_node *ok, lm_node *rate) {
 }
 
 typedef struct adamw {
-    lm_node *p, *m, *v, *ema;
+    lm_node *p, *m, *v, *ema; /* ema: NULL, there is none */
 } adamw;
 
 /* Where the step is not ok, the gradient is finite too but all rates are 0: that costs
@@ -85,8 +85,7 @@ static adamw update(lm_nn *nn, const lm_optim_spec *spec, adamw old, lm_node *gr
     lm_node *rate1 = guarded(g, ok, lm_const(g, 1.0 - spec->beta1));
     lm_node *rate2 = guarded(g, ok, lm_const(g, 1.0 - spec->beta2));
     lm_node *momentum_rate = guarded(g, ok, step_scalar(nn, MOMENTUM_RATE));
-    lm_node *ema_rate = guarded(g, ok, step_scalar(nn, EMA_RATE));
-    adamw new;
+    adamw new = {0};
     new.m = move_towards(g, old.m, gradient, rate1);
     new.v = move_towards(g, old.v, lm_square(g, gradient), rate2);
     lm_node *root = lm_mul(g, lm_sqrt(g, new.v), step_scalar(nn, INV_ROOT_BIAS2));
@@ -98,7 +97,9 @@ static adamw update(lm_nn *nn, const lm_optim_spec *spec, adamw old, lm_node *gr
         new.p = lm_sub(g, new.p, lm_mul(g, decay, new.p));
     }
     new.p = lm_sub(g, new.p, lm_mul(g, momentum_rate, direction));
-    new.ema = move_towards(g, old.ema, new.p, ema_rate);
+    if (old.ema)
+        new.ema =
+            move_towards(g, old.ema, new.p, guarded(g, ok, step_scalar(nn, EMA_RATE)));
     return new;
 }
 
@@ -119,14 +120,14 @@ lm_status lm_optim_adamw(lm_nn *nn, lm_node *loss, const lm_optim_spec *spec) {
     lm_node *norm = lm_sqrt(g, lm_sum_all(g, lm_square(g, gradient)));
     lm_node *ok = lm_ew2(g, LM_EW_AND, is_finite(g, loss), is_finite(g, norm));
 
-    adamw old = {flat_var(nn, ""), flat_var(nn, ".m"), flat_var(nn, ".v"),
-                 flat_var(nn, ".ema")};
+    adamw old = {flat_var(nn, ""), flat_var(nn, ".m"), flat_var(nn, ".v"), NULL};
+    if (!nn->params->no_average) old.ema = flat_var(nn, ".ema");
     gradient = clip_gradient(g, gradient, norm, spec->clip);
     adamw new = update(nn, spec, old, guarded(g, ok, gradient), ok);
     lm_assign(g, old.m, new.m);
     lm_assign(g, old.v, new.v);
     lm_assign(g, old.p, new.p);
-    lm_assign(g, old.ema, new.ema);
+    if (old.ema) lm_assign(g, old.ema, new.ema);
 
     char name[128];
     snprintf(name, sizeof name, "%s.grad_norm", nn->params->name);

@@ -34,7 +34,8 @@ typedef struct lm_params {
     char *name; /* the variable's name, "model" */
     lm_param_slice *slices;
     int n_slices, capacity;
-    int64_t count; /* elements of all slices */
+    int64_t count;   /* elements of all slices */
+    bool no_average; /* nothing draws with it, so that training keeps no ".ema" of it */
 } lm_params;
 
 lm_status lm_params_new(const char *name, lm_params **params);

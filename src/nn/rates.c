@@ -20,8 +20,8 @@ double lm_lr_at(lm_lr_kind kind, double lr, int64_t warmup, int64_t step,
 }
 
 double lm_ema_decay(double half_life_images, double ramp, int64_t images_seen,
-                    int batch) {
+                    int64_t images) {
     double half_life = half_life_images;
     if (ramp > 0) half_life = fmin(half_life, ramp * (double)images_seen);
-    return half_life > 0 ? pow(0.5, batch / half_life) : 0;
+    return half_life > 0 ? pow(0.5, (double)images / half_life) : 0;
 }

@@ -25,11 +25,16 @@ typedef struct model_var {
 } model_var;
 enum { MOST_VARS = LM_MAX_GROUPS * LM_GROUP_PARTS + 1 };
 
+static bool has_part(const lm_params *group, lm_group_part part) {
+    return part != LM_GROUP_EMA || !group->no_average;
+}
+
 static int list_vars(const lm_model *model, model_var vars[MOST_VARS]) {
     int count = 0;
     for (int g = 0; g < model->n_groups; g++)
-        for (int p = 0; p < LM_GROUP_PARTS; p++)
-            vars[count++] = (model_var){model->groups[g], (lm_group_part)p};
+        for (lm_group_part p = 0; p < LM_GROUP_PARTS; p++)
+            if (has_part(model->groups[g], p))
+                vars[count++] = (model_var){model->groups[g], p};
     if (model->buffers) vars[count++] = (model_var){model->buffers, LM_GROUP_WEIGHTS};
     return count;
 }
@@ -48,8 +53,9 @@ lm_status lm_checkpoint_add_part(const lm_model *model, lm_group_part part,
                                  lm_engine *engine) {
     char name[LM_GROUP_NAME];
     for (int g = 0; g < model->n_groups; g++)
-        LM_TRY(lm_engine_add_var(engine, lm_group_var(model->groups[g], part, name),
-                                 model->groups[g]->count));
+        if (has_part(model->groups[g], part))
+            LM_TRY(lm_engine_add_var(engine, lm_group_var(model->groups[g], part, name),
+                                     model->groups[g]->count));
     if (!model->buffers) return LM_OK;
     return lm_engine_add_var(engine, model->buffers->name, model->buffers->count);
 }

@@ -17,7 +17,7 @@ typedef enum lm_group_part {
     LM_GROUP_WEIGHTS,
     LM_GROUP_M, /* AdamW's moments */
     LM_GROUP_V,
-    LM_GROUP_EMA, /* the weights' average */
+    LM_GROUP_EMA, /* the weights' average, of groups that keep one */
     LM_GROUP_PARTS
 } lm_group_part;
 
@@ -29,7 +29,7 @@ const char *lm_group_var(const lm_params *group, lm_group_part part,
 
 /* Adds all variables of the model's groups to the engine. */
 lm_status lm_checkpoint_add_vars(const lm_model *model, lm_engine *engine);
-/* What drawing needs of them: one part of each group, and the buffers. */
+/* What drawing needs of them: one part of each group that has it, and the buffers. */
 lm_status lm_checkpoint_add_part(const lm_model *model, lm_group_part part,
                                  lm_engine *engine);
 

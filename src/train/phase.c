@@ -46,20 +46,20 @@ lm_status lm_phase_compile(const lm_model *model, const lm_settings *trainer,
     return status;
 }
 
-/* The EMA decay and the learning rate are functions of images and steps alone, so that a
- * resumed run sees the same numbers. A schedule over minutes is the one exception. */
+/* All numbers are functions of the step alone, so that a resumed run sees the same. A
+ * schedule over minutes is the one exception. */
 static lm_status set_scalars(const lm_settings *s, const lm_params *group,
                              lm_program *program, const lm_phase_input *input,
                              double *lr) {
-    int64_t step = input->state.step + 1;
+    const lm_turn *turn = &input->turn;
     lm_optim_spec spec = lm_trainer_optim(s);
-    *lr = lm_lr_at(lm_trainer_lr_kind(s), lm_setting_float(s, "lr"),
-                   lm_setting_int(s, "warmup"), step, input->share);
+    *lr = lm_lr_at(lm_trainer_lr_kind(s), input->rate * lm_setting_float(s, "lr"),
+                   lm_setting_int(s, "warmup"), input->step + 1, input->share);
     double decay =
         lm_ema_decay(lm_setting_float(s, "ema"), lm_setting_float(s, "ema-ramp"),
-                     input->state.images + input->batch, input->batch);
+                     turn->seen * input->batch, turn->since * input->batch);
     float scalars[LM_OPTIM_SCALARS];
-    lm_optim_scalars(&spec, step, *lr, decay, scalars);
+    lm_optim_scalars(&spec, turn->number, *lr, decay, scalars);
     char name[MAX_NAME];
     snprintf(name, sizeof name, "%s.step", group->name);
     return lm_program_set(program, name, LM_F32, scalars, LM_OPTIM_SCALARS);
@@ -72,7 +72,7 @@ lm_status lm_phase_run(const lm_model *model, const lm_settings *trainer, int in
     const lm_params *group = model->groups[model->family->phases[index].group];
     int64_t size = (int64_t)info->height * info->width * info->channels * input->batch;
     const uint32_t key[4] = {(uint32_t)input->seed, (uint32_t)(input->seed >> 32),
-                             (uint32_t)input->state.step, 0};
+                             (uint32_t)input->step, (uint32_t)input->first};
     LM_TRY(lm_program_set(program, "images", LM_U8, input->pixels, size));
     if (lm_program_has_input(program, "labels"))
         LM_TRY(lm_program_set(program, "labels", LM_I32, input->labels, input->batch));

@@ -4,21 +4,24 @@
 
 #include "exec/exec.h"
 #include "train/checkpoint.h"
+#include "train/turns.h"
 
 /* Loss, gradients, clip, AdamW and EMA of phase `index`, for `batch` images. Variables
  * must have been added (lm_checkpoint_add_vars). */
 lm_status lm_phase_compile(const lm_model *model, const lm_settings *trainer,
                            lm_engine *engine, int index, int batch, lm_program **program);
 
-/* What one run of a phase is given. `share` is the part of the run that is done, for
- * learning rate schedules. */
+/* What one run of a phase is given. */
 typedef struct lm_phase_input {
     const uint8_t *pixels;
     const int32_t *labels;
     int batch;
     uint64_t seed;
-    lm_train_state state; /* before the step */
-    double share;
+    int64_t step;  /* steps done before this one */
+    int64_t first; /* what the step's batches before this one hold, in images */
+    double rate;   /* of lm_phase_rule */
+    double share;  /* of the run that is done, for learning rate schedules */
+    lm_turn turn;
 } lm_phase_input;
 
 typedef struct lm_phase_result {

@@ -8,7 +8,7 @@
 #include "base/threads.h"
 #include "train/drawn.h"
 #include "train/notices.h"
-#include "train/phase.h"
+#include "train/phases.h"
 #include "train/prepare.h"
 #include "train/run_eval.h"
 #include "train/settings.h"
@@ -39,7 +39,7 @@ typedef struct trainer {
     lm_loader *loader;
     lm_model *model;
     lm_engine *engine;
-    lm_program *phases[LM_MAX_PHASES];
+    lm_phases phases;
     lm_drawer *drawer;
     lm_drawn_source sheet; /* the same noises each time */
     lm_run_eval *eval;     /* NULL: there are no evaluations */
@@ -48,20 +48,19 @@ typedef struct trainer {
     double doing_share;
     double stopped_at; /* clock while training stands still, 0: it does not */
     lm_train_state state;
-    int batch;
-    lm_batch data;       /* of the latest step */
+    uint8_t *pixels; /* what a step reads: its batches, one after the other */
+    int32_t *labels;
     int64_t last_step;   /* INT64_MAX: no limit by steps */
     double before;       /* seconds of earlier sessions */
     double began;        /* clock at this session's first step */
     double rate_time;    /* clock and images at the last progress report, */
     int64_t rate_images; /* for the current speed */
     double rate;
-    double startup;       /* seconds from the program's start to the first step's */
-    double logged_wait;   /* seconds of waiting for data in the log's rows so far */
-    bool logged;          /* this session has a row in the log */
-    lm_phase_result last; /* of the latest step */
-    lm_str members;       /* what its phases say beside that, for the log */
-    int64_t saved_step;   /* of the newest checkpoint, -1 none */
+    double startup;     /* seconds from the program's start to the first step's */
+    double logged_wait; /* seconds of waiting for data in the log's rows so far */
+    bool logged;        /* this session has a row in the log */
+    char losses[LM_LOSSES_TEXT]; /* of the latest step */
+    int64_t saved_step;          /* of the newest checkpoint, -1 none */
     lm_notices notices;
     lm_train_result *result;
 } trainer;
@@ -87,7 +86,8 @@ static void report(trainer *t, const char *event) {
         .step = t->state.step,
         .images = t->state.images,
         .parameters = lm_model_parameters(t->model),
-        .loss = t->last.loss,
+        .loss = lm_phases_first(&t->phases).loss,
+        .losses = t->losses,
         .images_per_second = t->rate,
         .seconds = seconds_trained(t),
         .share = share,
@@ -135,19 +135,33 @@ static int count_workers(const lm_train_request *request) {
                                   : 1 + (lm_threads() - 1) / THREADS_A_WORKER;
 }
 
+/* Images that a step reads. */
+static int64_t step_images(const trainer *t) {
+    return (int64_t)t->phases.batch * t->phases.turns.reads;
+}
+
+static lm_status make_room(trainer *t) {
+    const lm_image_info *info = &t->run.info;
+    int64_t size = (int64_t)info->height * info->width * info->channels;
+    t->pixels = lm_alloc((size_t)(step_images(t) * size));
+    t->labels = lm_alloc((size_t)step_images(t) * sizeof *t->labels);
+    return t->pixels && t->labels ? LM_OK : LM_NOMEM;
+}
+
 /* The workers begin with the first batch while the programs are being compiled. */
 static lm_status start_data(trainer *t) {
-    t->batch = (int)lm_setting_int(&t->run.trainer, "batch");
-    const lm_loader_spec spec = {.batch = t->batch,
+    const lm_loader_spec spec = {.batch = t->phases.batch,
                                  .seed = t->run.seed,
                                  .workers = count_workers(&t->request),
                                  .flip = lm_setting_flag(&t->run.trainer, "flip")};
+    LM_TRY(make_room(t));
     LM_TRY(lm_loader_new(t->set, &spec, &t->loader));
     lm_loader_seek(t->loader, t->state.images);
     const lm_limits *limits = &t->run.limits;
     t->last_step = limits->steps ? limits->steps : INT64_MAX;
     if (limits->epochs) {
-        int64_t steps = (limits->epochs * t->set->count + t->batch - 1) / t->batch;
+        int64_t images = step_images(t);
+        int64_t steps = (limits->epochs * t->set->count + images - 1) / images;
         if (steps < t->last_step) t->last_step = steps;
     }
     return LM_OK;
@@ -192,10 +206,10 @@ static lm_status set_up(trainer *t) {
     LM_TRY(t->request.resume ? load_weights(t)
                              : lm_init_weights(t->model, t->engine, t->run.seed));
     LM_TRY(lm_notices_init(&t->run, t->model, &t->notices));
+    LM_TRY(lm_phases_init(t->model, &t->run.trainer,
+                          (int)lm_setting_int(&t->run.trainer, "batch"), &t->phases));
     LM_TRY(start_data(t));
-    for (int i = 0; i < LM_MAX_PHASES && t->model->family->phases[i].loss; i++)
-        LM_TRY(lm_phase_compile(t->model, &t->run.trainer, t->engine, i, t->batch,
-                                &t->phases[i]));
+    LM_TRY(lm_phases_compile(&t->phases, t->engine));
     if (t->model->family->sampler) LM_TRY(start_drawing(t));
     return start_evaluating(t);
 }
@@ -205,52 +219,54 @@ static void tear_down(trainer *t) {
     lm_run_eval_free(t->eval);
     lm_drawn_release(&t->sheet);
     lm_drawer_free(t->drawer);
-    for (int i = 0; i < LM_MAX_PHASES; i++) lm_program_free(t->phases[i]);
+    lm_phases_release(&t->phases);
     lm_engine_free(t->engine);
     lm_model_close(t->model);
     lm_loader_free(t->loader);
     lm_dataset_free(t->set);
     lm_run_release(&t->run);
-    lm_str_release(&t->members);
+    lm_free(t->pixels);
+    lm_free(t->labels);
 }
 
 /* ---- one step
  * -------------------------------------------------------------------------- */
 
-static lm_status not_finite(trainer *t, int index) {
-    lm_str bad = LM_STR_INIT;
-    bool found = false;
-    lm_status status = lm_program_find_nonfinite(t->phases[index], &found, &bad);
-    if (status == LM_OK)
-        status =
-            lm_fail(LM_NUMERIC,
-                    "step %" PRId64 ", phase %s: loss %g, gradient norm %g; first "
-                    "bad tensor: %s; last good checkpoint: %s",
-                    t->state.step + 1, t->model->family->phases[index].name, t->last.loss,
-                    t->last.grad_norm, found ? lm_str_text(&bad) : "none found",
-                    t->result->checkpoint[0] ? t->result->checkpoint : "none yet");
-    lm_str_release(&bad);
-    return status;
+static lm_status read_batches(trainer *t) {
+    const lm_image_info *info = &t->run.info;
+    size_t batch = (size_t)t->phases.batch;
+    size_t size = (size_t)info->height * info->width * info->channels * batch;
+    for (int i = 0; i < t->phases.turns.reads; i++) {
+        lm_batch data;
+        int64_t position = t->state.images + (int64_t)i * t->phases.batch;
+        LM_TRY(lm_loader_read(t->loader, position, &data));
+        memcpy(t->pixels + i * size, data.pixels, size);
+        memcpy(t->labels + i * batch, data.labels, batch * sizeof *t->labels);
+    }
+    return LM_OK;
 }
 
-static lm_status run_phase(trainer *t, int index) {
-    const lm_phase_input input = {t->data.pixels, t->data.labels, t->batch,
-                                  t->run.seed,    t->state,       share_done(t)};
-    LM_TRY(lm_phase_run(t->model, &t->run.trainer, index, t->phases[index], &input,
-                        &t->last));
-    if (!isfinite(t->last.loss) || !isfinite(t->last.grad_norm))
-        return not_finite(t, index);
-    return lm_phase_describe(t->model, index, t->phases[index], &t->members);
+static lm_status run_phases(trainer *t) {
+    const lm_step_input input = {.pixels = t->pixels,
+                                 .labels = t->labels,
+                                 .seed = t->run.seed,
+                                 .step = t->state.step,
+                                 .share = share_done(t)};
+    lm_status status = lm_phases_run(&t->phases, &input);
+    if (status != LM_NUMERIC) return status;
+    return lm_fail(status, "step %" PRId64 ", %s; last good checkpoint: %s",
+                   t->state.step + 1, lm_message(),
+                   t->result->checkpoint[0] ? t->result->checkpoint : "none yet");
 }
 
 static lm_status train_step(trainer *t) {
     double began = lm_now();
-    LM_TRY(lm_loader_read(t->loader, t->state.images, &t->data));
-    lm_str_clear(&t->members);
-    for (int i = 0; i < LM_MAX_PHASES && t->phases[i]; i++) LM_TRY(run_phase(t, i));
+    LM_TRY(read_batches(t));
+    LM_TRY(run_phases(t));
+    lm_phases_text(&t->phases, t->losses);
     t->state.step++;
     if (t->result->new_steps++ == 0) t->result->first_step = lm_now() - t->request.began;
-    t->state.images += t->batch;
+    t->state.images += step_images(t);
     if (t->request.profile) {
         t->request.profile->steps++;
         t->request.profile->step_seconds += lm_now() - began;
@@ -305,21 +321,27 @@ static void measure_rate(trainer *t) {
 
 static lm_status log_step(trainer *t) {
     double waited = lm_loader_waited(t->loader);
+    lm_phase_result first = lm_phases_first(&t->phases);
+    lm_str members = LM_STR_INIT;
+    lm_status status = lm_phases_describe(&t->phases, &members);
     const lm_log_row row = {.step = t->state.step,
                             .images = t->state.images,
                             .seconds = seconds_trained(t),
-                            .loss = t->last.loss,
-                            .grad_norm = t->last.grad_norm,
-                            .lr = t->last.lr,
-                            .members = t->members.text,
+                            .loss = first.loss,
+                            .grad_norm = first.grad_norm,
+                            .lr = first.lr,
+                            .members = members.text,
                             .images_per_second = t->rate,
                             .data_wait = waited - t->logged_wait,
                             .startup = t->logged ? 0 : t->startup,
                             .first_step = t->logged ? 0 : t->result->first_step};
     t->logged_wait = waited;
     t->logged = true;
-    LM_TRY(lm_run_log(&t->run, &row));
-    return lm_notices_look(&t->notices, &t->state, row.seconds, row.members);
+    if (status == LM_OK) status = lm_run_log(&t->run, &row);
+    if (status == LM_OK)
+        status = lm_notices_look(&t->notices, &t->state, row.seconds, row.members);
+    lm_str_release(&members);
+    return status;
 }
 
 static bool is_finished(const trainer *t) {
@@ -380,8 +402,7 @@ static lm_status train_loop(trainer *t) {
     t->startup = t->began - t->request.began;
     t->rate_images = t->state.images;
     report(t, t->request.resume ? "resumed" : "started");
-    for (int i = 0; i < LM_MAX_PHASES && t->phases[i]; i++)
-        lm_program_profile(t->phases[i], t->request.profile != NULL);
+    lm_phases_profile(&t->phases, t->request.profile != NULL);
     bool stopped = false;
     if (evaluation_is_due(t)) LM_TRY(evaluate(t, &stopped)); /* was cut short */
     while (!stopped && !is_finished(t)) {
@@ -402,12 +423,6 @@ static lm_status train_loop(trainer *t) {
     return LM_OK;
 }
 
-static lm_status add_profiles(const trainer *t) {
-    for (int i = 0; t->request.profile && i < LM_MAX_PHASES && t->phases[i]; i++)
-        LM_TRY(lm_profile_add(t->request.profile, t->phases[i]));
-    return LM_OK;
-}
-
 lm_status lm_train(const lm_train_request *request, lm_train_result *result) {
     *result = (lm_train_result){0};
     trainer t = {
@@ -415,9 +430,11 @@ lm_status lm_train(const lm_train_request *request, lm_train_result *result) {
     if (t.request.began <= 0) t.request.began = lm_now();
     lm_status status = set_up(&t);
     if (status == LM_OK) status = train_loop(&t);
-    if (status == LM_OK) status = add_profiles(&t);
+    if (status == LM_OK && t.request.profile)
+        status = lm_phases_add_profile(&t.phases, t.request.profile);
     result->state = t.state;
-    result->loss = t.last.loss;
+    result->loss = lm_phases_first(&t.phases).loss;
+    memcpy(result->losses, t.losses, sizeof result->losses);
     result->startup = t.startup;
     if (t.loader) result->data_wait = lm_loader_waited(t.loader);
     if (t.began > 0) result->seconds = seconds_trained(&t);

@@ -3,12 +3,15 @@
 #define LIMN_TRAIN_TRAINER_H
 
 #include "train/checkpoint.h"
+#include "train/phases.h"
 
 /* What the live line shows; also handed out once before the first step (step 0). */
 typedef struct lm_progress {
     const lm_run *run;
     int64_t step, images, parameters;
-    double loss, images_per_second;
+    double loss;        /* of the first phase */
+    const char *losses; /* lm_phases_text */
+    double images_per_second;
     double seconds;     /* of training, over all sessions of the run */
     double share;       /* of the run that is done, 0 .. 1 */
     double eta;         /* seconds left; negative: not known yet */
@@ -54,10 +57,11 @@ typedef struct lm_train_request {
 typedef struct lm_train_result {
     lm_train_state state;
     int64_t new_steps;    /* made by this call; 0: the run was at its limit already */
-    double loss, seconds; /* loss of the last step, 0 without new ones */
-    double startup;       /* seconds from the program's start to the first step's, */
-    double first_step;    /* and to its end; 0: no step */
-    double data_wait;     /* seconds in which this call's steps waited for data */
+    double loss, seconds; /* first phase's loss of the last step, 0 without new ones */
+    char losses[LM_LOSSES_TEXT]; /* lm_phases_text; "" without */
+    double startup;    /* seconds from the program's start to the first step's, */
+    double first_step; /* and to its end; 0: no step */
+    double data_wait;  /* seconds in which this call's steps waited for data */
     char checkpoint[1024], sheet[1024]; /* paths of the last ones, "" none */
     char best[1024];                    /* path of the best checkpoint, if this call */
     char eval[96]; /* found one; "fid 12.3", the last evaluation; "" none */
