@@ -40,6 +40,14 @@ static const lm_option options[] = {
     {"r2", LM_OPT_FLOAT, "0", 0, 1e6, NULL, "GAMMA", "on generated images"},
     {"penalty-every", LM_OPT_INT, "1", 1, 10000, NULL, "N",
      "steps from one penalty to the next, which is as much stronger (lazily)"},
+    {"weight-clip", LM_OPT_FLOAT, "0", 0, 1e3, NULL, "C",
+     "every update leaves the discriminator's weights within +-C, 0 for anywhere"},
+    {"d-steps", LM_OPT_INT, "1", 1, 100, NULL, "N",
+     "updates of the discriminator a step (n_critic), each by a batch of its own"},
+    {"g-steps", LM_OPT_INT, "1", 1, 100, NULL, "N", "updates of the generator a step"},
+    {"d-rate", LM_OPT_FLOAT, "1", 1e-6, 1e6, NULL, "X",
+     "the discriminator's learning rate is lr times this (TTUR)"},
+    {"g-rate", LM_OPT_FLOAT, "1", 1e-6, 1e6, NULL, "X", "the generator's"},
     {"smoothing", LM_OPT_FLOAT, "0", 0, 0.5, NULL, "P",
      "how far the target of real images is below 1 (one-sided label smoothing)"},
     {"augment", LM_OPT_TEXT, "", 0, 0, NULL, "color,translation,cutout",
@@ -69,10 +77,19 @@ static const lm_preset presets[] = {
 
 /* ---- opening ----------------------------------------------------------------- */
 
+static lm_phase_rule read_rule(const lm_settings *s, const char *steps,
+                               const char *rate) {
+    return (lm_phase_rule){.every = 1,
+                           .runs = (int)lm_setting_int(s, steps),
+                           .rate = lm_setting_float(s, rate)};
+}
+
 static lm_status read_settings(const lm_settings *s, lm_gan *gan) {
     lm_gan_pair_read(s, &gan->pair);
     gan->loss = lm_gan_loss_find(lm_setting_text(s, "loss"));
     lm_gan_penalty_read(s, &gan->penalty);
+    gan->rules[LM_GAN_GENERATOR] = read_rule(s, "g-steps", "g-rate");
+    gan->rules[LM_GAN_DISCRIMINATOR] = read_rule(s, "d-steps", "d-rate");
     gan->smoothing = lm_setting_float(s, "smoothing");
     gan->noise = lm_setting_float(s, "noise");
     gan->noise_steps = lm_setting_int(s, "noise-steps");
@@ -110,6 +127,9 @@ static lm_status register_parameters(lm_model *model) {
     if (needs_buffers(&gan->pair)) LM_TRY(lm_params_new("buffers", &model->buffers));
     for (; model->n_groups < 2; model->n_groups++)
         LM_TRY(lm_params_new(names[model->n_groups], &model->groups[model->n_groups]));
+    lm_params *discriminator = model->groups[LM_GAN_DISCRIMINATOR];
+    discriminator->no_average = true;
+    discriminator->bound = lm_setting_float(&model->settings, "weight-clip");
     LM_TRY(lm_graph_new(&g));
     lm_nn nn = {.graph = g, .buffers = model->buffers};
     lm_node *z = lm_input(g, "z", LM_F32, LM_SHAPE(1, gan->pair.z));
@@ -133,6 +153,27 @@ static lm_status open_model(lm_model *model) {
 static void close_model(lm_model *model) {
     lm_free(model->state);
     model->state = NULL;
+}
+
+/* ---- phases ------------------------------------------------------------------ */
+
+static bool rule_d(const lm_model *model, lm_phase_rule *rule) {
+    *rule = ((const lm_gan *)model->state)->rules[LM_GAN_DISCRIMINATOR];
+    return true;
+}
+
+static bool rule_g(const lm_model *model, lm_phase_rule *rule) {
+    *rule = ((const lm_gan *)model->state)->rules[LM_GAN_GENERATOR];
+    return true;
+}
+
+/* Where penalties are not part of each loss. */
+static bool rule_penalty(const lm_model *model, lm_phase_rule *rule) {
+    const lm_gan *gan = model->state;
+    *rule = (lm_phase_rule){.every = gan->penalty.every,
+                            .runs = 1,
+                            .rate = gan->rules[LM_GAN_DISCRIMINATOR].rate};
+    return lm_gan_penalty_any(&gan->penalty) && gan->penalty.every > 1;
 }
 
 /* ---- sampling ---------------------------------------------------------------- */
@@ -160,8 +201,9 @@ const lm_family lm_family_gan = {
     .paper = "Goodfellow et al.: Generative Adversarial Nets. NeurIPS 2014",
     .options = options,
     .presets = presets,
-    .phases = {{"discriminator", LM_GAN_DISCRIMINATOR, lm_gan_train_d},
-               {"generator", LM_GAN_GENERATOR, lm_gan_train_g}},
+    .phases = {{"discriminator", LM_GAN_DISCRIMINATOR, lm_gan_train_d, rule_d},
+               {"penalty", LM_GAN_DISCRIMINATOR, lm_gan_train_penalty, rule_penalty},
+               {"generator", LM_GAN_GENERATOR, lm_gan_train_g, rule_g}},
     .open = open_model,
     .close = close_model,
     .sampler = sampler,

@@ -19,6 +19,7 @@ typedef struct lm_gan {
     double noise;        /* standard deviation of what D sees beside images, at first */
     int64_t noise_steps; /* until it is 0; 0: it stays */
     lm_gan_penalty penalty;
+    lm_phase_rule rules[2]; /* of the group's own phase */
 } lm_gan;
 
 /* ---- phases (gan_train.c) ---------------------------------------------------- */

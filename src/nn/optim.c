@@ -97,6 +97,8 @@ static adamw update(lm_nn *nn, const lm_optim_spec *spec, adamw old, lm_node *gr
         new.p = lm_sub(g, new.p, lm_mul(g, decay, new.p));
     }
     new.p = lm_sub(g, new.p, lm_mul(g, momentum_rate, direction));
+    double bound = nn->params->bound;
+    if (bound > 0) new.p = lm_clamp(g, new.p, -bound, bound);
     if (old.ema)
         new.ema =
             move_towards(g, old.ema, new.p, guarded(g, ok, step_scalar(nn, EMA_RATE)));

@@ -36,6 +36,7 @@ typedef struct lm_params {
     int n_slices, capacity;
     int64_t count;   /* elements of all slices */
     bool no_average; /* nothing draws with it, so that training keeps no ".ema" of it */
+    double bound;    /* every update leaves each value within +-bound; 0: anywhere */
 } lm_params;
 
 lm_status lm_params_new(const char *name, lm_params **params);
