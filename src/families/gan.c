@@ -11,6 +11,8 @@ static const lm_option options[] = {
     {"base", LM_OPT_INT, "64", 1, 4096, NULL, "N",
      "channels of the largest maps; a level has twice those of the one before"},
     {"most", LM_OPT_INT, "512", 1, 8192, NULL, "N", "channels of any level at most"},
+    {"d-base", LM_OPT_INT, "0", 0, 4096, NULL, "N",
+     "those of the discriminator, whose most is in proportion; 0: as base"},
     {"g-norm", LM_OPT_CHOICE, "batch", 0, 0, LM_GAN_NORMS, NULL,
      "what the generator is normalised by"},
     {"d-norm", LM_OPT_CHOICE, "batch", 0, 0, LM_GAN_NORMS, NULL,

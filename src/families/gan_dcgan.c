@@ -59,7 +59,7 @@ static lm_node *generate(lm_gan_net *net, lm_node *z) {
     const geometry m = measure(net->info);
     bool bias = net->norm == LM_GAN_NORM_NONE; /* a norm has its own */
     int64_t rows = m.rows[m.levels], cols = m.cols[m.levels];
-    int64_t channels = lm_gan_channels(net->pair, m.levels - 1);
+    int64_t channels = lm_gan_channels(net, m.levels - 1);
     lm_node *x =
         lm_nn_dense(&net->nn, "in", z, rows * cols * channels, bias, LM_GAN_INIT);
     if (!x) return NULL;
@@ -67,7 +67,7 @@ static lm_node *generate(lm_gan_net *net, lm_node *z) {
     x = lm_gan_norm_act(net, "norm0", x);
     for (int level = m.levels - 1; level > 0; level--) {
         char name[16];
-        x = grow(net, &m, level, x, lm_gan_channels(net->pair, level - 1), bias);
+        x = grow(net, &m, level, x, lm_gan_channels(net, level - 1), bias);
         x = lm_gan_norm_act(net, numbered(name, "norm", m.levels - level), x);
     }
     return grow(net, &m, 0, x, net->info->channels, true);
@@ -80,11 +80,11 @@ static lm_gan_judged discriminate(lm_gan_net *net, lm_node *x) {
     const lm_conv_spec inner = conv4x4(net->norm == LM_GAN_NORM_NONE);
     lm_graph *g = net->nn.graph;
     char name[16];
-    x = lm_nn_conv(&net->nn, "down1", x, lm_gan_channels(net->pair, 0), &first);
+    x = lm_nn_conv(&net->nn, "down1", x, lm_gan_channels(net, 0), &first);
     x = lm_gan_activate(net, x);
     for (int level = 1; level < levels; level++) {
         x = lm_nn_conv(&net->nn, numbered(name, "down", level + 1), x,
-                       lm_gan_channels(net->pair, level), &inner);
+                       lm_gan_channels(net, level), &inner);
         x = lm_gan_norm_act(net, numbered(name, "norm", level + 1), x);
     }
     if (!x) return (lm_gan_judged){0};

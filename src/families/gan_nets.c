@@ -5,7 +5,7 @@
 #include <string.h>
 
 /* In the order of LM_GAN_NETS. */
-static const lm_gan_architecture *const architectures[] = {&lm_gan_dcgan};
+static const lm_gan_architecture *const architectures[] = {&lm_gan_dcgan, &lm_gan_resnet};
 
 /* ---- settings ---------------------------------------------------------------- */
 
@@ -21,14 +21,22 @@ static int place_of(const char *word, const char *words) {
     return place;
 }
 
+/* D's own are 0 where they are those of G. */
+static void read_channels(const lm_settings *s, lm_gan_pair *pair) {
+    int64_t base = lm_setting_int(s, "base"), most = lm_setting_int(s, "most");
+    int64_t own = lm_setting_int(s, "d-base");
+    pair->base[LM_GAN_GENERATOR] = (int)base;
+    pair->most[LM_GAN_GENERATOR] = (int)most;
+    pair->base[LM_GAN_DISCRIMINATOR] = (int)(own ? own : base);
+    pair->most[LM_GAN_DISCRIMINATOR] = (int)(own ? most * own / base : most);
+}
+
 void lm_gan_pair_read(const lm_settings *s, lm_gan_pair *pair) {
     static const char *const norms[] = {"g-norm", "d-norm"}, *const acts[] = {"g-act",
                                                                               "d-act"};
     *pair = (lm_gan_pair){
         .architecture = architectures[place_of(lm_setting_text(s, "net"), LM_GAN_NETS)],
         .z = (int)lm_setting_int(s, "z"),
-        .base = (int)lm_setting_int(s, "base"),
-        .most = (int)lm_setting_int(s, "most"),
         .spectral = lm_setting_flag(s, "spectral"),
         .label_norm = strcmp(lm_setting_text(s, "g-labels"), "norm") == 0,
         .embed = (int)lm_setting_int(s, "embed"),
@@ -37,14 +45,15 @@ void lm_gan_pair_read(const lm_settings *s, lm_gan_pair *pair) {
         pair->norm[i] = (lm_gan_norm)place_of(lm_setting_text(s, norms[i]), LM_GAN_NORMS);
         pair->act[i] = (lm_gan_act)place_of(lm_setting_text(s, acts[i]), LM_GAN_ACTS);
     }
+    read_channels(s, pair);
 }
 
 /* ---- parts ------------------------------------------------------------------- */
 
-int lm_gan_channels(const lm_gan_pair *pair, int level) {
-    int channels = pair->base;
-    while (level-- > 0 && channels < pair->most) channels *= 2;
-    return channels < pair->most ? channels : pair->most;
+int lm_gan_channels(const lm_gan_net *net, int level) {
+    int channels = net->base;
+    while (level-- > 0 && channels < net->most) channels *= 2;
+    return channels < net->most ? channels : net->most;
 }
 
 lm_node *lm_gan_activate(lm_gan_net *net, lm_node *x) {
@@ -117,7 +126,9 @@ static lm_gan_net open_net(const lm_model *model, const lm_nn *nn, int group) {
                       .pair = &gan->pair,
                       .nn = *nn,
                       .norm = gan->pair.norm[group],
-                      .act = gan->pair.act[group]};
+                      .act = gan->pair.act[group],
+                      .base = gan->pair.base[group],
+                      .most = gan->pair.most[group]};
     if (nn->params != model->groups[group]) {
         net.nn.params = model->groups[group];
         net.nn.var = net.nn.params->name;

@@ -38,8 +38,9 @@ typedef struct lm_gan_architecture {
 /* Settings of the pair. */
 typedef struct lm_gan_pair {
     const lm_gan_architecture *architecture;
-    int z;          /* width */
-    int base, most; /* channels: of the largest maps, twice as many a level, at most */
+    int z; /* width */
+    /* Channels of each network: of the largest maps, twice as many a level, at most. */
+    int base[2], most[2];
     lm_gan_norm norm[2];
     lm_gan_act act[2];
     bool spectral;   /* D's weights by their spectral norm */
@@ -48,7 +49,7 @@ typedef struct lm_gan_pair {
     bool label_map;  /* D sees classes as a further channel, not by projection */
 } lm_gan_pair;
 
-#define LM_GAN_NETS  "dcgan"
+#define LM_GAN_NETS  "dcgan|resnet"
 #define LM_GAN_NORMS "none|batch|layer|instance"
 #define LM_GAN_ACTS  "relu|leaky|silu"
 
@@ -75,6 +76,7 @@ struct lm_gan_net {
     lm_gan_norm norm;
     lm_gan_act act;
     lm_node *labels; /* i32[N] by which batch norms scale and shift; NULL: by none */
+    int base, most;
 };
 
 /* Weights as DCGAN and many after it begin: N(0, 0.02^2). */
@@ -85,8 +87,8 @@ lm_node *lm_gan_activate(lm_gan_net *net, lm_node *x);
 /* The network's norm of x[N,H,W,C], named so, and its nonlinearity. */
 lm_node *lm_gan_norm_act(lm_gan_net *net, const char *name, lm_node *x);
 /* Channels `level` halvings below the image's own size. */
-int lm_gan_channels(const lm_gan_pair *pair, int level);
+int lm_gan_channels(const lm_gan_net *net, int level);
 
-extern const lm_gan_architecture lm_gan_dcgan;
+extern const lm_gan_architecture lm_gan_dcgan, lm_gan_resnet;
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "families/gan.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static lm_status open_gan(const char *text, lm_image_info info, lm_model **model) {
@@ -47,11 +48,14 @@ static void test_settings(void **state) {
         "g-act=silu d-act=relu",
         "conditional=true",
         "conditional=true d-labels=map embed=3",
-        "conditional=true g-labels=norm",
+        "conditional=true g-labels=norm d-base=3",
         "conditional=true spectral=on d-norm=none",
     };
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         check_shapes(settings[i], (lm_image_info){28, 28, 1, 10});
+    for (int side = 32; side <= 64; side += 16)
+        check_shapes("net=resnet base=2 z=3 spectral=on",
+                     (lm_image_info){side, side, 3, 0});
 }
 
 static void test_wrong_settings(void **state) {
@@ -66,6 +70,8 @@ static void test_wrong_settings(void **state) {
         {"loss=hinge smoothing=0.1", "smoothing", {28, 28, 1, 10}},
         {"augment=rotation", "rotation", {28, 28, 1, 10}},
         {"", "net: dcgan", {7, 28, 1, 10}},
+        {"net=resnet", "net: resnet", {28, 28, 1, 10}},
+        {"net=resnet", "32x64", {32, 64, 3, 10}},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         lm_model *model;
@@ -95,12 +101,38 @@ static void test_start_of_mnist(void **state) {
     lm_model_close(model);
 }
 
+/* Parameters of the shapes of Miyato et al. 2018, tables 4 to 6, as mimicry has them
+ * (Lee, Town 2020: SNGAN, and of its pair with projection the one for ten classes). */
+static void test_sizes_of_resnet(void **state) {
+    static const struct {
+        const char *settings;
+        int side;
+        int64_t g, d;
+    } rows[] = {
+        {"base=256 most=256 d-base=128", 32, 4276739, 1053825},
+        {"base=64 most=1024", 48, 4878083, 10141441},
+        {"base=64 most=1024", 64, 12220675, 10141441},
+        {"base=256 most=256 d-base=128 conditional=on g-labels=norm", 32,
+         4276739 + 6 * 2 * 256 * (10 - 1), 1053825 + 10 * 128},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        lm_model *model;
+        char text[256];
+        snprintf(text, sizeof text, "net=resnet d-norm=none spectral=on %s",
+                 rows[i].settings);
+        CHECK_OK(
+            open_gan(text, (lm_image_info){rows[i].side, rows[i].side, 3, 10}, &model));
+        assert_int_equal(model->groups[LM_GAN_GENERATOR]->count, rows[i].g);
+        assert_int_equal(model->groups[LM_GAN_DISCRIMINATOR]->count, rows[i].d);
+        lm_model_close(model);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_any_size),
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_wrong_settings),
-        cmocka_unit_test(test_start_of_mnist),
+        cmocka_unit_test(test_any_size),        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_wrong_settings),  cmocka_unit_test(test_start_of_mnist),
+        cmocka_unit_test(test_sizes_of_resnet),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
