@@ -3,7 +3,6 @@
 #include "backend/cpu/comp.h"
 #include "backend/cpu/conv.h"
 #include "backend/cpu/winograd.h"
-#include "base/mem.h"
 #include "base/threads.h"
 
 /* Fewer leave vectors, or the register tiles of the products, too empty. */
@@ -14,9 +13,8 @@ typedef struct around_sources {
     int bias, norm, shift, residual; /* norm: the first of stats, gamma, beta */
 } around_sources;
 
-/* Transformed weights are four times as large as weights. Where these change at each run
- * (training) they are made in the workspace; a second run with the same weights gives
- * them memory of their own. */
+/* Transformed weights are four times as large as weights, so they are made at each run,
+ * also where the weights stay: making them is faster than reading them from memory. */
 typedef struct winograd_state {
     lm_wino_plan plan;
     around_sources source;
@@ -25,15 +23,7 @@ typedef struct winograd_state {
     int64_t filters, channels; /* of the weights, OHWI */
     lm_wino_norm norm;         /* without its pointers */
     size_t packed_at, norm_at; /* in the workspace */
-    float *packed;
-    uint64_t version; /* of the weights seen last */
 } winograd_state;
-
-static void release_winograd(lm_kernel *kernel) {
-    winograd_state *s = kernel->state;
-    lm_free_aligned(s->packed);
-    lm_cpu_kernel_release(kernel);
-}
 
 /* ---- running ----------------------------------------------------------------- */
 
@@ -46,17 +36,12 @@ static lm_wino_weights see_weights(const winograd_state *s, const float *data) {
 }
 
 /* NULL: whoever needs them makes them. */
-static const float *find_packed(winograd_state *s, const lm_kernel_args *args,
-                                const lm_wino_weights *weights) {
-    uint64_t version = args->version[1];
-    bool same = version != 0 && version == s->version;
-    if (same && s->packed) return s->packed;
-    if (same) s->packed = lm_alloc_aligned(lm_wino_packed_bytes(&s->plan));
-    s->version = version;
-    if (s->plan.alone && !s->packed) return NULL;
-    void *place = s->packed ? (void *)s->packed : (char *)args->workspace + s->packed_at;
-    lm_wino_pack(&s->plan, weights, place);
-    return place;
+static const float *pack(const winograd_state *s, const lm_kernel_args *args,
+                         const lm_wino_weights *weights) {
+    if (s->plan.alone) return NULL;
+    float *packed = (float *)((char *)args->workspace + s->packed_at);
+    lm_wino_pack(&s->plan, weights, packed);
+    return packed;
 }
 
 static lm_wino_around find_around(const winograd_state *s, const lm_kernel_args *args) {
@@ -78,11 +63,11 @@ static lm_wino_around find_around(const winograd_state *s, const lm_kernel_args 
 }
 
 static lm_status run_forward(lm_kernel *kernel, const lm_kernel_args *args) {
-    winograd_state *s = kernel->state;
+    const winograd_state *s = kernel->state;
     lm_wino_around around = find_around(s, args);
     lm_wino_weights weights = see_weights(s, args->in[1]);
-    lm_wino_forward(&s->plan, args->in[0], find_packed(s, args, &weights), &weights,
-                    &around, args->out[0], args->workspace);
+    lm_wino_forward(&s->plan, args->in[0], pack(s, args, &weights), &weights, &around,
+                    args->out[0], args->workspace);
     return LM_OK;
 }
 
@@ -142,7 +127,6 @@ static winograd_state *make_winograd(const lm_step *step, const lm_dnnl_conv *co
     winograd_state *s =
         lm_cpu_kernel_init(kernel, step, name[conv->pass], run, sizeof *s);
     if (!s) return NULL;
-    kernel->release = release_winograd;
     plan_winograd(s, conv, kernel);
     return s;
 }

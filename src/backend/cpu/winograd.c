@@ -1,4 +1,5 @@
 /* Winograd convolution: cutting into blocks, the strips, and the forward pass. */
+#include "backend/cpu/rows.h"
 #include "backend/cpu/shares.h"
 #include "backend/cpu/winograd_internal.h"
 
@@ -250,17 +251,19 @@ static int64_t panel_start(const lm_wino_plan *plan, int64_t columns, int64_t co
     return start;
 }
 
-/* Nine taps of `lanes` filters side by side, for `count` channels in. */
+/* Nine taps of `lanes` filters side by side, for `count` channels in; zeros for filters
+ * that do not exist. */
 static void gather_taps(const lm_wino_weights *w, int64_t depth, int count, int64_t col,
                         int64_t columns, int lanes, float *taps) {
-    for (int l = 0; l < lanes; l++)
-        for (int t = 0; t < 9; t++) {
-            const float *from =
-                w->data + t * w->tap + depth * w->depth + (col + l) * w->width;
-            float *to = taps + t * count * lanes + l;
-            for (int d = 0; d < count; d++)
-                to[d * lanes] = col + l < columns ? from[d * w->depth] : 0;
-        }
+    int64_t filters = lm_least(lanes, columns - col);
+    if (filters < lanes) memset(taps, 0, 9 * (size_t)(count * lanes) * sizeof *taps);
+    for (int t = 0; t < 9; t++, taps += count * lanes) {
+        const float *from = w->data + t * w->tap + depth * w->depth + col * w->width;
+        if (w->depth == 1)
+            lm_cpu_rows()->transpose(taps, lanes, from, w->width, count, filters);
+        for (int d = 0; d < count && w->depth != 1; d++)
+            memcpy(taps + d * lanes, from + d * w->depth, (size_t)filters * sizeof *taps);
+    }
 }
 
 enum { GATHERED = 16, MOST_LANES = 16 };

@@ -36,7 +36,8 @@ typedef struct lm_wino_plan {
     int threads;
 } lm_wino_plan;
 
-/* Weights as `depth` channels in and `width` channels out see them: strides in floats. */
+/* Weights as `depth` channels in and `width` channels out see them: strides in floats,
+ * one of these two is 1. */
 typedef struct lm_wino_weights {
     const float *data; /* of the first tap */
     ptrdiff_t depth, width, tap;
