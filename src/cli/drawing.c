@@ -14,6 +14,8 @@ lm_run_source_spec cli_drawing(const cli_context *cli, const char *run, int64_t 
         .request = {.steps = (int)lm_setting_int(o, "steps"),
                     .eta = lm_setting(o, "eta")->is_set ? lm_setting_float(o, "eta") : -1,
                     .sampler = cli_text(cli, "sampler"),
+                    .components = (int)lm_setting_int(o, "components"),
+                    .diagonal = strcmp(lm_setting_text(o, "covariance"), "diagonal") == 0,
                     .label = -1,
                     .guidance = lm_setting_float(o, "guidance")}};
 }

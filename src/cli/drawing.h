@@ -9,6 +9,17 @@
 #define CLI_DRAWING                                                                      \
     {"steps", LM_OPT_INT, "", 1, 100000, NULL, "N", "sampler steps [the model's]"},      \
         {"sampler", LM_OPT_TEXT, "", 0, 0, NULL, "NAME", "sampler [the model's]"},       \
+        {"components",                                                                   \
+         LM_OPT_INT,                                                                     \
+         "10",                                                                           \
+         1,                                                                              \
+         100000,                                                                         \
+         NULL,                                                                           \
+         "K",                                                                            \
+         "of --sampler mixture: Gaussians, fitted to codes of the training images; "     \
+         "of each class"},                                                               \
+        {"covariance", LM_OPT_CHOICE,         "full", 0, 0, "full|diagonal",             \
+         NULL,         "of --sampler mixture"},                                          \
         {"eta", LM_OPT_FLOAT, "", 0, 1, NULL, "E", "DDIM's noise, 0 none to 1 full"},    \
         {"guidance", LM_OPT_FLOAT,                                                       \
          "",         0.001,                                                              \

@@ -16,13 +16,14 @@ static lm_status open_drawer(const cli_context *cli, const lm_sample_request *re
     LM_TRY(lm_drawer_new(latent->opened.engine, latent->opened.model, &spec,
                          &latent->drawer));
     latent->size = lm_shape_count(lm_drawer_sampler(latent->drawer)->state);
-    return LM_OK;
+    return lm_aggregate_attach(&latent->opened, latent->drawer, &latent->aggregate);
 }
 
 static lm_status open_images(const cli_context *cli, int64_t count, cli_latent *latent) {
     const char *spec = cli_text(cli, "data");
     lm_opened_run *opened = &latent->opened;
-    LM_TRY(lm_encoder_new(opened->engine, opened->model, opened->raw, &latent->encoder));
+    const lm_encoder_spec how = {.raw = opened->raw};
+    LM_TRY(lm_encoder_new(opened->engine, opened->model, &how, &latent->encoder));
     LM_TRY(lm_dataset_open(spec ? spec : opened->run.data, LM_SPLIT_TEST, &latent->set));
     LM_TRY(lm_set_source_init(&latent->images, latent->set, count,
                               (uint64_t)lm_setting_int(&cli->options, "seed")));
@@ -47,6 +48,7 @@ void cli_latent_close(cli_latent *latent) {
     lm_dataset_free(latent->set);
     lm_encoder_free(latent->encoder);
     lm_drawer_free(latent->drawer);
+    lm_aggregate_free(latent->aggregate);
     lm_run_close(&latent->opened);
     *latent = (cli_latent){0};
 }

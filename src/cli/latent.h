@@ -5,6 +5,7 @@
 
 #include "cli/drawing.h"
 #include "eval/source.h"
+#include "train/aggregate.h"
 #include "train/encoder.h"
 
 /* Rows for their option tables: which weights and sampler, which images, and where the
@@ -21,9 +22,10 @@
 typedef struct cli_latent {
     lm_opened_run opened;
     lm_drawer *drawer;
-    int64_t size;        /* numbers of a state */
-    lm_encoder *encoder; /* NULL: was not asked for */
-    lm_dataset *set;     /* what is encoded, else NULL */
+    lm_aggregate *aggregate; /* NULL: draws begin with noise */
+    int64_t size;            /* numbers of a state */
+    lm_encoder *encoder;     /* NULL: was not asked for */
+    lm_dataset *set;         /* what is encoded, else NULL */
     lm_set_source images;
 } cli_latent;
 

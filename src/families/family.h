@@ -66,6 +66,8 @@ typedef struct lm_sample_request {
      * without, 0: the family's own. Papers that write (1 + w) class - w none mean
      * s = 1 + w. */
     double guidance;
+    int components; /* of the sampler "mixture", 0: 10; and whether their covariances */
+    bool diagonal;  /* are diagonal */
 } lm_sample_request;
 
 /* How to sample: a state per image, made from noise, then `n_steps` runs of one program
@@ -77,6 +79,10 @@ typedef struct lm_sampler {
     lm_shape state; /* of one image, without the batch axis */
     char *protocol; /* "ddim steps=50 eta=0 spacing=trailing", owned */
     int nfe;        /* network evaluations per image */
+    /* States are draws of a mixture of so many Gaussians, fitted to codes of the training
+     * images (train/aggregate.h), not of sample_init; 0: they are not. */
+    int components;
+    bool diagonal; /* their covariances are */
 } lm_sampler;
 void lm_sampler_release(lm_sampler *sampler);
 
@@ -135,7 +141,8 @@ struct lm_family {
                              lm_node *labels);
 
     /* Images u8[N,H,W,C] to states that sample_image makes them of again, as well as it
-     * can; labels as above. NULL when the family cannot. */
+     * can; labels as above. With nn->key, where codes have a distribution, a draw of it;
+     * else its mean. NULL when the family cannot. */
     lm_node *(*encode)(const lm_model *model, lm_nn *nn, lm_node *images,
                        lm_node *labels);
     /* The logarithms of K importance weights for each image, f32[N,K], in nats: the mean

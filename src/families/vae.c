@@ -190,12 +190,20 @@ static lm_node *loss(const lm_model *model, lm_nn *nn, lm_node *images, lm_node 
 /* A draw is one pass of the decoder, without steps. */
 static lm_status sampler(const lm_model *model, const lm_sample_request *request,
                          lm_sampler *to) {
+    enum { COMPONENTS = 10 };
     const lm_vae *vae = model->state;
+    const char *name = request->sampler ? request->sampler : "prior";
+    bool mixture = strcmp(name, "mixture") == 0;
     *to = (lm_sampler){.state = LM_SHAPE(vae->latent), .nfe = 1};
-    LM_RETURN_IF(request->sampler && strcmp(request->sampler, "prior") != 0, LM_ARG,
-                 "sampler: %s is not one of prior", request->sampler);
-    to->protocol = lm_strdup(vae->learned_prior ? "learned prior, mean image"
-                                                : "normal prior, mean image");
+    LM_RETURN_IF(!mixture && strcmp(name, "prior") != 0, LM_ARG,
+                 "sampler: %s is not one of prior and mixture", name);
+    if (mixture) {
+        to->components = request->components ? request->components : COMPONENTS;
+        to->diagonal = request->diagonal;
+    }
+    to->protocol = lm_strdup(mixture              ? "mixture, mean image"
+                             : vae->learned_prior ? "learned prior, mean image"
+                                                  : "normal prior, mean image");
     return to->protocol ? LM_OK : LM_NOMEM;
 }
 
@@ -219,10 +227,17 @@ static lm_node *sample_image(const lm_model *model, lm_nn *nn, lm_node *state,
 static lm_node *encode(const lm_model *model, lm_nn *nn, lm_node *images,
                        lm_node *labels) {
     lm_graph *g = nn->graph;
+    const lm_vae *vae = model->state;
     lm_diagonal q = lm_vae_encode(model, nn, images, labels);
     lm_diagonal p = lm_vae_prior(model, nn, labels);
-    lm_node *sharp = lm_exp(g, lm_scale(g, p.log_variance, -0.5));
-    return lm_mul(g, lm_sub(g, q.mean, p.mean), sharp);
+    lm_node *sharp = lm_exp(g, lm_scale(g, p.log_variance, -0.5)), *z = q.mean;
+    if (nn->key && z) {
+        lm_node *eps = lm_normal(g, nn->key, LM_VAE_STREAM_EPS,
+                                 LM_SHAPE(z->shape.dim[0], vae->latent));
+        lm_node *sigma = lm_exp(g, lm_scale(g, q.log_variance, 0.5));
+        z = lm_add(g, z, lm_mul(g, sigma, eps));
+    }
+    return lm_mul(g, lm_sub(g, z, p.mean), sharp);
 }
 
 static lm_node *log_weights(const lm_model *model, lm_nn *nn, lm_node *images,

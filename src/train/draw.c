@@ -19,6 +19,8 @@ struct lm_drawer {
     int64_t pixels;  /* of one image */
     int32_t *labels; /* [batch] */
     float *images;   /* [batch][pixels] */
+    lm_drawer_starts starts;
+    float *states; /* [batch][state], of `starts`; NULL: there is none */
 };
 
 const lm_sampler *lm_drawer_sampler(const lm_drawer *drawer) {
@@ -53,6 +55,7 @@ void lm_drawer_free(lm_drawer *drawer) {
     lm_sampler_release(&drawer->sampler);
     lm_free(drawer->labels);
     lm_free(drawer->images);
+    lm_free(drawer->states);
     lm_free(drawer);
 }
 
@@ -177,13 +180,44 @@ static lm_status set_labels(lm_drawer *drawer) {
     return LM_OK;
 }
 
+lm_status lm_drawer_start_from(lm_drawer *drawer, const lm_drawer_starts *starts) {
+    int64_t size = lm_shape_count(drawer->sampler.state);
+    char *protocol = lm_strdup(starts->protocol);
+    float *states = lm_alloc(sizeof *states * (size_t)(drawer->batch * size));
+    if (!protocol || !states) {
+        lm_free(protocol);
+        lm_free(states);
+        return LM_NOMEM;
+    }
+    lm_free(drawer->sampler.protocol);
+    lm_free(drawer->states);
+    drawer->sampler.protocol = protocol;
+    drawer->states = states;
+    drawer->starts = *starts;
+    return LM_OK;
+}
+
+static lm_status write_states(lm_drawer *drawer, const float *states, int count) {
+    return lm_engine_write_var(drawer->engine, drawer->state, 0,
+                               count * lm_shape_count(drawer->sampler.state), LM_F32,
+                               states);
+}
+
+/* The states that a batch begins with, of the classes in drawer->labels. */
+static lm_status draw_states(lm_drawer *drawer, uint64_t seed, int64_t first) {
+    if (!drawer->states) return run_with_key(drawer->init, seed, 0, first);
+    int64_t size = lm_shape_count(drawer->sampler.state);
+    for (int i = 0; i < drawer->batch; i++)
+        drawer->starts.draw(drawer->starts.user, seed, first + i, drawer->labels[i],
+                            drawer->states + i * size);
+    return write_states(drawer, drawer->states, drawer->batch);
+}
+
 /* `states` of the batch's first `given` images; the others' are whatever there was. */
 static lm_status start_batch(lm_drawer *drawer, const float *states, int given,
                              uint64_t seed, int64_t first) {
-    if (!states) return run_with_key(drawer->init, seed, 0, first);
-    return lm_engine_write_var(drawer->engine, drawer->state, 0,
-                               given * lm_shape_count(drawer->sampler.state), LM_F32,
-                               states);
+    if (!states) return draw_states(drawer, seed, first);
+    return write_states(drawer, states, given);
 }
 
 static lm_status finish_batch(lm_drawer *drawer, uint64_t seed, int64_t first,
@@ -241,7 +275,8 @@ lm_status lm_drawer_states(lm_drawer *drawer, uint64_t seed, int64_t first, int 
     int64_t state = lm_shape_count(drawer->sampler.state);
     for (int done = 0; done < count; done += drawer->batch) {
         int now = count - done < drawer->batch ? count - done : drawer->batch;
-        LM_TRY(run_with_key(drawer->init, seed, 0, first + done));
+        for (int i = 0; i < drawer->batch; i++) drawer->labels[i] = drawer->label;
+        LM_TRY(draw_states(drawer, seed, first + done));
         LM_TRY(lm_engine_read_var(drawer->engine, drawer->state, 0, now * state, LM_F32,
                                   states + done * state));
     }

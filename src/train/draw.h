@@ -29,6 +29,15 @@ bool lm_drawer_is_raw(const lm_drawer *drawer);
 /* What runs once a step of sampling; without steps, what makes the images. */
 lm_program *lm_drawer_step(const lm_drawer *drawer);
 
+/* Where states come from in the place of the family's noise. */
+typedef struct lm_drawer_starts {
+    /* The state of image `index` of the seed, of a class or, -1, of any. */
+    void (*draw)(void *user, uint64_t seed, int64_t index, int32_t label, float *state);
+    void *user;
+    const char *protocol; /* in place of the sampler's; copied */
+} lm_drawer_starts;
+lm_status lm_drawer_start_from(lm_drawer *drawer, const lm_drawer_starts *starts);
+
 /* Images first .. first + count - 1 of the seed, whatever the batch size: f32 in [-1, 1],
  * count * h * w * c values. labels: count classes, -1 for none; NULL: the request's for
  * all. Only a conditional model takes any. */

@@ -17,7 +17,7 @@ struct lm_encoder {
     float *states; /* [BATCH][size] */
 };
 
-static lm_status build(lm_encoder *encoder, bool raw, lm_graph *g) {
+static lm_status build(lm_encoder *encoder, const lm_encoder_spec *spec, lm_graph *g) {
     const lm_model *model = encoder->model;
     const lm_image_info *info = &model->info;
     char var[LM_GROUP_NAME];
@@ -25,7 +25,8 @@ static lm_status build(lm_encoder *encoder, bool raw, lm_graph *g) {
                 .params = model->groups[0],
                 .buffers = model->buffers,
                 .var = lm_group_var(model->groups[0],
-                                    raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA, var)};
+                                    spec->raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA, var)};
+    if (spec->draws) nn.key = lm_input(g, "key", LM_U32, LM_SHAPE(4));
     lm_shape shape = LM_SHAPE(BATCH, info->height, info->width, info->channels);
     lm_node *images = lm_input(g, "images", LM_U8, shape), *labels = NULL;
     if (model->conditional) labels = lm_input(g, "labels", LM_I32, LM_SHAPE(BATCH));
@@ -36,17 +37,18 @@ static lm_status build(lm_encoder *encoder, bool raw, lm_graph *g) {
     return LM_OK;
 }
 
-static lm_status compile(lm_encoder *encoder, lm_engine *engine, bool raw) {
+static lm_status compile(lm_encoder *encoder, lm_engine *engine,
+                         const lm_encoder_spec *spec) {
     lm_graph *g;
     LM_TRY(lm_graph_new(&g));
-    lm_status status = build(encoder, raw, g);
+    lm_status status = build(encoder, spec, g);
     if (status == LM_OK) status = lm_compile(engine, g, NULL, &encoder->program);
     lm_graph_free(g);
     return status;
 }
 
-lm_status lm_encoder_new(lm_engine *engine, const lm_model *model, bool raw,
-                         lm_encoder **encoder) {
+lm_status lm_encoder_new(lm_engine *engine, const lm_model *model,
+                         const lm_encoder_spec *spec, lm_encoder **encoder) {
     LM_RETURN_IF(!model->family->encode, LM_UNSUPPORTED, "family %s has no encoder",
                  model->family->name);
     const lm_image_info *info = &model->info;
@@ -54,7 +56,7 @@ lm_status lm_encoder_new(lm_engine *engine, const lm_model *model, bool raw,
     if (!made) return LM_NOMEM;
     made->model = model;
     made->pixels = (int64_t)info->height * info->width * info->channels;
-    lm_status status = compile(made, engine, raw);
+    lm_status status = compile(made, engine, spec);
     if (status == LM_OK) {
         made->images = lm_calloc(BATCH, (size_t)made->pixels);
         made->states = lm_alloc(sizeof(float) * BATCH * (size_t)made->size);
@@ -103,6 +105,9 @@ static lm_status run_batch(lm_encoder *encoder, const lm_image_source *source,
         LM_TRY(
             lm_program_set(encoder->program, "labels", LM_I32, encoder->labels, BATCH));
     }
+    const uint32_t key[4] = {0, 0, 0, (uint32_t)first};
+    if (lm_program_has_input(encoder->program, "key"))
+        LM_TRY(lm_program_set(encoder->program, "key", LM_U32, key, 4));
     LM_TRY(lm_program_run(encoder->program));
     return lm_program_get(encoder->program, "states", LM_F32, encoder->states,
                           BATCH * encoder->size);

@@ -8,10 +8,16 @@
 
 typedef struct lm_encoder lm_encoder;
 
-/* LM_UNSUPPORTED where the family has no encoder. raw: by the weights themselves, not
- * their average. The encoder must go before the engine. */
-lm_status lm_encoder_new(lm_engine *engine, const lm_model *model, bool raw,
-                         lm_encoder **encoder);
+typedef struct lm_encoder_spec {
+    bool raw;   /* by the weights themselves, not their average */
+    bool draws; /* draws of codes where these have a distribution, not their means; each
+                 * a function of the image's index */
+} lm_encoder_spec;
+
+/* LM_UNSUPPORTED where the family has no encoder. The encoder must go before the
+ * engine. */
+lm_status lm_encoder_new(lm_engine *engine, const lm_model *model,
+                         const lm_encoder_spec *spec, lm_encoder **encoder);
 void lm_encoder_free(lm_encoder *encoder);
 /* Numbers of a state. */
 int64_t lm_encoder_size(const lm_encoder *encoder);

@@ -9,6 +9,7 @@ static lm_status open_source(const lm_run_source_spec *spec, lm_run_source *from
                                 .batch = count < BATCH ? (int)count : BATCH,
                                 .raw = from->opened.raw};
     LM_TRY(lm_drawer_new(from->opened.engine, from->opened.model, &how, &from->drawer));
+    LM_TRY(lm_aggregate_attach(&from->opened, from->drawer, &from->aggregate));
     return lm_drawn_init(&from->drawn, from->drawer, from->opened.run.folder,
                          &spec->draw);
 }
@@ -25,6 +26,7 @@ lm_status lm_run_source_open(const lm_run_source_spec *spec, lm_run_source *from
 void lm_run_source_close(lm_run_source *from) {
     lm_drawn_release(&from->drawn);
     lm_drawer_free(from->drawer);
+    lm_aggregate_free(from->aggregate);
     lm_run_close(&from->opened);
     *from = (lm_run_source){0};
 }

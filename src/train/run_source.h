@@ -2,6 +2,7 @@
 #ifndef LIMN_TRAIN_RUN_SOURCE_H
 #define LIMN_TRAIN_RUN_SOURCE_H
 
+#include "train/aggregate.h"
 #include "train/drawn.h"
 #include "train/opened.h"
 
@@ -15,7 +16,8 @@ typedef struct lm_run_source_spec {
 typedef struct lm_run_source {
     lm_opened_run opened;
     lm_drawer *drawer;
-    lm_drawn_source drawn; /* points to itself: do not move it */
+    lm_aggregate *aggregate; /* NULL: the sampler begins with noise */
+    lm_drawn_source drawn;   /* points to itself: do not move it */
 } lm_run_source;
 
 /* Batches are of 64 images, or of all when there are fewer. On failure there is nothing

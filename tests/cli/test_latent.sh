@@ -26,6 +26,20 @@ check "has others" test "$(cmp first.png other.png >diff 2>&1; echo $?)" = 1
 works "between images" '"pairs": 2, "frames": 3' interpolate plain --between images \
     --pairs 2 --frames 3 --mode lerp --out pairs.png --json
 works "of a conditional model" "walks" interpolate classes --between images --out c.png
+works "draw from a mixture" "mixture components=3 covariance=diagonal fitted to 10000 codes" \
+    sample plain -n 4 --sampler mixture --components 3 --covariance diagonal --out mixture.png
+check "it is kept" test -s plain/mixtures/step-00000003-3-diagonal.safetensors
+works "draw from it again" "fitted to 10000 codes" sample plain -n 4 --sampler mixture \
+    --components 3 --covariance diagonal --out again.png
+check "has the same bytes" cmp mixture.png again.png
+works "a mixture for each class" "covariance=full for each class" \
+    sample classes -n 4 --sampler mixture --components 2 --class 3 --out mixture.png
+works "walk between its draws" "walks" interpolate classes --sampler mixture --components 2
+refuses 2 "sampler: posterior is not one of prior and mixture" "another sampler" \
+    sample plain -n 4 --sampler posterior
+printf broken >plain/mixtures/step-00000003-3-diagonal.safetensors
+refuses 1 "step-00000003-3-diagonal" "a mixture that is none" sample plain -n 4 \
+    --sampler mixture --components 3 --covariance diagonal
 works "reconstruct" "SSIM" reconstruct plain -n 20 --out rows.png
 works "reconstruct by class" '"images": 20' reconstruct classes -n 20 --json
 works "traverse" "of 6 units are active" traverse plain --out units.png
