@@ -136,6 +136,17 @@ static void test_concat_keeps_what_is_in_place(void **state) {
     kernel.release(&kernel);
 }
 
+/* The larger part is written past the cache where its rows begin at whole vectors. */
+static void test_concat_of_large_parts(void **state) {
+    rig *r = *state;
+    for (int64_t other = 8; other <= 16; other += 8) {
+        lm_node *x = rig_input(r, LM_SHAPE(200, 64, 256));
+        lm_node *y = rig_input(r, LM_SHAPE(200, 64, other));
+        rig_check(r, lm_concat(r->graph, (lm_node *[]){y, x}, 2, 2), 0);
+        rig_clear(r);
+    }
+}
+
 static void test_reverse(void **state) {
     rig *r = *state;
     for (uint32_t axes = 1; axes < 16; axes++) {
@@ -247,6 +258,7 @@ int main(void) {
         RIG_TEST(test_concat),
         RIG_TEST(test_concat_of_the_same_twice),
         RIG_TEST(test_concat_keeps_what_is_in_place),
+        RIG_TEST(test_concat_of_large_parts),
         RIG_TEST(test_reverse),
         RIG_TEST(test_gather),
         RIG_TEST(test_scatter_add),

@@ -1,4 +1,5 @@
 #include "backend/cpu/rows.h"
+#include "backend/cpu/simd.h"
 
 #include <math.h>
 #include <string.h>
@@ -133,6 +134,10 @@ static void transpose(float *to, int64_t to_stride, const float *from,
             to[i * to_stride + k] = from[k * from_stride + i];
 }
 
+static void stream(float *y, const float *x, int64_t n) {
+    for (int64_t i = 0; i < n; i += LM_LANES) lm_vec_stream(y + i, lm_vec_load(x + i));
+}
+
 const lm_rows LM_ISA_NAME(lm_rows_table) = {
-    combine, sum, max, add_rows, max_rows, keep_larger, add_chosen, transpose,
+    combine, sum, max, add_rows, max_rows, keep_larger, add_chosen, transpose, stream,
 };

@@ -62,6 +62,15 @@ static void copy_rows(const block *b, void *to, const void *from) {
                (size_t)(b->cols * e));
 }
 
+/* Rows of floats that who reads them will not find in the cache. */
+static void stream_rows(const block *b, void *to, const void *from) {
+    const lm_rows *kernels = lm_cpu_rows();
+    for (int64_t i = 0; i < b->rows; i++)
+        kernels->stream((float *)to + i * b->to_row,
+                        (const float *)from + i * b->from_row, b->cols);
+    lm_stream_end();
+}
+
 static void zero_rows(const block *b, void *to, const void *from) {
     int64_t e = (int64_t)b->element;
     for (int64_t i = 0; i < b->rows; i++)
@@ -120,12 +129,25 @@ static bool find_transposition(lm_strided *copy) {
     return false;
 }
 
-static block_fn *choose_block(lm_strided *copy, bool zero) {
+/* All rows begin where one of the machine's vectors can. */
+static bool may_stream(const lm_strided *copy, const void *to) {
+    int last = copy->rank - 1;
+    int64_t count = copy->size[last], strides = copy->size[last];
+    if (copy->element != sizeof(float)) return false;
+    for (int i = 0; i < last; i++) {
+        count *= copy->size[i];
+        strides |= copy->to[i];
+    }
+    return count * (int64_t)sizeof(float) >= LM_STREAM_BYTES &&
+           lm_may_stream((const float *)to + copy->to_start, strides);
+}
+
+static block_fn *choose_block(lm_strided *copy, const void *to, bool zero) {
     int last = copy->rank - 1;
     if (zero && copy->to[last] == 1) return zero_rows;
     if (zero) return copy->element == 1 ? zero_bytes : zero_words;
     if (copy->to[last] == 1 && copy->from[last] == 1 && copy->size[last] >= 4)
-        return copy_rows;
+        return may_stream(copy, to) ? stream_rows : copy_rows;
     if (find_transposition(copy)) return copy_transposed;
     return copy->element == 1 ? copy_bytes : copy_words;
 }
@@ -176,7 +198,7 @@ static void run_blocks(const lm_strided *copy, block_fn *run, char *to,
 void lm_strided_run(const lm_strided *plan, void *to, const void *from) {
     lm_strided copy = *plan;
     int64_t remainder = copy.rank == 1 ? split_row(&copy) : 0;
-    block_fn *run = choose_block(&copy, !from);
+    block_fn *run = choose_block(&copy, to, !from);
     run_blocks(&copy, run, to, from);
     if (remainder == 0) return;
     copy.to_start += copy.size[0] * copy.to[0];
