@@ -60,23 +60,6 @@ static const lm_option options[] = {
      "steps in which the noise fades; 0: it stays"},
     {0}};
 
-/* Radford et al.: Adam at 2e-4 with beta1 0.5. */
-#define DCGAN_ADAM "batch=128 lr=2e-4 warmup=0 beta1=0.5 beta2=0.999 clip=0 decay=0 "
-
-static const lm_preset presets[] = {
-    {"mnist",
-     DCGAN_ADAM "z=100 base=32 ema=20000 ema-ramp=0.1",
-     "28 pixels, grey; minutes on two cores",
-     {28, 28, 1, 10},
-     4690},
-    /* An average of decay 0.999 a step has a half-life of 88 677 images at batch 128. */
-    {"bench32",
-     DCGAN_ADAM "z=128 base=64 ema=88677 ema-ramp=0",
-     "32 pixels in colour: what benchmarks time (bench/peers/README.md)",
-     {32, 32, 3, 0},
-     0},
-    {0}};
-
 /* ---- opening ----------------------------------------------------------------- */
 
 static lm_phase_rule read_rule(const lm_settings *s, const char *steps,
@@ -202,7 +185,7 @@ const lm_family lm_family_gan = {
     .title = "generative adversarial networks",
     .paper = "Goodfellow et al.: Generative Adversarial Nets. NeurIPS 2014",
     .options = options,
-    .presets = presets,
+    .presets = lm_gan_presets,
     .phases = {{"discriminator", LM_GAN_DISCRIMINATOR, lm_gan_train_d, rule_d},
                {"penalty", LM_GAN_DISCRIMINATOR, lm_gan_train_penalty, rule_penalty},
                {"generator", LM_GAN_GENERATOR, lm_gan_train_g, rule_g}},

@@ -9,6 +9,7 @@
 #include "families/gan_penalty.h"
 
 extern const lm_family lm_family_gan;
+extern const lm_preset lm_gan_presets[];
 
 /* model->state: the settings, parsed. */
 typedef struct lm_gan {

@@ -128,11 +128,39 @@ static void test_sizes_of_resnet(void **state) {
     }
 }
 
+/* A preset's keys that are not the family's are the trainer's. */
+static void apply_own_keys(lm_settings *settings, const char *text) {
+    char copy[512], *rest = NULL;
+    snprintf(copy, sizeof copy, "%s", text);
+    for (char *word = strtok_r(copy, " ", &rest); word;
+         word = strtok_r(NULL, " ", &rest)) {
+        char *value = strchr(word, '=');
+        assert_non_null(value);
+        *value++ = '\0';
+        for (const lm_option *o = lm_family_gan.options; o->name; o++)
+            if (strcmp(o->name, word) == 0)
+                CHECK_OK(lm_settings_set(settings, "", word, value));
+    }
+}
+
+static void test_presets(void **state) {
+    for (const lm_preset *preset = lm_gan_presets; preset->name; preset++) {
+        lm_settings settings;
+        lm_model *model;
+        CHECK_OK(lm_settings_init(&settings, lm_family_gan.options));
+        apply_own_keys(&settings, preset->settings);
+        CHECK_OK(lm_model_open(&lm_family_gan, &settings, &preset->info, &model));
+        if (strcmp(preset->name, "bench32") == 0)
+            assert_int_equal(lm_model_parameters(model), 1183619 + 663361);
+        lm_model_close(model);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_size),        cmocka_unit_test(test_settings),
         cmocka_unit_test(test_wrong_settings),  cmocka_unit_test(test_start_of_mnist),
-        cmocka_unit_test(test_sizes_of_resnet),
+        cmocka_unit_test(test_sizes_of_resnet), cmocka_unit_test(test_presets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,61 @@
+/* Recipes of the family `gan`. docs/gan.md says where their numbers come from. Rates fall
+ * to 0, so that in the end the running statistics of the generator's norms are those of
+ * its averaged weights. */
+#include "families/gan.h"
+
+#define CALM "warmup=0 clip=0 decay=0 lr-schedule=linear ema=20000 ema-ramp=0.1 "
+/* Radford, Metz, Chintala 2016. */
+#define DCGAN_ADAM "batch=128 lr=2e-4 beta1=0.5 beta2=0.999 "
+/* Miyato et al. 2018, with DCGAN's Adam (setting C of their table 1). */
+#define SPECTRAL "loss=hinge spectral=on d-norm=none "
+
+const lm_preset lm_gan_presets[] = {
+    {"mnist",
+     CALM DCGAN_ADAM "z=100 base=64",
+     "28 pixels, grey: DCGAN; a quarter of an hour on two cores",
+     {28, 28, 1, 10},
+     9380},
+    {"wgan-gp",
+     CALM "batch=64 lr=2e-4 beta1=0 beta2=0.9 z=128 base=48 loss=wasserstein gp=10 "
+          "d-norm=none d-steps=3",
+     "28 pixels, grey: a critic with gradient penalty; a quarter of an hour",
+     {28, 28, 1, 10},
+     10000},
+    {"hinge",
+     CALM DCGAN_ADAM SPECTRAL "z=128 base=64",
+     "28 pixels, grey: spectral norm and the hinge loss; a quarter of an hour",
+     {28, 28, 1, 10},
+     9380},
+    {"r1",
+     CALM DCGAN_ADAM "z=128 base=64 d-norm=none r1=1 penalty-every=8",
+     "28 pixels, grey: R1 now and then; a quarter of an hour",
+     {28, 28, 1, 10},
+     9380},
+    {"conditional",
+     CALM DCGAN_ADAM SPECTRAL "z=128 base=64 conditional=on g-labels=norm",
+     "28 pixels, grey, each class when asked for: by norms and projection",
+     {28, 28, 1, 10},
+     9380},
+    {"cifar10",
+     CALM DCGAN_ADAM SPECTRAL "z=128 base=64 flip=on",
+     "32 pixels in colour; an hour on two cores",
+     {32, 32, 3, 10},
+     20000},
+    {"dcgan64",
+     CALM DCGAN_ADAM "z=128 base=32 flip=on",
+     "faces and the like, 64 pixels in colour; an hour on two cores",
+     {64, 64, 3, 0},
+     14000},
+    {"sngan32",
+     CALM "net=resnet batch=64 lr=2e-4 beta1=0 beta2=0.9 " SPECTRAL
+          "z=128 base=256 d-base=128 g-act=relu d-act=relu d-steps=5 flip=on",
+     "32 pixels in colour: the residual pair at its full size; days on two cores",
+     {32, 32, 3, 10},
+     100000},
+    /* An average of decay 0.999 a step has a half-life of 88 677 images at batch 128. */
+    {"bench32",
+     "warmup=0 clip=0 decay=0 ema=88677 ema-ramp=0 " DCGAN_ADAM "z=128 base=64",
+     "32 pixels in colour: what benchmarks time (bench/peers/README.md)",
+     {32, 32, 3, 0},
+     0},
+    {0}};
