@@ -3,6 +3,7 @@
  * else each takes panels of columns and all tiles, so that the weights, then the larger
  * part of the work's memory, never leave a core. */
 #include "backend/cpu/conv_phases.h"
+#include "backend/cpu/rows.h"
 #include "backend/cpu/shares.h"
 
 #include <string.h>
@@ -24,14 +25,13 @@ static void gather_tap(const lm_phases *s, const float *from, int64_t row, int c
     int64_t cols = back ? s->conv.in_channels : s->conv.out_channels;
     int high = (int)lm_least(count, rows - row);
     int wide = (int)lm_least(s->products->lanes, cols - col);
-    if (back)
-        for (int r = 0; r < high; r++)
-            memcpy(to + r * pitch, from + (row + r) * filter + col,
-                   (size_t)(wide > 0 ? wide : 0) * sizeof *to);
-    else
-        for (int l = 0; l < wide; l++)
-            for (int r = 0; r < high; r++)
-                to[r * pitch + l] = from[(col + l) * filter + row + r];
+    if (wide <= 0 || high <= 0) return;
+    if (!back)
+        lm_cpu_rows()->transpose(to, pitch, from + col * filter + row, filter, high,
+                                 wide);
+    for (int r = 0; r < high && back; r++)
+        memcpy(to + r * pitch, from + (row + r) * filter + col,
+               (size_t)wide * sizeof *to);
 }
 
 enum { GATHERED = 16 }; /* rows at once: a cache line of channels */
