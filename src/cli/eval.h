@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "eval/evaluate.h"
 #include "train/bound.h"
+#include "train/coding.h"
 #include "train/importance.h"
 #include "train/run_source.h"
 
@@ -16,6 +17,8 @@ typedef struct cli_eval_sides {
     lm_importance *importance; /* of the run, NULL: it has none, */
     lm_bound_meter *bound;     /* and likewise */
     lm_eval_likelihood likelihood;
+    lm_coding_meter *codes; /* of the run, NULL: it has none */
+    lm_eval_coding coding;
     lm_dataset *images_set, *train_set, *test_set, *pairs_set;
     lm_set_source images_from, train_from, test_from, pairs_from;
     lm_eval_side train, test;

@@ -156,6 +156,15 @@ static lm_status open_likelihood(const cli_context *cli, cli_eval_sides *sides) 
     return LM_OK;
 }
 
+static lm_status open_coding(cli_eval_sides *sides) {
+    lm_run_source *run = &sides->run;
+    if (!run->opened.model->family->encode) return LM_OK;
+    LM_TRY(lm_coding_meter_new(&run->opened, run->drawer, &sides->codes));
+    sides->coding = lm_coding_meter_coding(sides->codes);
+    sides->subject.coding = &sides->coding;
+    return LM_OK;
+}
+
 /* Classes are asked for as often as the data has them. */
 static lm_status draw_images(const cli_context *cli, const char *folder,
                              cli_eval_sides *sides) {
@@ -166,6 +175,7 @@ static lm_status draw_images(const cli_context *cli, const char *folder,
     LM_TRY(lm_run_source_open(&spec, &sides->run));
     sides->is_run = true;
     sides->subject.generated = lm_run_source_side(&sides->run);
+    LM_TRY(open_coding(sides));
     return open_likelihood(cli, sides);
 }
 
@@ -202,6 +212,7 @@ lm_status cli_eval_open_sides(const cli_context *cli, cli_eval_sides *sides) {
 void cli_eval_close_sides(cli_eval_sides *sides) {
     lm_importance_free(sides->importance);
     lm_bound_meter_free(sides->bound);
+    lm_coding_meter_free(sides->codes);
     if (sides->is_run) lm_run_source_close(&sides->run);
     lm_dataset_free(sides->images_set);
     lm_dataset_free(sides->train_set);

@@ -5,7 +5,7 @@
 
 #include <inttypes.h>
 
-enum { BATCH = 64 };
+enum { BATCH = 64, ENDLESS = 10000 };
 
 static lm_status open_drawer(const cli_context *cli, const lm_sample_request *request,
                              cli_latent *latent) {
@@ -25,6 +25,7 @@ static lm_status open_images(const cli_context *cli, int64_t count, cli_latent *
     const lm_encoder_spec how = {.raw = opened->raw};
     LM_TRY(lm_encoder_new(opened->engine, opened->model, &how, &latent->encoder));
     LM_TRY(lm_dataset_open(spec ? spec : opened->run.data, LM_SPLIT_TEST, &latent->set));
+    if (count == CLI_LATENT_ALL) count = latent->set->endless ? ENDLESS : 0;
     LM_TRY(lm_set_source_init(&latent->images, latent->set, count,
                               (uint64_t)lm_setting_int(&cli->options, "seed")));
     LM_TRY(lm_encoder_check(latent->encoder, &latent->images.source));
@@ -39,7 +40,7 @@ lm_status cli_latent_open(const cli_context *cli, int64_t images, cli_latent *la
     const lm_run_source_spec how = cli_drawing(cli, cli->args[0], 1);
     LM_TRY(lm_run_open(&how.choice, &latent->opened));
     lm_status status = open_drawer(cli, &how.request, latent);
-    if (status == LM_OK && images > 0) status = open_images(cli, images, latent);
+    if (status == LM_OK && images != 0) status = open_images(cli, images, latent);
     if (status != LM_OK) cli_latent_close(latent);
     return status;
 }

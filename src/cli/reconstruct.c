@@ -9,7 +9,8 @@
 #include <string.h>
 
 static const lm_option options[] = {
-    {"n", LM_OPT_INT, "1000", 1, 1e7, NULL, "N", "images to compare (also -n)"},
+    {"n", LM_OPT_INT, "", 1, 1e7, NULL, "N",
+     "images to compare (also -n) [all; 10000 of an endless set]"},
     {"show", LM_OPT_INT, "32", 1, 1000, NULL, "N", "of these on the sheet"},
     CLI_LATENT,
     {0}};
@@ -106,12 +107,12 @@ static lm_status run_job(job *j) {
 }
 
 static lm_status run(cli_context *cli) {
-    job j = {.cli = cli,
-             .count = lm_setting_int(&cli->options, "n"),
-             .shown = lm_setting_int(&cli->options, "show")};
-    if (j.shown > j.count) j.shown = j.count;
+    const lm_option_value *n = lm_setting(&cli->options, "n");
+    job j = {.cli = cli, .shown = lm_setting_int(&cli->options, "show")};
     cli_watch_signals();
-    LM_TRY(cli_latent_open(cli, j.count, &j.latent));
+    LM_TRY(cli_latent_open(cli, n->is_set ? n->integer : CLI_LATENT_ALL, &j.latent));
+    j.count = j.latent.images.source.count;
+    if (j.shown > j.count) j.shown = j.count;
     lm_status status = run_job(&j);
     lm_free(j.states);
     lm_free(j.labels);

@@ -20,10 +20,7 @@ static const lm_option options[] = {
     CLI_LATENT,
     {0}};
 
-/* Images whose codes tell which units are active, and a unit is when their variance is
- * above this (Burda, Grosse, Salakhutdinov 2016). */
-enum { PROBES = 500 };
-#define ACTIVE_VARIANCE 0.01
+enum { PROBES = 500 }; /* images whose codes tell which units are active */
 
 typedef struct unit {
     int64_t index;
@@ -57,7 +54,7 @@ static void measure_units(job *j, const float *codes, int64_t count) {
         }
         double mean = sum / (double)count;
         j->units[u] = (unit){u, squares / (double)count - mean * mean};
-        j->active += j->units[u].variance > ACTIVE_VARIANCE;
+        j->active += j->units[u].variance > LM_ACTIVE_VARIANCE;
     }
     qsort(j->units, (size_t)size, sizeof *j->units, by_variance);
 }
@@ -143,7 +140,7 @@ static lm_status draw_sheet(job *j, const char *path) {
 static void print_result(const job *j, const char *path) {
     if (!j->cli->json) {
         printf("%lld of %lld units are active (variance of codes above %g)\n",
-               (long long)j->active, (long long)j->latent.size, ACTIVE_VARIANCE);
+               (long long)j->active, (long long)j->latent.size, LM_ACTIVE_VARIANCE);
         for (int r = 0; r < j->rows; r++)
             printf("row %2d  unit %lld, variance %.3f\n", r + 1,
                    (long long)j->units[r].index, j->units[r].variance);

@@ -412,6 +412,7 @@ static lm_status run(lm_evaluator *e, const lm_eval_subject *subject,
         context.pairs = &pairs;
     }
     context.likelihood = subject->likelihood;
+    context.coding = subject->coding;
     context.by_labels = e->reference && e->reference->side.source &&
                         generated.source.classes > 0 &&
                         generated.source.classes == e->reference->source.classes;

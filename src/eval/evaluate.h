@@ -7,6 +7,7 @@
 
 #include "eval/cache.h"
 #include "eval/extractor.h"
+#include "metrics/pixel_metrics.h"
 
 /* Images, in random order, and what is said of them beside the numbers. Texts are
  * borrowed; NULL: does not apply. */
@@ -40,6 +41,22 @@ typedef struct lm_eval_likelihood {
                          const lm_metric_hook *hook, double *mean, double *error);
     void *user;
 } lm_eval_likelihood;
+
+/* What a model's codes say of images: errors of what they are decoded to, and, where they
+ * have a posterior, its divergence from the prior in nats and how many units are active
+ * (LM_ACTIVE_VARIANCE). */
+typedef struct lm_eval_coding_numbers {
+    lm_pixel_summary pixels;
+    lm_estimate kl;
+    int64_t active, units;
+} lm_eval_coding_numbers;
+
+typedef struct lm_eval_coding {
+    bool has_posterior;
+    lm_status (*measure)(void *user, const lm_image_source *images,
+                         const lm_metric_hook *hook, lm_eval_coding_numbers *numbers);
+    void *user;
+} lm_eval_coding;
 
 typedef struct lm_eval_spec {
     const char *extractor; /* NULL: the standard one for these images */
@@ -113,6 +130,7 @@ typedef struct lm_eval_subject {
     lm_eval_side generated;
     lm_eval_side pairs; /* image i belongs to generated image i; no source: none */
     const lm_eval_likelihood *likelihood; /* NULL: none */
+    const lm_eval_coding *coding;         /* NULL: none */
 } lm_eval_subject;
 
 /* On failure there is nothing to release. A metric that was asked for by name and does

@@ -21,8 +21,13 @@ typedef enum lm_eval_need {
     LM_NEED_LIKELIHOOD = 1 << 9,
     LM_NEED_CLASSES = 1 << 10,     /* labels of both sides, or a judge's */
     LM_NEED_FEW_CLASSES = 1 << 11, /* a table of all can be read */
-    LM_TAKES_LONG = 1 << 12        /* with many features: only if asked for by name */
+    LM_TAKES_LONG = 1 << 12,       /* with many features: only if asked for by name */
+    LM_NEED_CODING = 1 << 13,      /* a model that encodes, */
+    LM_NEED_POSTERIOR = 1 << 14    /* to a distribution of codes */
 } lm_eval_need;
+
+/* Of protocols: what SSIM looks through. */
+#define LM_EVAL_SSIM_WINDOW "Gaussian 11x11, sigma 1.5, within the image"
 
 /* What a table of classes, and an hour, can hold. */
 enum { LM_EVAL_CLASSES = 200, LM_EVAL_QUICK_DIM = 512 };
@@ -42,6 +47,7 @@ typedef struct lm_eval_context {
     lm_eval_part *generated, *reference, *train, *test, *pairs;
     lm_lpips *lpips;                      /* NULL: there is none */
     const lm_eval_likelihood *likelihood; /* NULL: there is none */
+    const lm_eval_coding *coding;         /* NULL: there is none */
     bool by_labels; /* classes are labels, which both sides have; else the judge's */
     bool is_floor;  /* nobody sees tables, notes and sheets */
     const lm_eval_hook *hook;

@@ -52,8 +52,7 @@ static lm_status measure_psnr(lm_eval_context *context, lm_eval_result *result) 
 
 static lm_status measure_ssim(lm_eval_context *context, lm_eval_result *result) {
     lm_pixel_summary summary;
-    LM_TRY(lm_json_put(result->protocol, "window",
-                       json_string("Gaussian 11x11, sigma 1.5, within the image")));
+    LM_TRY(lm_json_put(result->protocol, "window", json_string(LM_EVAL_SSIM_WINDOW)));
     return measure(context, result, offsetof(lm_pixel_summary, ssim), &summary);
 }
 

@@ -11,7 +11,8 @@ extern const lm_eval_metric lm_fid_metric, lm_fid_infinity_metric, lm_kid_metric
     lm_missing_classes_metric, lm_conditional_accuracy_metric, lm_copying_metric,
     lm_neighbours_metric, lm_pixel_neighbours_metric, lm_lpips_diversity_metric,
     lm_mse_metric, lm_psnr_metric, lm_ssim_metric, lm_pair_lpips_metric,
-    lm_likelihood_metric;
+    lm_likelihood_metric, lm_reconstruction_mse_metric, lm_reconstruction_psnr_metric,
+    lm_reconstruction_ssim_metric, lm_kl_metric, lm_active_units_metric;
 
 const lm_eval_metric *const lm_eval_metrics[] = {&lm_fid_metric,
                                                  &lm_fid_infinity_metric,
@@ -34,6 +35,11 @@ const lm_eval_metric *const lm_eval_metrics[] = {&lm_fid_metric,
                                                  &lm_ssim_metric,
                                                  &lm_pair_lpips_metric,
                                                  &lm_likelihood_metric,
+                                                 &lm_reconstruction_mse_metric,
+                                                 &lm_reconstruction_psnr_metric,
+                                                 &lm_reconstruction_ssim_metric,
+                                                 &lm_kl_metric,
+                                                 &lm_active_units_metric,
                                                  NULL};
 
 enum { METRICS = sizeof lm_eval_metrics / sizeof *lm_eval_metrics };
@@ -119,6 +125,9 @@ const char *lm_eval_hindrance(const lm_eval_context *context,
         {LM_NEED_PAIRS, context->pairs, "images have no pairs; see --pairs"},
         {LM_NEED_LPIPS, context->lpips, "there is no LPIPS network; see --lpips"},
         {LM_NEED_LIKELIHOOD, context->likelihood, "there is no likelihood"},
+        {LM_NEED_CODING, context->coding, "there is no encoder"},
+        {LM_NEED_POSTERIOR, context->coding && context->coding->has_posterior,
+         "codes have no posterior"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if ((metric->needs & rows[i].need) && !rows[i].there) return rows[i].why;

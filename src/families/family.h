@@ -113,6 +113,10 @@ typedef struct lm_family_watch {
                  lm_notice *notice);
 } lm_family_watch;
 
+/* A unit of a code is active when its mean varies by more over images (Burda, Grosse,
+ * Salakhutdinov 2016). */
+#define LM_ACTIVE_VARIANCE 0.01
+
 struct lm_family {
     const char *name, *title, *paper;
     const lm_option *options;       /* the model's and objective's settings */
@@ -145,6 +149,10 @@ struct lm_family {
      * else its mean. NULL when the family cannot. */
     lm_node *(*encode)(const lm_model *model, lm_nn *nn, lm_node *images,
                        lm_node *labels);
+    /* KL divergence of each image's code from the prior, f32[N], in nats: what the code
+     * costs. labels as above. NULL where codes have no distribution. */
+    lm_node *(*divergence)(const lm_model *model, lm_nn *nn, lm_node *images,
+                           lm_node *labels);
     /* The logarithms of K importance weights for each image, f32[N,K], in nats: the mean
      * of their exponentials is an estimate, without bias, of the probability of the
      * image's bytes, or a lower bound where a density was dequantised. NULL when the

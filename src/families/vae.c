@@ -240,6 +240,13 @@ static lm_node *encode(const lm_model *model, lm_nn *nn, lm_node *images,
     return lm_mul(g, lm_sub(g, z, p.mean), sharp);
 }
 
+static lm_node *divergence(const lm_model *model, lm_nn *nn, lm_node *images,
+                           lm_node *labels) {
+    lm_diagonal q = lm_vae_encode(model, nn, images, labels);
+    lm_diagonal p = lm_vae_prior(model, nn, labels);
+    return lm_sum(nn->graph, lm_vae_divergence(nn->graph, q, p), 1u << 1, false);
+}
+
 static lm_node *log_weights(const lm_model *model, lm_nn *nn, lm_node *images,
                             lm_node *labels, int samples) {
     const lm_vae *vae = model->state;
@@ -267,5 +274,6 @@ const lm_family lm_family_vae = {
     .sample_init = sample_init,
     .sample_image = sample_image,
     .encode = encode,
+    .divergence = divergence,
     .log_weights = log_weights,
     .watch = &lm_vae_watch};

@@ -47,6 +47,9 @@ lm_node *lm_vae_decode(const lm_model *model, lm_nn *nn, lm_node *z, lm_node *la
 /* p(z), of each label where the model is conditional and its prior learned. */
 lm_diagonal lm_vae_prior(const lm_model *model, lm_nn *nn, lm_node *labels);
 
+/* KL(q || p) of each unit, [N, latent]. */
+lm_node *lm_vae_divergence(lm_graph *g, lm_diagonal q, lm_diagonal p);
+
 /* ---- bounds (vae_bound.c) ---------------------------------------------------- */
 
 /* What the bounds need beside the images: eps[K,N,latent] of normal numbers, and

@@ -5,8 +5,6 @@
 #include <math.h>
 
 #define HALF_LOG_2PI 0.91893853320467274178
-/* A unit says something of the images when its mean varies by more (Burda et al.). */
-#define ACTIVE_VARIANCE 0.01
 
 static const lm_vae *vae_of(const lm_model *model) {
     return model->state;
@@ -16,8 +14,7 @@ static lm_node *over_units(lm_graph *g, lm_node *each) {
     return each ? lm_sum(g, each, 1u << (each->shape.rank - 1), false) : NULL;
 }
 
-/* KL(q || p) of each unit. */
-static lm_node *divergence(lm_graph *g, lm_diagonal q, lm_diagonal p) {
+lm_node *lm_vae_divergence(lm_graph *g, lm_diagonal q, lm_diagonal p) {
     lm_node *ratio = lm_sub(g, q.log_variance, p.log_variance);
     lm_node *apart = lm_square(g, lm_sub(g, q.mean, p.mean));
     apart = lm_mul(g, apart, lm_exp(g, lm_neg(g, p.log_variance)));
@@ -72,7 +69,7 @@ lm_vae_parts lm_vae_parts_of(const lm_model *model, lm_nn *nn, lm_node *images,
                           .log_prob = log_prob_of(model, nn, z, target, labels),
                           .log_ratio =
                               lm_sub(g, log_diagonal(g, z, p), log_diagonal(g, z, q)),
-                          .unit_kl = divergence(g, q, p)};
+                          .unit_kl = lm_vae_divergence(g, q, p)};
 }
 
 /* ---- losses ------------------------------------------------------------------ */
@@ -101,7 +98,7 @@ static lm_node *importance_loss(const lm_vae *vae, lm_graph *g, const lm_vae_par
 static lm_node *count_active(lm_graph *g, lm_node *mean) {
     lm_node *centred = lm_sub(g, mean, lm_mean(g, mean, 1u << 0, true));
     lm_node *variance = lm_mean(g, lm_square(g, centred), 1u << 0, false);
-    lm_node *active = lm_lt(g, lm_const(g, ACTIVE_VARIANCE), variance);
+    lm_node *active = lm_lt(g, lm_const(g, LM_ACTIVE_VARIANCE), variance);
     return lm_sum_all(g, lm_cast(g, active, LM_F32));
 }
 

@@ -61,11 +61,23 @@ works "interpolate its noise" "2 walks of 3" interpolate noise --pairs 2 --frame
 refuses 1 "family ddpm has no encoder" "encode by a family that cannot" reconstruct noise
 refuses 1 "28x28x3, but the model is of 28x28x1" "images of another shape" \
     reconstruct plain --data "builtin:digits?rgb"
+works "reconstruct all there are" "^5 images of" reconstruct plain \
+    --data "builtin:digits?limit=5" --out few.png
 refuses 2 "1000 images are needed; it has 5" "too few images" \
-    reconstruct plain --data "builtin:digits?limit=5"
+    reconstruct plain --data "builtin:digits?limit=5" -n 1000
+coded="reconstruction_mse,reconstruction_psnr,reconstruction_ssim,kl,active_units"
+works "judge codes" "active_units.* of 6 units" eval plain -n 40 --metrics $coded --no-cache
+works "of a conditional model" '"metric": "kl"' eval classes -n 40 --metrics kl --no-cache --json
 refuses 2 "--image 600: expected less than 500" "an image that is not encoded" \
     traverse plain --image 600
 refuses 2 "frames" "a walk of one frame" interpolate plain --frames 1
 refuses 1 "nowhere" "a run that is not there" interpolate nowhere
+
+works "codes without a posterior" "reconstruction_ssim" eval whole -n 20 --no-cache \
+    --metrics reconstruction_mse,reconstruction_ssim
+refuses 2 "kl: codes have no posterior" "a divergence that is not there" \
+    eval whole -n 20 --metrics kl --no-cache
+refuses 2 "kl: there is no encoder" "codes that are not there" \
+    eval noise -n 4 --steps 1 --metrics kl --no-cache
 
 echo 1..$n
