@@ -17,5 +17,6 @@ lm_run_source_spec cli_drawing(const cli_context *cli, const char *run, int64_t 
                     .components = (int)lm_setting_int(o, "components"),
                     .diagonal = strcmp(lm_setting_text(o, "covariance"), "diagonal") == 0,
                     .label = -1,
-                    .guidance = lm_setting_float(o, "guidance")}};
+                    .guidance = lm_setting_float(o, "guidance"),
+                    .truncation = lm_setting_float(o, "truncation")}};
 }

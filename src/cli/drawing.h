@@ -25,6 +25,14 @@
          "",         0.001,                                                              \
          1000,       NULL,                                                               \
          "S",        "classifier-free guidance, 1 for none [the model's]"},              \
+        {"truncation",                                                                   \
+         LM_OPT_FLOAT,                                                                   \
+         "",                                                                             \
+         0.01,                                                                           \
+         4,                                                                              \
+         NULL,                                                                           \
+         "T",                                                                            \
+         "of gan: z within +-T, as if drawn again [any]"},                               \
         {"checkpoint",                                                                   \
          LM_OPT_TEXT,                                                                    \
          "",                                                                             \

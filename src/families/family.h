@@ -66,6 +66,7 @@ typedef struct lm_sample_request {
      * without, 0: the family's own. Papers that write (1 + w) class - w none mean
      * s = 1 + w. */
     double guidance;
+    double truncation; /* of normal states: within +-this, 0: wherever they fall */
     int components; /* of the sampler "mixture", 0: 10; and whether their covariances */
     bool diagonal;  /* are diagonal */
 } lm_sample_request;
@@ -79,6 +80,8 @@ typedef struct lm_sampler {
     lm_shape state; /* of one image, without the batch axis */
     char *protocol; /* "ddim steps=50 eta=0 spacing=trailing", owned */
     int nfe;        /* network evaluations per image */
+    /* What sample_init draws is moved within +-this, as lm_nn_truncate; 0: it is not. */
+    double truncation;
     /* States are draws of a mixture of so many Gaussians, fitted to codes of the training
      * images (train/aggregate.h), not of sample_init; 0: they are not. */
     int components;

@@ -170,7 +170,12 @@ static lm_status sampler(const lm_model *model, const lm_sample_request *request
     *to = (lm_sampler){.state = LM_SHAPE(gan->pair.z), .nfe = 1};
     LM_RETURN_IF(request->sampler && strcmp(request->sampler, "normal") != 0, LM_ARG,
                  "sampler: %s is not one of normal", request->sampler);
-    to->protocol = lm_strdup("normal z");
+    to->truncation = request->truncation;
+    lm_str text = LM_STR_INIT;
+    lm_str_append(&text, "normal z");
+    if (to->truncation > 0) lm_str_printf(&text, " truncation=%g", to->truncation);
+    to->protocol = lm_str_text(&text) ? lm_strdup(lm_str_text(&text)) : NULL;
+    lm_str_release(&text);
     return to->protocol ? LM_OK : LM_NOMEM;
 }
 

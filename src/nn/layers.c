@@ -1,5 +1,6 @@
 /* The builder context and the plain layers. */
 #include "nn/nn.h"
+#include <math.h>
 #include "nn/spectral.h"
 #include <stdio.h>
 
@@ -169,6 +170,13 @@ lm_node *lm_nn_dropout(lm_nn *nn, lm_node *x, double p) {
     lm_node *u = lm_uniform(g, nn->key, lm_nn_stream(nn), x->shape);
     lm_node *keep = lm_le(g, lm_const(g, p), u);
     return lm_where(g, keep, lm_scale(g, x, 1.0 / (1.0 - p)), lm_const(g, 0));
+}
+
+/* By quantiles: the share of numbers below z stays, among those that are left. */
+lm_node *lm_nn_truncate(lm_graph *g, lm_node *z, double bound) {
+    lm_node *share = lm_ew1(g, LM_EW_ERF, lm_scale(g, z, M_SQRT1_2));
+    share = lm_scale(g, share, erf(bound * M_SQRT1_2));
+    return lm_scale(g, lm_ew1(g, LM_EW_ERFINV, share), M_SQRT2);
 }
 
 lm_node *lm_nn_mse(lm_nn *nn, lm_node *a, lm_node *b) {

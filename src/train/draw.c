@@ -98,8 +98,10 @@ static lm_status compile_init(lm_drawer *drawer, lm_engine *engine) {
     sample_graph sg;
     LM_TRY(begin_graph(drawer, &sg));
     const lm_family *family = drawer->model->family;
-    lm_assign(sg.nn.graph, sg.state,
-              family->sample_init(drawer->model, &sg.nn, drawer->batch));
+    lm_node *state = family->sample_init(drawer->model, &sg.nn, drawer->batch);
+    double truncation = drawer->sampler.truncation;
+    if (truncation > 0) state = lm_nn_truncate(sg.nn.graph, state, truncation);
+    lm_assign(sg.nn.graph, sg.state, state);
     return end_graph(&sg, engine, &drawer->init);
 }
 
@@ -128,6 +130,9 @@ static lm_status build(lm_drawer *drawer, lm_engine *engine,
     snprintf(drawer->state, sizeof drawer->state, "sample.state.%d", drawer->batch);
     const lm_model *model = drawer->model;
     LM_TRY(model->family->sampler(model, request, &drawer->sampler));
+    LM_RETURN_IF(request->truncation > 0 && drawer->sampler.truncation == 0, LM_ARG,
+                 "truncation: family %s has no normal codes to keep within bounds",
+                 model->family->name);
     int64_t state = drawer->batch * lm_shape_count(drawer->sampler.state);
     LM_TRY(lm_engine_add_var(engine, drawer->state, state));
     drawer->pixels =

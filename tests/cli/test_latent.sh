@@ -16,6 +16,16 @@ check "the log has the parts of its loss" \
     grep -q '"kl": [0-9.]*, "active_units": [0-9.]*, "unit_kl": \[' plain/log.jsonl
 check "train a conditional one" small classes vae $vae --set conditional=true
 
+gan="--preset hinge --set base=4"
+check "train an adversarial pair" small pair gan $gan
+works "sample it" "normal z" sample pair -n 4 --out pair.png
+works "sample it within bounds" "normal z truncation=0.7" \
+    sample pair -n 4 --truncation 0.7 --out truncated.png
+check "these are others" test "$(cmp pair.png truncated.png >diff 2>&1; echo $?)" = 1
+works "interpolate between its draws" "walks" interpolate pair --truncation 1
+refuses 2 "truncation: family vae" "bounds where they have no meaning" \
+    sample plain -n 4 --truncation 0.7
+
 works "interpolate between draws" "^8 walks of 10 images" interpolate plain
 check "a sheet in the run" test -s plain/samples/interpolate-step3.png
 cp plain/samples/interpolate-step3.png first.png

@@ -180,6 +180,38 @@ static void test_streams(void **state) {
     bench_release(&b);
 }
 
+/* Against scipy.stats.truncnorm.ppf(norm.cdf(z), -t, t). */
+static void test_truncation(void **state) {
+    enum { COUNT = 5 };
+    static const float z[COUNT] = {-3, -0.5f, 0, 1, 2.5f};
+    static const struct {
+        double bound, want[COUNT];
+    } rows[] = {{0.5,
+                 {-0.4985323174312611, -0.18482218859910068, 0, 0.3337328229307079,
+                  0.4932573659803461}},
+                {2,
+                 {-1.9766852550819012, -0.47540509661380914, 0, 0.9377496925379273,
+                  1.9005993423767096}}};
+    for (int i = 0; i < 2; i++) {
+        bench b;
+        lm_engine *engine;
+        lm_program *program;
+        double got[COUNT];
+        bench_init(&b);
+        lm_node *x = lm_const_data(b.graph, LM_F32, LM_SHAPE(COUNT), z);
+        lm_graph_output(b.graph, "y", lm_nn_truncate(b.graph, x, rows[i].bound));
+        CHECK_OK(lm_engine_new("ref", &engine));
+        CHECK_OK(lm_compile(engine, b.graph, NULL, &program));
+        CHECK_OK(lm_program_run(program));
+        CHECK_OK(lm_program_get(program, "y", LM_F64, got, COUNT));
+        for (int k = 0; k < COUNT; k++)
+            assert_true(fabs(got[k] - rows[i].want[k]) < 1e-6);
+        lm_program_free(program);
+        lm_engine_free(engine);
+        bench_release(&b);
+    }
+}
+
 /* ---- layers of generators ----------------------------------------------------- */
 
 enum { MAX_VALUES = 4096 };
@@ -369,6 +401,7 @@ int main(void) {
         cmocka_unit_test(test_upsample_conv),   cmocka_unit_test(test_streams),
         cmocka_unit_test(test_batch_norm),      cmocka_unit_test(test_conv_transpose),
         cmocka_unit_test(test_buffers_updated), cmocka_unit_test(test_spectral_start),
+        cmocka_unit_test(test_truncation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
