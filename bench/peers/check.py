@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 
 import dcgan
 import ddpm
+import penalty
 import vae
 import weights
 
@@ -32,6 +33,14 @@ def dcgan_losses(tensors, inputs):
             "loss.g": model.loss_g_at(inputs["z"])}
 
 
+def penalty_losses(name, tensors, inputs):
+    model = penalty.PAIRS[name]()
+    weights.load(model, tensors)
+    with torch.enable_grad():
+        loss_d = model.loss_d_at(planes(inputs["real"]), inputs["z"], inputs.get("share"))
+    return {"loss.d": loss_d, "loss.g": model.loss_g_at(inputs["z"])}
+
+
 def vae_losses(preset, tensors, inputs):
     model = vae.Vae(vae.PRESETS[preset])
     weights.load(model, tensors)
@@ -51,13 +60,15 @@ def split(tensors):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("work", help="tiny, mnist, cifar10, dcgan or vae")
+    parser.add_argument("work", help="one of plan.py's")
     parser.add_argument("file")
     arguments = parser.parse_args()
     parameters, inputs, losses = split(load_file(arguments.file))
     with torch.no_grad():
         if arguments.work == "dcgan":
             peers = dcgan_losses(parameters, inputs)
+        elif arguments.work in penalty.PAIRS:
+            peers = penalty_losses(arguments.work, parameters, inputs)
         elif arguments.work in vae.PRESETS:
             peers = vae_losses(arguments.work, parameters, inputs)
         else:

@@ -19,6 +19,10 @@ def batch_norm(channels, kept=False):
     return nn.BatchNorm2d(channels, track_running_stats=kept)
 
 
+def layer_norm(channels):
+    return nn.GroupNorm(1, channels)
+
+
 class Generator(nn.Module):
     def __init__(self):
         super().__init__()
@@ -37,11 +41,14 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    def __init__(self):
+    """norm: of channels, or None, and then convolutions have biases."""
+
+    def __init__(self, norm):
         super().__init__()
+        bias, norm = norm is None, norm or (lambda channels: nn.Identity())
         self.down1 = down(COLOURS, 64, bias=True)
-        self.down2, self.norm2 = down(64, 128), batch_norm(128)
-        self.down3, self.norm3 = down(128, 256), batch_norm(256)
+        self.down2, self.norm2 = down(64, 128, bias), norm(128)
+        self.down3, self.norm3 = down(128, 256, bias), norm(256)
         self.out = nn.Conv2d(256, 1, 4)
 
     def forward(self, x):
@@ -52,10 +59,10 @@ class Discriminator(nn.Module):
 
 
 class Pair(nn.Module):
-    def __init__(self, layout=torch.contiguous_format):
+    def __init__(self, layout=torch.contiguous_format, norm=batch_norm):
         super().__init__()
         self.layout = layout
-        self.generator, self.discriminator = Generator(), Discriminator()
+        self.generator, self.discriminator = Generator(), Discriminator(norm)
         for name, value in self.named_parameters():
             if name.endswith("bias"):
                 nn.init.zeros_(value)
@@ -71,9 +78,12 @@ class Pair(nn.Module):
     def loss_g_at(self, z):
         return F.softplus(-self.discriminator(self.generator(z, self.layout))).mean()
 
-    def loss_d(self, images):
+    def signed(self, images):
         real = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=self.layout)
-        return self.loss_d_at(real * (1 / 127.5) - 1, torch.randn(len(images), Z))
+        return real * (1 / 127.5) - 1
+
+    def loss_d(self, images):
+        return self.loss_d_at(self.signed(images), torch.randn(len(images), Z))
 
     def loss_g(self, images):
         return self.loss_g_at(torch.randn(len(images), Z))

@@ -33,7 +33,7 @@ def timed(function):
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("work", help="tiny, mnist, cifar10, dcgan or vae")
+    parser.add_argument("work", help="one of plan.py's")
     parser.add_argument("--configuration", choices=CONFIGURATIONS, default="eager")
     parser.add_argument("--batch", type=int, default=0, help="images a step [the work's]")
     parser.add_argument("--steps", type=int, default=5)

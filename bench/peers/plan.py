@@ -25,14 +25,22 @@ def ddpm(preset, batch, steps, ddim):
                 ddim)
 
 
+def penalty(name, title, *settings):
+    arguments = [word for setting in settings for word in ("--set", setting)]
+    return Work(name, title, ("gan", "--preset", "bench32", "--phase", "discriminator",
+                              *arguments), 64, 5, 2.0, check_batch=8)
+
+
 WORKS = {work.name: work for work in (
     ddpm("tiny", 64, 10, 10),
     ddpm("mnist", 128, 5, 10),
     ddpm("cifar10", 32, 2, 4),
     Work("dcgan", "DCGAN pair", ("gan", "--preset", "bench32"), 128, 10, 1.8, check_batch=8),
+    penalty("wgan-gp", "WGAN-GP, D", "loss=wasserstein", "gp=10", "d-norm=layer"),
+    penalty("r1", "R1, D", "r1=10", "d-norm=none"),
     Work("vae", "vae conv", ("vae", "--preset", "conv"), 128, 10, 2.0),
 )}
-DEFAULT = ("mnist", "cifar10", "dcgan", "vae")
+DEFAULT = ("mnist", "cifar10", "dcgan", "wgan-gp", "r1", "vae")
 STARTUP = "mnist"
 MEMORY_GOAL = 0.5  # over the peer's memory beyond its import
 STARTUP_GOAL = 0.5  # seconds

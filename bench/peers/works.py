@@ -3,6 +3,7 @@ import torch
 
 import dcgan
 import ddpm
+import penalty
 import vae
 from updates import Update
 
@@ -68,10 +69,27 @@ class DcganWork:
         self.update_g.step(self.loss_g(self.images))
 
 
+class PenaltyWork:
+    """D's update alone."""
+
+    def __init__(self, name, batch, layout):
+        self.batch = batch or dcgan.BATCH
+        self.model = penalty.PAIRS[name](layout).to(memory_format=layout)
+        self.update = Update(self.model.discriminator.parameters(), dcgan.LR, dcgan.BETAS)
+        self.images = pixels(self.batch, dcgan.SIZE, dcgan.COLOURS)
+
+    def step(self):
+        self.update.step(self.model.loss_d(self.images))
+
+
 def make(name, batch, layout, compiled):
     wrap = torch.compile if compiled else lambda function: function
     if name == "dcgan":
         return DcganWork(batch, layout, wrap)
+    if name in penalty.PAIRS:
+        if compiled:
+            raise NotImplementedError("torch.compile cannot differentiate twice")
+        return PenaltyWork(name, batch, layout)
     if name in vae.PRESETS:
         return VaeWork(name, batch, layout, wrap)
     return DdpmWork(name, batch, layout, wrap)

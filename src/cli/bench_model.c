@@ -23,6 +23,8 @@ static const lm_option options[] = {
     {"steps", LM_OPT_INT, "10", 0, 100000, NULL, "N",
      "training steps to time, after two to warm up; 0 for sampling only, in its own "
      "memory"},
+    {"phase", LM_OPT_TEXT, "", 0, 0, NULL, "NAME",
+     "time this phase alone, once a step [all, by their rules]"},
     {"sample", LM_OPT_INT, "0", 0, 100000, NULL, "N",
      "also time DDIM of N steps, 64 images"},
     {"profile", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
@@ -51,11 +53,28 @@ typedef struct bench {
 
 /* ---- measuring --------------------------------------------------------------- */
 
+/* The one that was asked for, or all. */
+static lm_status choose_phases(const bench *b, lm_turns *turns) {
+    const char *name = cli_text(b->cli, "phase");
+    if (!name) return LM_OK;
+    const lm_phase *phases = b->subject.family->phases;
+    bool found = false;
+    for (int i = 0; i < turns->count; i++) {
+        bool chosen = turns->rules[i].every && strcmp(phases[i].name, name) == 0;
+        turns->rules[i] = chosen ? (lm_phase_rule){1, 1, 1} : (lm_phase_rule){0};
+        found = found || chosen;
+    }
+    turns->reads = 1;
+    LM_RETURN_IF(!found, LM_ARG, "--phase %s: no phase of this model", name);
+    return LM_OK;
+}
+
 static lm_status compile_phases(bench *b) {
     bench_subject *s = &b->subject;
     LM_TRY(lm_checkpoint_add_vars(s->model, s->engine));
     LM_TRY(lm_init_weights(s->model, s->engine, 0));
     LM_TRY(lm_phases_init(s->model, &s->trainer, s->batch, &b->phases));
+    LM_TRY(choose_phases(b, &b->phases.turns));
     LM_TRY(lm_phases_compile(&b->phases, s->engine));
     for (int i = 0; i < LM_MAX_PHASES; i++)
         if (b->phases.programs[i])
