@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes gan_layers.safetensors beside this file with PyTorch in float64: layers that
 keep something from step to step, for three steps of training (or one) and once more outside of
-it; and the length of a small discriminator's gradient, by norm.
+it; and the length of a small discriminator's gradient, by norm and by layer.
 
 Needs torch 2.1 or later and nothing else; conventions are those of make_golden.py. The
 layers are torch's own (BatchNorm, parametrizations.spectral_norm), in torch's layouts;
@@ -241,6 +241,69 @@ def penalty_cases():
     penalty("penalty_spectral", nn.Identity(), spectral_norm=True)
 
 
+class Penalised(nn.Module):
+    """One layer and two nonlinearities; forward as Judge's."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        y = nn.functional.leaky_relu(self.layer(x), float32(0.2))
+        y = nn.functional.softplus(y).sum()
+        grad, = torch.autograd.grad(y, x, create_graph=True)
+        return grad.square().sum().reshape(1)
+
+
+class Upsample(nn.Conv2d):
+    def forward(self, x):
+        return super().forward(x.repeat_interleave(2, 2).repeat_interleave(2, 3))
+
+
+class Attention(nn.Module):
+    """Self attention of two heads over the positions, behind a norm, added."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.norm = nn.GroupNorm(2, channels, eps=float32(1e-6))
+        self.q, self.k, self.v, self.out = (nn.Linear(channels, channels) for _ in range(4))
+
+    def forward(self, x):
+        h = self.norm(x).flatten(2).transpose(1, 2)  # [N,T,C]
+        q, k, v = (layer(h).unflatten(2, (2, -1)).transpose(1, 2)
+                   for layer in (self.q, self.k, self.v))
+        scores = q @ k.transpose(2, 3) * float32(q.shape[-1] ** -0.5)
+        h = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
+        return x + self.out(h).transpose(1, 2).unflatten(2, x.shape[2:])
+
+
+def penalised(name, layer, shape, layout, weights=(("", MAPS),)):
+    def attribute(path):
+        def get(m):
+            return m.layer.get_parameter(path)
+        return get
+
+    slots = []
+    for prefix, rank in weights:
+        norm = prefix == "norm."
+        slots += [Slot(f"l.{prefix}{'gamma' if norm else 'weight'}",
+                       attribute(prefix + "weight"), rank),
+                  Slot(f"l.{prefix}{'beta' if norm else 'bias'}",
+                       attribute(prefix + "bias"), VECTOR)]
+    write_case(name, Penalised(layer), slots, lambda m, x: (m(x), VECTOR),
+               {"x": (shape, layout)}, lambda m: {}, lambda m: m, FEW)
+
+
+def penalised_cases():
+    penalised("penalty_conv", nn.Conv2d(2, 3, 3, padding=1), (2, 2, 4, 3), MAPS)
+    penalised("penalty_conv4", nn.Conv2d(2, 3, 4, 2, 1), (2, 2, 6, 4), MAPS)
+    penalised("penalty_transpose", nn.ConvTranspose2d(2, 3, 4, 2, 1), (2, 2, 2, 3), MAPS)
+    penalised("penalty_upsample", Upsample(2, 3, 3, padding=1), (2, 2, 2, 3), MAPS)
+    penalised("penalty_dense", nn.Linear(5, 4), (3, 5), ROWS, (("", ROWS),))
+    penalised("penalty_attention", Attention(4), (2, 4, 2, 3), MAPS,
+              (("norm.", VECTOR), ("q.", ROWS), ("k.", ROWS), ("v.", ROWS), ("out.", ROWS)))
+
+
 if __name__ == "__main__":
     torch.manual_seed(20180213)
     batch_norm("batch_norm", nn.BatchNorm2d(3, **NORM), (3, 3, 2, 4), MAPS)
@@ -250,5 +313,6 @@ if __name__ == "__main__":
     spectral_cases()
     conditional_case()
     penalty_cases()
+    penalised_cases()
     write_safetensors(os.path.join(HERE, "gan_layers.safetensors"), TENSORS)
     print(len(TENSORS), "tensors")

@@ -16,6 +16,10 @@
     &(lm_conv_spec) {                                                                    \
         .kernel = 4, .stride = 2, .pad = 1                                               \
     }
+#define SPEC_4_BIAS                                                                      \
+    &(lm_conv_spec) {                                                                    \
+        .kernel = 4, .stride = 2, .pad = 1, .bias = true                                 \
+    }
 #define EPS 1e-5
 
 static const lm_spectral twice = {.iterations = 2, .eps = 1e-12};
@@ -49,6 +53,15 @@ static lm_node *penalise(lm_nn *nn, lm_node *x, int groups) {
     return lm_reshape(g, lm_sum_all(g, lm_square(g, dx)), LM_SHAPE(1));
 }
 
+/* The same of one layer's gradient. */
+static lm_node *penalise_layer(lm_nn *nn, lm_node *x, lm_node *y) {
+    lm_graph *g = nn->graph;
+    lm_node *dx = NULL;
+    y = lm_sum_all(g, lm_ew1(g, LM_EW_SOFTPLUS, lm_leaky_relu(g, y, 0.2)));
+    if (!y || lm_grad(g, y, NULL, 1, &x, &dx) != LM_OK) return NULL;
+    return lm_reshape(g, lm_sum_all(g, lm_square(g, dx)), LM_SHAPE(1));
+}
+
 /* X(case, spectral norm, layer) */
 #define CASES(X)                                                                         \
     X(batch_norm, NULL, lm_nn_batch_norm(nn, "l", x, EPS))                               \
@@ -59,6 +72,16 @@ static lm_node *penalise(lm_nn *nn, lm_node *x, int groups) {
     X(penalty_layer, NULL, penalise(nn, x, 1))                                           \
     X(penalty_instance, NULL, penalise(nn, x, 4))                                        \
     X(penalty_spectral, &lm_spectral_once, penalise(nn, x, -1))                          \
+    X(penalty_conv, NULL, penalise_layer(nn, x, lm_nn_conv(nn, "l", x, 3, SPEC_3)))      \
+    X(penalty_conv4, NULL,                                                               \
+      penalise_layer(nn, x, lm_nn_conv(nn, "l", x, 3, SPEC_4_BIAS)))                     \
+    X(penalty_transpose, NULL,                                                           \
+      penalise_layer(nn, x, lm_nn_conv_transpose(nn, "l", x, 3, SPEC_4_BIAS)))           \
+    X(penalty_upsample, NULL,                                                            \
+      penalise_layer(nn, x, lm_nn_upsample_conv(nn, "l", x, 3, INIT)))                   \
+    X(penalty_dense, NULL,                                                               \
+      penalise_layer(nn, x, lm_nn_dense(nn, "l", x, 4, true, INIT)))                     \
+    X(penalty_attention, NULL, penalise_layer(nn, x, lm_nn_attention(nn, "l", x, 2, 2))) \
     X(spectral_dense, &lm_spectral_once, lm_nn_dense(nn, "l", x, 4, true, INIT))         \
     X(spectral_conv, &lm_spectral_once, lm_nn_conv(nn, "l", x, 4, SPEC_3))               \
     X(spectral_twice, &twice, lm_nn_conv(nn, "l", x, 2, SPEC_3))                         \
