@@ -37,7 +37,7 @@ extern const cli_command train_command, sample_command, demo_command, info_comma
     bench_metrics_command, data_command, data_info_command, data_prepare_command,
     data_show_command, data_list_command, data_fetch_command, eval_command,
     compare_command, interpolate_command, reconstruct_command, traverse_command,
-    classify_command, classify_train_command, classify_eval_command,
+    map_command, classify_command, classify_train_command, classify_eval_command,
     classify_predict_command;
 
 /* Starts the program again, once, with variables that libraries read before main; to be

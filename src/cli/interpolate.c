@@ -116,7 +116,7 @@ static lm_status run_job(job *j) {
     LM_TRY(find_ends(j));
     walk_all(j);
     LM_TRY(decode_all(j));
-    char *path = cli_latent_path(j->cli, &j->latent, "interpolate");
+    char *path = cli_latent_path(j->cli, &j->latent, "out", "interpolate");
     lm_status status = path ? write_sheet(j, path) : LM_NOMEM;
     if (status == LM_OK && j->cli->json)
         cli_print_json(json_pack("{s:i, s:i, s:s}", "pairs", j->pairs, "frames",

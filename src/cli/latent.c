@@ -72,8 +72,8 @@ lm_status cli_latent_decode(cli_latent *latent, const float *states, int64_t cou
 }
 
 char *cli_latent_path(const cli_context *cli, const cli_latent *latent,
-                      const char *name) {
-    const char *given = cli_text(cli, "out");
+                      const char *option, const char *name) {
+    const char *given = cli_text(cli, option);
     if (given) return lm_strdup(given);
     lm_str path = LM_STR_INIT;
     lm_str_printf(&path, "%s/samples/%s-step%" PRId64 ".png", latent->opened.run.folder,

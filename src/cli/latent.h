@@ -42,7 +42,9 @@ void cli_latent_close(cli_latent *latent);
 lm_status cli_latent_decode(cli_latent *latent, const float *states, int64_t count,
                             const int32_t *labels, uint8_t *pixels);
 
-/* --out, else samples/NAME-stepN.png in the run; lm_free'd by the caller. */
-char *cli_latent_path(const cli_context *cli, const cli_latent *latent, const char *name);
+/* What the option says, else samples/NAME-stepN.png in the run; lm_free'd by the
+ * caller. */
+char *cli_latent_path(const cli_context *cli, const cli_latent *latent,
+                      const char *option, const char *name);
 
 #endif

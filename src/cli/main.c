@@ -12,31 +12,20 @@
 #include <string.h>
 #include <unistd.h>
 
-static const cli_command *const commands[] = {&demo_command,
-                                              &train_command,
-                                              &sample_command,
-                                              &interpolate_command,
-                                              &reconstruct_command,
-                                              &traverse_command,
-                                              &info_command,
-                                              &data_list_command,
-                                              &data_fetch_command,
-                                              &data_info_command,
-                                              &data_show_command,
-                                              &data_prepare_command,
-                                              &data_command,
-                                              &doctor_command,
-                                              &bench_model_command,
-                                              &bench_ops_command,
-                                              &bench_data_command,
-                                              &bench_metrics_command,
-                                              &eval_command,
-                                              &compare_command,
-                                              &classify_train_command,
-                                              &classify_eval_command,
-                                              &classify_predict_command,
-                                              &classify_command,
-                                              NULL};
+static const cli_command *const commands[] = {
+    &demo_command,          &train_command,
+    &sample_command,        &interpolate_command,
+    &reconstruct_command,   &traverse_command,
+    &map_command,           &info_command,
+    &data_list_command,     &data_fetch_command,
+    &data_info_command,     &data_show_command,
+    &data_prepare_command,  &data_command,
+    &doctor_command,        &bench_model_command,
+    &bench_ops_command,     &bench_data_command,
+    &bench_metrics_command, &eval_command,
+    &compare_command,       &classify_train_command,
+    &classify_eval_command, &classify_predict_command,
+    &classify_command,      NULL};
 
 /* Every command takes these. */
 static const lm_option common_options[] = {

@@ -99,7 +99,7 @@ static void print_result(const job *j, const char *path) {
 static lm_status run_job(job *j) {
     LM_TRY(allocate(j));
     LM_TRY(reconstruct(j));
-    char *path = cli_latent_path(j->cli, &j->latent, "reconstruct");
+    char *path = cli_latent_path(j->cli, &j->latent, "out", "reconstruct");
     lm_status status = path ? write_sheet(j, path) : LM_NOMEM;
     if (status == LM_OK) print_result(j, path);
     lm_free(path);

@@ -159,7 +159,7 @@ static void print_result(const job *j, const char *path) {
 static lm_status run_job(job *j) {
     LM_TRY(find_units(j));
     LM_TRY(find_label(j));
-    char *path = cli_latent_path(j->cli, &j->latent, "traverse");
+    char *path = cli_latent_path(j->cli, &j->latent, "out", "traverse");
     lm_status status = path ? draw_sheet(j, path) : LM_NOMEM;
     if (status == LM_OK) print_result(j, path);
     lm_free(path);

@@ -55,6 +55,13 @@ works "reconstruct by class" '"images": 20' reconstruct classes -n 20 --json
 works "traverse" "of 6 units are active" traverse plain --out units.png
 works "traverse around an image" '"units": 6' traverse classes --image 3 --json
 
+works "map a plane of codes" "codes of 50 images" map plain -n 50 --grid 4
+check "decoded images in the run" test -s plain/samples/map-step3.png
+check "and where images lie" test -s plain/samples/codes-step3.png
+works "a plane of one's choice" '"units": \[4, 1\]' map classes -n 20 --grid 2 --units 4,1 \
+    --class 3 --json
+refuses 2 "units 0 to 5" "a unit that is not there" map plain -n 5 --units 0,6
+
 # Codes of a table, which lies in buffers: these are saved, and a resumed run has the same.
 vq="--set lr-schedule=constant --set base=4 --set mult=1,1 --set codes=8 --set width=4"
 check "train with quantised codes" small whole vqvae $vq --steps 4
