@@ -19,10 +19,20 @@ static lm_status open_drawer(const cli_context *cli, const lm_sample_request *re
     return lm_aggregate_attach(&latent->opened, latent->drawer, &latent->aggregate);
 }
 
+static bool is_wanted(void *user) {
+    return !cli_interrupted();
+}
+
 static lm_status open_images(const cli_context *cli, int64_t count, cli_latent *latent) {
     const char *spec = cli_text(cli, "data");
     lm_opened_run *opened = &latent->opened;
-    const lm_encoder_spec how = {.raw = opened->raw};
+    const lm_encoder_spec how = {
+        .raw = opened->raw,
+        .invert = {.steps = (int)lm_setting_int(&cli->options, "invert-steps"),
+                   .starts = (int)lm_setting_int(&cli->options, "starts"),
+                   .shell = -1,
+                   .seed = (uint64_t)lm_setting_int(&cli->options, "seed"),
+                   .go_on = is_wanted}};
     LM_TRY(lm_encoder_new(opened->engine, opened->model, &how, &latent->encoder));
     LM_TRY(lm_dataset_open(spec ? spec : opened->run.data, LM_SPLIT_TEST, &latent->set));
     if (count == CLI_LATENT_ALL) count = latent->set->endless ? ENDLESS : 0;

@@ -15,6 +15,22 @@
                   9e18,   NULL,       "N", "seed of noise, or of the images"},           \
         {"data", LM_OPT_TEXT, "",     0,                                                 \
          0,      NULL,        "SPEC", "images to encode [the run's set, test split]"},   \
+        {"invert-steps",                                                                 \
+         LM_OPT_INT,                                                                     \
+         "300",                                                                          \
+         1,                                                                              \
+         1e6,                                                                            \
+         NULL,                                                                           \
+         "N",                                                                            \
+         "of a model without an encoder: steps to find an image's state"},               \
+        {"starts",                                                                       \
+         LM_OPT_INT,                                                                     \
+         "4",                                                                            \
+         1,                                                                              \
+         LM_INVERT_ROWS,                                                                 \
+         NULL,                                                                           \
+         "N",                                                                            \
+         "and from how many draws, of which the best counts"},                           \
     {                                                                                    \
         "out", LM_OPT_TEXT, "", 0, 0, NULL, "FILE.png", "[in the run]"                   \
     }

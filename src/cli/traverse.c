@@ -170,7 +170,10 @@ static lm_status run(cli_context *cli) {
     job j = {.cli = cli, .frames = (int)lm_setting_int(&cli->options, "frames")};
     cli_watch_signals();
     LM_TRY(cli_latent_open(cli, PROBES, &j.latent));
-    lm_status status = run_job(&j);
+    const lm_family *family = j.latent.opened.model->family;
+    lm_status status = family->encode ? run_job(&j)
+                                      : lm_fail(LM_UNSUPPORTED,
+                                                "family %s has no encoder", family->name);
     lm_free(j.units);
     lm_free(j.base);
     cli_latent_close(&j.latent);

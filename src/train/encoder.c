@@ -6,13 +6,15 @@
 
 #include <string.h>
 
-enum { BATCH = 64 };
+enum { BATCH = LM_INVERT_ROWS };
 
 struct lm_encoder {
     const lm_model *model;
-    lm_program *program;
-    int64_t size, pixels; /* numbers of a state and of an image */
-    uint8_t *images;      /* [BATCH][pixels] */
+    lm_program *program;   /* the family's encoder, */
+    lm_inverter *inverter; /* else this; the other one is NULL */
+    int batch;             /* images at a time, at most BATCH */
+    int64_t size, pixels;  /* numbers of a state and of an image */
+    uint8_t *images;       /* [BATCH][pixels] */
     int32_t labels[BATCH];
     float *states; /* [BATCH][size] */
 };
@@ -47,16 +49,28 @@ static lm_status compile(lm_encoder *encoder, lm_engine *engine,
     return status;
 }
 
+static lm_status make_inverter(lm_encoder *encoder, lm_engine *engine,
+                               const lm_encoder_spec *spec) {
+    LM_TRY(lm_inverter_new(engine, encoder->model, spec->raw, &spec->invert,
+                           &encoder->inverter));
+    encoder->batch = lm_inverter_batch(encoder->inverter);
+    encoder->size = lm_inverter_size(encoder->inverter);
+    return LM_OK;
+}
+
 lm_status lm_encoder_new(lm_engine *engine, const lm_model *model,
                          const lm_encoder_spec *spec, lm_encoder **encoder) {
-    LM_RETURN_IF(!model->family->encode, LM_UNSUPPORTED, "family %s has no encoder",
-                 model->family->name);
+    const lm_family *family = model->family;
+    LM_RETURN_IF(!family->encode && !lm_can_invert(family), LM_UNSUPPORTED,
+                 "family %s has no encoder", family->name);
     const lm_image_info *info = &model->info;
     lm_encoder *made = lm_calloc(1, sizeof *made);
     if (!made) return LM_NOMEM;
     made->model = model;
+    made->batch = BATCH;
     made->pixels = (int64_t)info->height * info->width * info->channels;
-    lm_status status = compile(made, engine, spec);
+    lm_status status =
+        family->encode ? compile(made, engine, spec) : make_inverter(made, engine, spec);
     if (status == LM_OK) {
         made->images = lm_calloc(BATCH, (size_t)made->pixels);
         made->states = lm_alloc(sizeof(float) * BATCH * (size_t)made->size);
@@ -72,6 +86,7 @@ lm_status lm_encoder_new(lm_engine *engine, const lm_model *model,
 void lm_encoder_free(lm_encoder *encoder) {
     if (!encoder) return;
     lm_program_free(encoder->program);
+    lm_inverter_free(encoder->inverter);
     lm_free(encoder->images);
     lm_free(encoder->states);
     lm_free(encoder);
@@ -95,30 +110,35 @@ static lm_status check_labels(const lm_encoder *encoder, const lm_image_source *
     return LM_OK;
 }
 
+static lm_status run_program(lm_encoder *encoder, int64_t first) {
+    lm_program *program = encoder->program;
+    LM_TRY(lm_program_set(program, "images", LM_U8, encoder->images,
+                          BATCH * encoder->pixels));
+    if (encoder->model->conditional)
+        LM_TRY(lm_program_set(program, "labels", LM_I32, encoder->labels, BATCH));
+    const uint32_t key[4] = {0, 0, 0, (uint32_t)first};
+    if (lm_program_has_input(program, "key"))
+        LM_TRY(lm_program_set(program, "key", LM_U32, key, 4));
+    LM_TRY(lm_program_run(program));
+    return lm_program_get(program, "states", LM_F32, encoder->states,
+                          BATCH * encoder->size);
+}
+
 static lm_status run_batch(lm_encoder *encoder, const lm_image_source *source,
                            int64_t first, int64_t count) {
     LM_TRY(lm_source_read(source, first, count, encoder->images, encoder->labels));
-    LM_TRY(lm_program_set(encoder->program, "images", LM_U8, encoder->images,
-                          BATCH * encoder->pixels));
-    if (encoder->model->conditional) {
-        LM_TRY(check_labels(encoder, source, count));
-        LM_TRY(
-            lm_program_set(encoder->program, "labels", LM_I32, encoder->labels, BATCH));
-    }
-    const uint32_t key[4] = {0, 0, 0, (uint32_t)first};
-    if (lm_program_has_input(encoder->program, "key"))
-        LM_TRY(lm_program_set(encoder->program, "key", LM_U32, key, 4));
-    LM_TRY(lm_program_run(encoder->program));
-    return lm_program_get(encoder->program, "states", LM_F32, encoder->states,
-                          BATCH * encoder->size);
+    if (encoder->model->conditional) LM_TRY(check_labels(encoder, source, count));
+    return encoder->program ? run_program(encoder, first)
+                            : lm_inverter_run(encoder->inverter, encoder->images,
+                                              encoder->labels, first, encoder->states);
 }
 
 lm_status lm_encoder_run(lm_encoder *encoder, const lm_image_source *source,
                          int64_t first, int64_t count, float *states) {
     LM_TRY(lm_encoder_check(encoder, source));
     memset(encoder->labels, 0, sizeof encoder->labels);
-    for (int64_t done = 0; done < count; done += BATCH) {
-        int64_t now = count - done < BATCH ? count - done : BATCH;
+    for (int64_t done = 0; done < count; done += encoder->batch) {
+        int64_t now = count - done < encoder->batch ? count - done : encoder->batch;
         LM_TRY(run_batch(encoder, source, first + done, now));
         memcpy(states + done * encoder->size, encoder->states,
                sizeof *states * (size_t)(now * encoder->size));

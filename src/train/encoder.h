@@ -1,10 +1,12 @@
-/* From images to the states that a family decodes: a program, batch by batch. */
+/* From images to the states that a family decodes, batch by batch: by its encoder, or,
+ * where it has none, by optimisation. */
 #ifndef LIMN_TRAIN_ENCODER_H
 #define LIMN_TRAIN_ENCODER_H
 
 #include "eval/source.h"
 #include "exec/exec.h"
 #include "families/family.h"
+#include "train/invert.h"
 
 typedef struct lm_encoder lm_encoder;
 
@@ -12,10 +14,11 @@ typedef struct lm_encoder_spec {
     bool raw;   /* by the weights themselves, not their average */
     bool draws; /* draws of codes where these have a distribution, not their means; each
                  * a function of the image's index */
+    lm_invert_spec invert; /* for families without an encoder */
 } lm_encoder_spec;
 
-/* LM_UNSUPPORTED where the family has no encoder. The encoder must go before the
- * engine. */
+/* LM_UNSUPPORTED where the family has no encoder and cannot be inverted. The encoder must
+ * go before the engine. */
 lm_status lm_encoder_new(lm_engine *engine, const lm_model *model,
                          const lm_encoder_spec *spec, lm_encoder **encoder);
 void lm_encoder_free(lm_encoder *encoder);
