@@ -21,6 +21,7 @@ static limn_status public_status(lm_status status) {
         [LM_UNSUPPORTED] = LIMN_FAILED,
         [LM_NUMERIC] = LIMN_NUMERIC,
         [LM_INTERRUPTED] = LIMN_INTERRUPTED,
+        [LM_UNHEALTHY] = LIMN_FAILED,
         [LM_BACKEND] = LIMN_FAILED,
         [LM_INTERNAL] = LIMN_FAILED,
     };

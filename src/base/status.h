@@ -23,7 +23,8 @@
     X(NUMERIC, "not a finite number")                                                    \
     X(INTERRUPTED, "interrupted")                                                        \
     X(BACKEND, "a backend library failed")                                               \
-    X(INTERNAL, "internal error")
+    X(INTERNAL, "internal error")                                                        \
+    X(UNHEALTHY, "training goes wrong")
 
 typedef enum lm_status {
 #define X(code, text) LM_##code,

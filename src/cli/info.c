@@ -97,8 +97,29 @@ static void print_last(const json_t *row) {
     printf(", %.0f s of training\n", json_number_value(json_object_get(row, "seconds")));
 }
 
+static lm_status add_notice(void *user, const json_t *row) {
+    if (!json_object_get(row, "notice")) return LM_OK;
+    return json_array_append(user, (json_t *)row) == 0 ? LM_OK : LM_NOMEM;
+}
+
+/* The rows of log.jsonl that say what was noticed: an array. */
+static lm_status list_notices(const lm_run *run, json_t **notices) {
+    *notices = json_array();
+    return *notices ? lm_run_visit_log(run, add_notice, *notices) : LM_NOMEM;
+}
+
+static void print_notices(const json_t *notices) {
+    size_t i;
+    const json_t *row;
+    json_array_foreach(notices, i, row)
+        printf("noticed    step %" JSON_INTEGER_FORMAT ": %s\n",
+               json_integer_value(json_object_get(row, "step")),
+               json_string_value(json_object_get(row, "text")));
+}
+
 static void print_run(const lm_run *run, int64_t parameters, const char *checkpoint,
-                      const json_t *row, const json_t *evaluation) {
+                      const json_t *row, const json_t *evaluation,
+                      const json_t *notices) {
     printf("family     %s, %s\n", run->family->name, run->family->title);
     printf("preset     %s\n", run->preset);
     printf("parameters %" PRId64 "\n", parameters);
@@ -108,20 +129,22 @@ static void print_run(const lm_run *run, int64_t parameters, const char *checkpo
     printf("checkpoint %s\n", checkpoint ? checkpoint : "none yet");
     if (row) print_last(row);
     if (evaluation) print_evaluation(evaluation);
+    print_notices(notices);
     print_settings("model", &run->model);
     print_settings("trainer", &run->trainer);
 }
 
 static json_t *run_json(const lm_run *run, int64_t parameters, const char *checkpoint,
-                        json_t *row, json_t *evaluation) {
-    return json_pack("{s:s, s:s, s:I, s:s, s:i, s:i, s:i, s:i, s:s?, s:O?, s:O?, s:o, "
-                     "s:o}",
+                        json_t *row, json_t *evaluation, json_t *notices) {
+    return json_pack("{s:s, s:s, s:I, s:s, s:i, s:i, s:i, s:i, s:s?, s:O?, s:O?, s:O, "
+                     "s:o, s:o}",
                      "family", run->family->name, "preset", run->preset, "parameters",
                      (json_int_t)parameters, "data", run->data, "height",
                      run->info.height, "width", run->info.width, "channels",
                      run->info.channels, "classes", run->info.classes, "checkpoint",
-                     checkpoint, "last", row, "evaluation", evaluation, "model",
-                     settings_json(&run->model), "trainer", settings_json(&run->trainer));
+                     checkpoint, "last", row, "evaluation", evaluation, "notices",
+                     notices, "model", settings_json(&run->model), "trainer",
+                     settings_json(&run->trainer));
 }
 
 static lm_status show_run(const cli_context *cli, const char *folder) {
@@ -136,10 +159,14 @@ static lm_status show_run(const cli_context *cli, const char *folder) {
         json_t *row = last_log_row(&run, "loss");
         json_t *evaluation = last_log_row(&run, "eval");
         int64_t parameters = lm_model_parameters(model);
+        json_t *notices = NULL;
+        if (status == LM_OK) status = list_notices(&run, &notices);
         if (status == LM_OK && cli->json)
-            cli_print_json(run_json(&run, parameters, checkpoint, row, evaluation));
+            cli_print_json(
+                run_json(&run, parameters, checkpoint, row, evaluation, notices));
         else if (status == LM_OK)
-            print_run(&run, parameters, checkpoint, row, evaluation);
+            print_run(&run, parameters, checkpoint, row, evaluation, notices);
+        json_decref(notices);
         json_decref(evaluation);
         json_decref(row);
         lm_free(checkpoint);

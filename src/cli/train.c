@@ -39,6 +39,9 @@ static const lm_option options[] = {
      "what to measure ('limn eval --help' lists it)"},
     {"keep-best", LM_OPT_TEXT, "", 0, 0, NULL, "METRIC",
      "keep the checkpoint that is best by this, or 'none' [the first measured]"},
+    {"on-collapse", LM_OPT_CHOICE, "warn", 0, 0, "warn|stop|rollback", NULL,
+     "when training goes wrong: say so, end, or go back to the last healthy checkpoint "
+     "with other random numbers and half the learning rate, 3 times at most"},
     {"workers", LM_OPT_INT, "", 0, 64, NULL, "N",
      "threads that prepare data ahead of the step, 0: none [one for every 8 threads]"},
     {"profile", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
@@ -114,6 +117,13 @@ static lm_status print_result(const cli_context *cli, const lm_train_result *res
     return profile ? cli_print_profile(profile) : LM_OK;
 }
 
+static lm_on_collapse find_reaction(const char *name) {
+    static const char *const names[] = {"warn", "stop", "rollback"};
+    int i = LM_COLLAPSE_ROLLBACK;
+    while (i > 0 && strcmp(names[i], name) != 0) i--;
+    return (lm_on_collapse)i;
+}
+
 static lm_status run(cli_context *cli) {
     const lm_settings *o = &cli->options;
     lm_train_request request = {
@@ -138,6 +148,7 @@ static lm_status run(cli_context *cli) {
         .eval_n = lm_setting_int(o, "eval-n"),
         .eval_metrics = cli_text(cli, "eval-metrics"),
         .keep_best = cli_text(cli, "keep-best"),
+        .on_collapse = find_reaction(lm_setting_text(o, "on-collapse")),
         .workers = (int)lm_setting_int(o, "workers"),
         .workers_given = lm_setting(o, "workers")->is_set,
         /* Loading a program is computing, nearly all of it. */

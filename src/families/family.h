@@ -5,6 +5,7 @@
 #define LIMN_FAMILIES_FAMILY_H
 
 #include "base/options.h"
+#include "families/symptom.h"
 #include "nn/nn.h"
 
 #include <jansson.h>
@@ -174,6 +175,7 @@ struct lm_family {
     double (*bound_term)(const lm_model *model, int term, const uint8_t *image,
                          const float *guess);
 
+    const lm_symptom *symptoms;   /* of its runs; NULL: lm_plain_symptoms */
     const lm_family_watch *watch; /* NULL: it does not */
 };
 

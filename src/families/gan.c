@@ -186,6 +186,7 @@ static lm_node *sample_init(const lm_model *model, lm_nn *nn, int batch) {
 }
 
 const lm_family lm_family_gan = {
+    .symptoms = lm_adversarial_symptoms,
     .name = "gan",
     .title = "generative adversarial networks",
     .paper = "Goodfellow et al.: Generative Adversarial Nets. NeurIPS 2014",

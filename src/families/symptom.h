@@ -17,6 +17,7 @@ typedef struct lm_sign {
     lm_side side;
     double limit; /* +-INFINITY: none */
     double past;
+    double from; /* it falls only from a past of at least this */
 } lm_sign;
 
 #define LM_MAX_SIGNS    2

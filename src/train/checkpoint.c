@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -62,6 +63,10 @@ lm_status lm_checkpoint_add_part(const lm_model *model, lm_group_part part,
 
 /* ---- saving ------------------------------------------------------------------ */
 
+/* Names in the file: of a number in the metadata, and of a tensor. */
+#define ROLLBACKS "rollbacks"
+#define WATCH     "watch"
+
 /* Host copies of all variables, and an entry for each slice of each. */
 typedef struct snapshot {
     lm_arena arena;
@@ -90,7 +95,7 @@ static lm_status add_part(snapshot *snap, const lm_params *group, lm_group_part 
 
 static lm_status take_snapshot(snapshot *snap, const lm_model *model, lm_engine *engine) {
     model_var vars[MOST_VARS];
-    int count = list_vars(model, vars), slices = 0;
+    int count = list_vars(model, vars), slices = 1; /* and the watch's numbers */
     for (int i = 0; i < count; i++) slices += vars[i].params->n_slices;
     snap->entries = lm_arena_alloc(&snap->arena, sizeof *snap->entries * slices);
     if (!snap->entries) return LM_NOMEM;
@@ -101,27 +106,37 @@ static lm_status take_snapshot(snapshot *snap, const lm_model *model, lm_engine 
 
 lm_status lm_checkpoint_save(const char *path, const lm_run *run, const lm_model *model,
                              lm_engine *engine, const lm_train_state *state,
-                             const lm_st_meta *more, int n_more) {
-    char step[24], images[24], seed[24], hash[20], image[64];
+                             const lm_checkpoint_more *more) {
+    static const lm_checkpoint_more nothing = {0};
+    char step[24], images[24], seed[24], hash[20], image[64], rollbacks[16];
+    if (!more) more = &nothing;
     snprintf(step, sizeof step, "%" PRId64, state->step);
     snprintf(images, sizeof images, "%" PRId64, state->images);
     snprintf(seed, sizeof seed, "%" PRIu64, run->seed);
     snprintf(hash, sizeof hash, "%016" PRIx64, run->data_hash);
     snprintf(image, sizeof image, "%dx%dx%d", run->info.height, run->info.width,
              run->info.channels);
-    lm_st_meta meta[9 + LM_CHECKPOINT_MORE] = {
+    snprintf(rollbacks, sizeof rollbacks, "%d", state->rollbacks);
+    lm_st_meta meta[10 + LM_CHECKPOINT_MORE] = {
         {"limn", lm_version},    {"family", run->family->name},
         {"preset", run->preset}, {"data", run->data},
         {"data_hash", hash},     {"image", image},
         {"seed", seed},          {"step", step},
         {"images", images},
     };
-    assert(n_more <= LM_CHECKPOINT_MORE);
-    for (int i = 0; i < n_more; i++) meta[9 + i] = more[i];
+    int n_meta = 9;
+    if (state->rollbacks) meta[n_meta++] = (lm_st_meta){ROLLBACKS, rollbacks};
+    assert(more->n_meta <= LM_CHECKPOINT_MORE);
+    for (int i = 0; i < more->n_meta; i++) meta[n_meta++] = more->meta[i];
     snapshot snap = {LM_ARENA_INIT, NULL, 0};
     lm_status status = take_snapshot(&snap, model, engine);
+    if (status == LM_OK && more->n_watch)
+        snap.entries[snap.count++] = (lm_st_entry){.name = WATCH,
+                                                   .dtype = LM_F64,
+                                                   .shape = LM_SHAPE(more->n_watch),
+                                                   .data = more->watch};
     if (status == LM_OK)
-        status = lm_safetensors_write(path, snap.entries, snap.count, meta, 9 + n_more);
+        status = lm_safetensors_write(path, snap.entries, snap.count, meta, n_meta);
     lm_arena_release(&snap.arena);
     return status;
 }
@@ -176,6 +191,28 @@ static lm_status read_count(const lm_safetensors *file, const char *key, int64_t
     return LM_OK;
 }
 
+/* A run that never went back does not say so. */
+static lm_status read_rollbacks(const lm_safetensors *file, int *rollbacks) {
+    int64_t count = 0;
+    if (lm_safetensors_meta(file, ROLLBACKS)) LM_TRY(read_count(file, ROLLBACKS, &count));
+    LM_RETURN_IF(count > INT_MAX, LM_FORMAT, "metadata " ROLLBACKS " is %" PRId64, count);
+    *rollbacks = (int)count;
+    return LM_OK;
+}
+
+lm_status lm_checkpoint_load_watch(const char *path, int count, double *numbers,
+                                   bool *found) {
+    lm_safetensors file;
+    LM_TRY(lm_safetensors_open(&file, path));
+    const lm_st_entry *entry = lm_safetensors_find(&file, WATCH);
+    *found = entry && entry->dtype == LM_F64 && lm_shape_count(entry->shape) == count;
+    lm_status status =
+        *found ? lm_safetensors_read(&file, WATCH, LM_F64, LM_SHAPE(count), numbers)
+               : LM_OK;
+    lm_safetensors_release(&file);
+    return status;
+}
+
 lm_status lm_checkpoint_load(const char *path, const lm_model *model, lm_engine *engine,
                              lm_train_state *state) {
     lm_safetensors file;
@@ -183,6 +220,7 @@ lm_status lm_checkpoint_load(const char *path, const lm_model *model, lm_engine 
     lm_status status = load_parts(&file, model, engine);
     if (status == LM_OK) status = read_count(&file, "step", &state->step);
     if (status == LM_OK) status = read_count(&file, "images", &state->images);
+    if (status == LM_OK) status = read_rollbacks(&file, &state->rollbacks);
     if (status != LM_OK && status != LM_NOMEM)
         status = lm_fail_context(status, "%s", path);
     lm_safetensors_release(&file);
@@ -238,6 +276,10 @@ char *lm_checkpoint_best(const lm_run *run) {
     return lm_path_join(run->folder, "checkpoints/best.safetensors");
 }
 
+char *lm_checkpoint_healthy(const lm_run *run) {
+    return lm_path_join(run->folder, "checkpoints/healthy.safetensors");
+}
+
 lm_status lm_checkpoint_find(const lm_run *run, const char *name, char **path) {
     if (!name) return lm_checkpoint_latest(run, path);
     bool best = strcmp(name, "best") == 0;
@@ -264,6 +306,18 @@ static lm_status remove_names(const char *folder, char **names, size_t count) {
         lm_free(path);
     }
     return LM_OK;
+}
+
+lm_status lm_checkpoint_drop_after(const lm_run *run, int64_t step) {
+    char *folder, **names;
+    size_t count, kept = 0;
+    lm_status status = list_checkpoints(run, &folder, &names, &count);
+    while (kept < count && strtoll(names[kept] + strlen("step-"), NULL, 10) <= step)
+        kept++;
+    if (status == LM_OK) status = remove_names(folder, names + kept, count - kept);
+    lm_names_free(names, count);
+    lm_free(folder);
+    return status;
 }
 
 lm_status lm_checkpoint_prune(const lm_run *run, int keep) {

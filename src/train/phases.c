@@ -50,16 +50,16 @@ static lm_status run_once(lm_phases *phases, int index, int run,
     const lm_image_info *info = &phases->model->info;
     int64_t size = (int64_t)info->height * info->width * info->channels;
     int64_t first = (int64_t)run * phases->batch;
-    const lm_phase_input own = {.pixels = input->pixels + first * size,
-                                .labels = input->labels + first,
-                                .batch = phases->batch,
-                                .seed = input->seed,
-                                .step = input->step,
-                                .first = first,
-                                .rate = phases->turns.rules[index].rate,
-                                .share = input->share,
-                                .turn =
-                                    lm_turns_at(&phases->turns, index, input->step, run)};
+    const lm_phase_input own = {
+        .pixels = input->pixels + first * size,
+        .labels = input->labels + first,
+        .batch = phases->batch,
+        .seed = input->seed,
+        .step = input->step,
+        .first = first,
+        .rate = ldexp(phases->turns.rules[index].rate, -input->halvings),
+        .share = input->share,
+        .turn = lm_turns_at(&phases->turns, index, input->step, run)};
     LM_TRY(lm_phase_run(phases->model, phases->trainer, index, phases->programs[index],
                         &own, &phases->results[index]));
     phases->ran[index] = true;
@@ -116,6 +116,44 @@ void lm_phases_text(const lm_phases *phases, char text[LM_LOSSES_TEXT]) {
                      alone ? "loss" : phases->model->family->phases[i].name,
                      phases->results[i].loss);
     }
+}
+
+/* Of what it described, since the programs' outputs share their memory. */
+static lm_status visit_members(const char *members, lm_phases_see *see, void *user) {
+    lm_str text = LM_STR_INIT;
+    lm_str_printf(&text, "{%s}", members[0] ? members + strlen(", ") : "");
+    json_t *row = text.failed ? NULL : json_loads(text.text, 0, NULL), *value;
+    lm_str_release(&text);
+    if (!row) return LM_NOMEM;
+    const char *name;
+    json_object_foreach(row, name, value) {
+        if (json_is_number(value)) see(user, name, json_number_value(value));
+        if (json_is_null(value)) see(user, name, NAN);
+    }
+    json_decref(row);
+    return LM_OK;
+}
+
+static lm_status visit_phase(const lm_phases *phases, int index, bool alone,
+                             lm_phases_see *see, void *user) {
+    const char *phase = phases->model->family->phases[index].name;
+    char loss[LM_GROUP_NAME] = "loss", norm[LM_GROUP_NAME] = "grad_norm";
+    if (!alone) {
+        snprintf(loss, sizeof loss, "%s_loss", phase);
+        snprintf(norm, sizeof norm, "%s_grad_norm", phase);
+    }
+    see(user, loss, phases->results[index].loss);
+    see(user, norm, phases->results[index].grad_norm);
+    return visit_members(lm_str_text(&phases->members[index]), see, user);
+}
+
+lm_status lm_phases_visit(const lm_phases *phases, int64_t step, lm_phases_see *see,
+                          void *user) {
+    bool alone = count_programs(phases) == 1;
+    for (int i = 0; i < phases->turns.count; i++)
+        if (lm_turns_runs(&phases->turns, i, step))
+            LM_TRY(visit_phase(phases, i, alone, see, user));
+    return LM_OK;
 }
 
 lm_status lm_phases_describe(const lm_phases *phases, lm_str *members) {

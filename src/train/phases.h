@@ -31,10 +31,17 @@ typedef struct lm_step_input {
     uint64_t seed;
     int64_t step; /* done before this one */
     double share; /* of the run that is done, for learning rate schedules */
+    int halvings; /* learning rates are halved so often */
 } lm_step_input;
 /* LM_NUMERIC when a loss or a gradient's norm is not finite: the message names phase and
  * first bad tensor, and the phases that come later have not run. */
 lm_status lm_phases_run(lm_phases *phases, const lm_step_input *input);
+
+/* Calls `see` with each number that the phases had to say in a step, named as in the log;
+ * lists are left out. */
+typedef void lm_phases_see(void *user, const char *name, double value);
+lm_status lm_phases_visit(const lm_phases *phases, int64_t step, lm_phases_see *see,
+                          void *user);
 
 /* Of all programs: from now on timed or not; what was timed, added. */
 void lm_phases_profile(lm_phases *phases, bool on);

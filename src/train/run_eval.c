@@ -114,9 +114,9 @@ static lm_status keep_best(const lm_run_eval *eval, const lm_train_state *state)
     const lm_st_meta meta[] = {{BEST_METRIC, eval->best->name}, {BEST_VALUE, value}};
     char *path = lm_checkpoint_best(eval->run);
     if (!path) return LM_NOMEM;
-    lm_status status =
-        lm_checkpoint_save(path, eval->run, lm_drawer_model(eval->drawn.drawer),
-                           eval->engine, state, meta, 2);
+    lm_status status = lm_checkpoint_save(
+        path, eval->run, lm_drawer_model(eval->drawn.drawer), eval->engine, state,
+        &(lm_checkpoint_more){.meta = meta, .n_meta = 2});
     lm_free(path);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "train/drawn.h"
+#include "train/guard.h"
 #include "train/notices.h"
 #include "train/phases.h"
 #include "train/prepare.h"
@@ -62,6 +63,7 @@ typedef struct trainer {
     char losses[LM_LOSSES_TEXT]; /* of the latest step */
     int64_t saved_step;          /* of the newest checkpoint, -1 none */
     lm_notices notices;
+    lm_guard guard;
     lm_train_result *result;
 } trainer;
 
@@ -102,17 +104,23 @@ static void report(trainer *t, const char *event) {
 
 /* ---- setting up -------------------------------------------------------------- */
 
+/* Weights, position and log as they were when this checkpoint was written. */
+static lm_status load_state(trainer *t, const char *path, lm_log_end *end) {
+    LM_TRY(lm_checkpoint_load(path, t->model, t->engine, &t->state));
+    LM_TRY(lm_run_rewind_log(&t->run, t->state.step, end));
+    t->evaluated = end->evaluated;
+    return lm_guard_load(&t->guard, path, t->state.step);
+}
+
 static lm_status load_weights(trainer *t) {
     char *path;
+    lm_log_end end;
     LM_TRY(lm_checkpoint_latest(&t->run, &path));
-    lm_status status = lm_checkpoint_load(path, t->model, t->engine, &t->state);
+    lm_status status = load_state(t, path, &end);
     if (status == LM_OK) {
         t->saved_step = t->state.step;
         snprintf(t->result->checkpoint, sizeof t->result->checkpoint, "%s", path);
-        lm_log_end end;
-        status = lm_run_rewind_log(&t->run, t->state.step, &end);
         t->before = end.seconds;
-        t->evaluated = end.evaluated;
     }
     lm_free(path);
     return status;
@@ -203,6 +211,7 @@ static lm_status set_up(trainer *t) {
     LM_TRY(lm_engine_new("cpu", &t->engine));
     LM_TRY(lm_engine_configure(t->engine, &kernels));
     LM_TRY(lm_checkpoint_add_vars(t->model, t->engine));
+    LM_TRY(lm_guard_init(&t->run, t->model, &t->guard));
     LM_TRY(t->request.resume ? load_weights(t)
                              : lm_init_weights(t->model, t->engine, t->run.seed));
     LM_TRY(lm_notices_init(&t->run, t->model, &t->notices));
@@ -215,6 +224,7 @@ static lm_status set_up(trainer *t) {
 }
 
 static void tear_down(trainer *t) {
+    lm_guard_release(&t->guard);
     lm_notices_release(&t->notices);
     lm_run_eval_free(t->eval);
     lm_drawn_release(&t->sheet);
@@ -246,12 +256,18 @@ static lm_status read_batches(trainer *t) {
     return LM_OK;
 }
 
+/* A run that went back must not draw again what led it astray. */
+static uint64_t stream_seed(const trainer *t) {
+    return t->run.seed + (uint64_t)t->state.rollbacks * 0x9E3779B97F4A7C15U;
+}
+
 static lm_status run_phases(trainer *t) {
     const lm_step_input input = {.pixels = t->pixels,
                                  .labels = t->labels,
-                                 .seed = t->run.seed,
+                                 .seed = stream_seed(t),
                                  .step = t->state.step,
-                                 .share = share_done(t)};
+                                 .share = share_done(t),
+                                 .halvings = t->state.rollbacks};
     lm_status status = lm_phases_run(&t->phases, &input);
     if (status != LM_NUMERIC) return status;
     return lm_fail(status, "step %" PRId64 ", %s; last good checkpoint: %s",
@@ -277,12 +293,27 @@ static lm_status train_step(trainer *t) {
 /* ---- what happens between steps
  * ----------------------------------------------------------- */
 
+static lm_status write_checkpoint(trainer *t, const char *path) {
+    if (!path) return LM_NOMEM;
+    lm_checkpoint_more more = lm_guard_save(&t->guard);
+    return lm_checkpoint_save(path, &t->run, t->model, t->engine, &t->state, &more);
+}
+
+/* What to go back to, unless something is suspected. */
+static lm_status save_healthy(trainer *t) {
+    if (t->request.on_collapse != LM_COLLAPSE_ROLLBACK) return LM_OK;
+    if (!lm_watch_is_calm(t->guard.watch)) return LM_OK;
+    char *path = lm_checkpoint_healthy(&t->run);
+    lm_status status = write_checkpoint(t, path);
+    lm_free(path);
+    return status;
+}
+
 static lm_status save(trainer *t) {
     if (t->saved_step == t->state.step) return LM_OK;
     char *path = lm_run_path(&t->run, "checkpoints", t->state.step, "safetensors");
-    if (!path) return LM_NOMEM;
-    lm_status status =
-        lm_checkpoint_save(path, &t->run, t->model, t->engine, &t->state, NULL, 0);
+    lm_status status = write_checkpoint(t, path);
+    if (status == LM_OK) status = save_healthy(t);
     if (status == LM_OK) {
         t->saved_step = t->state.step;
         snprintf(t->result->checkpoint, sizeof t->result->checkpoint, "%s", path);
@@ -366,6 +397,7 @@ static lm_status judge(trainer *t) {
     const lm_eval_hook hook = {on_evaluation, t};
     LM_TRY(lm_run_eval_at(t->eval, &t->state, seconds_trained(t), &hook, &result));
     t->evaluated = t->state.step;
+    LM_TRY(lm_guard_look_at_eval(&t->guard, t->state.step));
     snprintf(t->result->eval, sizeof t->result->eval, "%s", result.text);
     if (result.is_best)
         snprintf(t->result->best, sizeof t->result->best, "%s/checkpoints/best%s",
@@ -397,16 +429,93 @@ static bool evaluation_is_due(const trainer *t) {
     return t->state.step % t->request.eval_every == 0 || is_finished(t);
 }
 
+/* ---- when training goes wrong ------------------------------------------------ */
+
+enum { MOST_ROLLBACKS = 3 };
+
+/* Files first: a run that is killed in between does it again. */
+static lm_status begin_again(trainer *t, const char *healthy, const char *why) {
+    lm_notice notice = {.name = "rollback", .begins = true};
+    lm_log_end end;
+    int64_t from = t->state.step;
+    int rollbacks = t->state.rollbacks + 1;
+    LM_TRY(load_state(t, healthy, &end));
+    t->state.rollbacks = rollbacks;
+    LM_TRY(lm_checkpoint_drop_after(&t->run, t->state.step));
+    snprintf(notice.text, sizeof notice.text,
+             "rollback %d of %d, from step %" PRId64 " to %" PRId64
+             ", other random numbers, learning rates halved; %s",
+             rollbacks, MOST_ROLLBACKS, from, t->state.step, why);
+    LM_TRY(lm_notice_tell(&t->run, &t->state, seconds_trained(t), &notice));
+    lm_notices_release(&t->notices);
+    LM_TRY(lm_notices_init(&t->run, t->model, &t->notices));
+    lm_loader_seek(t->loader, t->state.images);
+    t->rate_images = t->state.images;
+    t->saved_step = -1;
+    return save(t);
+}
+
+static lm_status roll_back(trainer *t, const char *why) {
+    LM_RETURN_IF(t->state.rollbacks >= MOST_ROLLBACKS, LM_UNHEALTHY,
+                 "step %" PRId64 ", after %d rollbacks: %s", t->state.step,
+                 t->state.rollbacks, why);
+    char *healthy = lm_checkpoint_healthy(&t->run);
+    if (!healthy) return LM_NOMEM;
+    lm_status status =
+        lm_file_exists(healthy)
+            ? begin_again(t, healthy, why)
+            : lm_fail(LM_UNHEALTHY, "step %" PRId64 ", nothing healthy to go back to: %s",
+                      t->state.step, why);
+    lm_free(healthy);
+    return status;
+}
+
+/* What has begun was told; this decides. */
+static lm_status react(trainer *t, const lm_notice *alarm) {
+    switch (t->request.on_collapse) {
+    case LM_COLLAPSE_WARN:
+        break;
+    case LM_COLLAPSE_STOP:
+        LM_TRY(log_step(t));
+        LM_TRY(save(t));
+        return lm_fail(LM_UNHEALTHY, "stopped at step %" PRId64 ", saved %s: %s",
+                       t->state.step, t->result->checkpoint, alarm->text);
+    case LM_COLLAPSE_ROLLBACK:
+        return roll_back(t, alarm->text);
+    }
+    return LM_OK;
+}
+
+/* A step and what comes of it; *went_back: it was undone. */
+static lm_status train_watched(trainer *t, bool *went_back) {
+    int rollbacks = t->state.rollbacks;
+    lm_status status = train_step(t);
+    if (status == LM_NUMERIC && t->request.on_collapse == LM_COLLAPSE_ROLLBACK) {
+        char why[LM_NOTICE_TEXT / 2];
+        snprintf(why, sizeof why, "blow-up: %s", lm_message());
+        status = roll_back(t, why);
+    } else if (status == LM_OK) {
+        lm_notice alarm;
+        status =
+            lm_guard_look(&t->guard, &t->phases, &t->state, seconds_trained(t), &alarm);
+        if (status == LM_OK && alarm.begins) status = react(t, &alarm);
+    }
+    *went_back = t->state.rollbacks != rollbacks;
+    return status;
+}
+
 static lm_status train_loop(trainer *t) {
     t->began = t->rate_time = lm_now();
     t->startup = t->began - t->request.began;
     t->rate_images = t->state.images;
     report(t, t->request.resume ? "resumed" : "started");
     lm_phases_profile(&t->phases, t->request.profile != NULL);
-    bool stopped = false;
+    bool stopped = false, went_back;
+    if (t->state.step == 0) LM_TRY(save_healthy(t));
     if (evaluation_is_due(t)) LM_TRY(evaluate(t, &stopped)); /* was cut short */
     while (!stopped && !is_finished(t)) {
-        LM_TRY(train_step(t));
+        LM_TRY(train_watched(t, &went_back));
+        if (went_back) continue;
         measure_rate(t);
         bool last = is_finished(t);
         stopped = wants_stop(t);

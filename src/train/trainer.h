@@ -3,6 +3,7 @@
 #define LIMN_TRAIN_TRAINER_H
 
 #include "train/checkpoint.h"
+#include "train/guard.h"
 #include "train/phases.h"
 
 /* What the live line shows; also handed out once before the first step (step 0). */
@@ -50,6 +51,7 @@ typedef struct lm_train_request {
     int64_t eval_n;           /* images; 0: 1000 */
     const char *eval_metrics; /* "fid,kid"; NULL: "fid" */
     const char *keep_best;    /* lm_run_eval_spec.best */
+    lm_on_collapse on_collapse;
     lm_train_hooks hooks;
     lm_profile *profile; /* of the steps of this call, added to it; NULL: none */
 } lm_train_request;
@@ -67,7 +69,11 @@ typedef struct lm_train_result {
     char eval[96]; /* found one; "fid 12.3", the last evaluation; "" none */
 } lm_train_result;
 
-/* LM_INTERRUPTED: stopped by the hook with everything saved. LM_NUMERIC: the loss was not
+/* A run that goes back to its last healthy checkpoint does so three times at most, each
+ * time with other random numbers and half the learning rate.
+ *
+ * LM_INTERRUPTED: stopped by the hook with everything saved. LM_UNHEALTHY: stopped
+ * because of what the message says, with everything saved. LM_NUMERIC: the loss was not
  * finite; the message names the first bad tensor, and the last good checkpoint is kept.
  */
 lm_status lm_train(const lm_train_request *request, lm_train_result *result);

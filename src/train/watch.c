@@ -95,7 +95,8 @@ static bool is_bad(const lm_sign *sign, const sign_past *past, double value) {
     if (!isfinite(value)) return sign->side == LM_ABOVE;
     double limit = sign->limit, level = past->level;
     if (sign->past != 0) {
-        if (past->count < ENOUGH) return false;
+        if (past->count < ENOUGH || (sign->side == LM_BELOW && level < sign->from))
+            return false;
         double rise = fmax((sign->past - 1) * fabs(level), BEYOND * past->scatter);
         limit = sign->side == LM_BELOW ? fmin(limit, sign->past * level)
                                        : fmax(limit, level + rise);

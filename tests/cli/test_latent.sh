@@ -75,14 +75,14 @@ works "draw codes" "uniform over codes" sample whole -n 4 --out codes.png
 
 # Without an encoder states are found by descending to them.
 invert="--invert-steps 3 --starts 2"
-check "train a generator" small pair gan --preset mnist --set base=4 --set z=5
-works "reconstruct by descent" "SSIM" reconstruct pair -n 40 $invert --out found.png
-works "the same again" "SSIM" reconstruct pair -n 40 $invert --out again.png
+check "train a generator" small game gan --preset mnist --set base=4 --set z=5
+works "reconstruct by descent" "SSIM" reconstruct game -n 40 $invert --out found.png
+works "the same again" "SSIM" reconstruct game -n 40 $invert --out again.png
 check "has the same bytes" cmp found.png again.png
-works "walk between such states" "2 walks of 3" interpolate pair --between images \
+works "walk between such states" "2 walks of 3" interpolate game --between images \
     --pairs 2 --frames 3 $invert --out walk.png
-refuses 1 "family gan has no encoder" "units of no encoder" traverse pair
-refuses 2 "starts" "too many starts" reconstruct pair --starts 65
+refuses 1 "family gan has no encoder" "units of no encoder" traverse game
+refuses 2 "starts" "too many starts" reconstruct game --starts 65
 
 check "train a diffusion model" small noise ddpm --preset tiny --set base=8
 works "interpolate its noise" "2 walks of 3" interpolate noise --pairs 2 --frames 3 --steps 2

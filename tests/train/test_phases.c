@@ -239,7 +239,7 @@ static void test_plain_loop(void **state) {
 
 static void save(bench *b, const char *name) {
     CHECK_OK(lm_checkpoint_save(scratch(name), &b->run, b->model, b->engine, &b->state,
-                                NULL, 0));
+                                NULL));
 }
 
 static void assert_same_files(const char *a, const char *b) {

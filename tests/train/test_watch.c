@@ -148,11 +148,65 @@ static void single_steps_do_not_matter(void **state) {
                          0);
 }
 
+/* ---- recorded series --------------------------------------------------------- */
+
+/* A file of tests/golden/make_watch.py; the steps that it has, and what is told first. */
+static outcome watch_recorded(const char *name, int *steps) {
+    char path[512], line[512], *names[8];
+    const char *root = getenv("LIMN_TEST_SOURCE");
+    snprintf(path, sizeof path, "%s/tests/golden/watch_%s.csv", root ? root : ".", name);
+    FILE *file = fopen(path, "r");
+    if (!file) fail_msg("%s: cannot be read", path);
+    char head[512];
+    assert_non_null(fgets(head, sizeof head, file));
+    int n = 0;
+    for (char *at = strtok(head, ",\n"); at && n < 8; at = strtok(NULL, ",\n"))
+        names[n++] = at;
+    lm_watch *watch;
+    lm_watch_event events[LM_MAX_SYMPTOMS];
+    outcome told = {0};
+    CHECK_OK(lm_watch_new(lm_adversarial_symptoms, &watch));
+    for (*steps = 0; fgets(line, sizeof line, file);) {
+        char *at = line;
+        for (int i = 0; i < n; i++, at++) lm_watch_see(watch, names[i], strtod(at, &at));
+        int count = lm_watch_step(watch, ++*steps, events);
+        if (count && !told.count) {
+            told.step = *steps;
+            told.first = events[0];
+        }
+        told.count += count;
+    }
+    lm_watch_free(watch);
+    fclose(file);
+    return told;
+}
+
+static void recorded_runs_that_went_well(void **state) {
+    static const char *const names[] = {"healthy0", "healthy1", "healthy2"};
+    int steps;
+    for (int i = 0; i < 3; i++) {
+        outcome told = watch_recorded(names[i], &steps);
+        assert_int_equal(steps, 760);
+        if (told.count)
+            fail_msg("%s, step %d: %s", names[i], told.step, told.first.notice.text);
+    }
+}
+
+/* Broken at step 701, of a run that would have had 1500. */
+static void a_recorded_collapse(void **state) {
+    int steps;
+    outcome told = watch_recorded("broken", &steps);
+    assert_int_not_equal(told.count, 0);
+    assert_string_equal(told.first.symptom->name, "collapse");
+    assert_in_range(told.first.began, 701, 720);
+    assert_in_range(told.step, 701, 701 + 30);
+}
+
 /* ---- one symptom, by hand ---------------------------------------------------- */
 
 static const lm_symptom hot[] = {
     {"hot",
-     {{"t", NULL, LM_ABOVE, 30, 0}, {"p", NULL, LM_ABOVE, 1, 0}},
+     {{"t", NULL, LM_ABOVE, 30, 0, 0}, {"p", NULL, LM_ABOVE, 1, 0, 0}},
      5,
      "it is hot",
      "open a window"},
@@ -200,8 +254,8 @@ static void a_symptom_comes_and_goes(void **state) {
 /* Two symptoms of one name, one within the other. */
 static void a_name_is_told_once(void **state) {
     static const lm_symptom both[] = {
-        {"hot", {{"t", NULL, LM_ABOVE, 30, 0}}, 5, "it is hot", "open a window"},
-        {"hot", {{"p", NULL, LM_ABOVE, 1, 0}}, 5, "it cooks", "take it off"},
+        {"hot", {{"t", NULL, LM_ABOVE, 30, 0, 0}}, 5, "it is hot", "open a window"},
+        {"hot", {{"p", NULL, LM_ABOVE, 1, 0, 0}}, 5, "it cooks", "take it off"},
         {0}};
     lm_watch *watch;
     lm_watch_event event;
@@ -219,7 +273,7 @@ static void a_name_is_told_once(void **state) {
 
 static void the_past_is_said(void **state) {
     static const lm_symptom rising[] = {
-        {"rising", {{"t", NULL, LM_ABOVE, -INFINITY, 10}}, 5, "it rises", "nothing"},
+        {"rising", {{"t", NULL, LM_ABOVE, -INFINITY, 10, 0}}, 5, "it rises", "nothing"},
         {0}};
     lm_watch *watch;
     lm_watch_event event;
@@ -296,6 +350,8 @@ int main(void) {
         cmocka_unit_test(changes_are_told_soon_and_dated),
         cmocka_unit_test(what_never_was_well_is_told_too),
         cmocka_unit_test(single_steps_do_not_matter),
+        cmocka_unit_test(recorded_runs_that_went_well),
+        cmocka_unit_test(a_recorded_collapse),
         cmocka_unit_test(a_symptom_comes_and_goes),
         cmocka_unit_test(a_name_is_told_once),
         cmocka_unit_test(the_past_is_said),
