@@ -38,8 +38,8 @@ const lm_symptom lm_adversarial_symptoms[] = {
      "lower the generator's learning rate, give the discriminator more steps, or use a "
      "penalty (r1=1)"},
     {"collapse",
-     {{"diversity", "real_diversity", LM_BELOW, 0.4, 0, 0}},
-     300,
+     {{"diversity", "real_diversity", LM_BELOW, 0.35, 0, 0}},
+     500,
      "generated images are alike, and have not become different",
      "lower the generator's learning rate, or give the discriminator more steps"},
     {"collapse",
