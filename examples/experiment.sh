@@ -1,0 +1,35 @@
+# What the experiments share; sourced by them. Each trains runs that differ in one thing,
+# measures them alike and prints a table. An experiment that was interrupted goes on where
+# it was when its script is run again.
+#
+#   LIMN    the program             [limn]
+#   RUNS    where the runs go       [runs]
+#   STEPS   of each run             [1000: three minutes on one core]
+#   SEED    of everything random    [0]
+LIMN=${LIMN:-limn}
+RUNS=${RUNS:-runs}
+STEPS=${STEPS:-1000}
+SEED=${SEED:-0}
+trained=
+
+# train NAME FAMILY OPTIONS..: a run of that name, new or continued.
+train() {
+    name=$1
+    shift
+    trained="$trained $RUNS/$name"
+    if [ -e "$RUNS/$name/run.json" ]; then
+        "$LIMN" train "$1" --resume --out "$RUNS/$name" --steps "$STEPS" >/dev/null
+    else
+        "$LIMN" train "$@" --out "$RUNS/$name" --steps "$STEPS" --seed "$SEED" >/dev/null
+    fi
+}
+
+# table METRICS: measures all that were trained and prints a row for each. Likelihoods are by
+# 20 importance samples.
+table() {
+    for run in $trained; do
+        "$LIMN" eval "$run" --metrics "$1" --samples 20 >/dev/null
+    done
+    # Words are separate arguments here.
+    "$LIMN" compare $trained --markdown
+}

@@ -1,0 +1,8 @@
+#!/bin/sh
+# A model that is told the class of an image against one that is not, all else equal: with
+# labels, the code need not say which digit it is.
+set -e
+. "$(dirname "$0")/experiment.sh"
+train vae-unconditional vae --data mnist --preset small
+train vae-conditional vae --data mnist --preset small --set conditional=true
+table fid,class_histogram,conditional_accuracy,reconstruction_mse,kl,active_units,likelihood
