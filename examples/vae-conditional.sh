@@ -5,4 +5,6 @@ set -e
 . "$(dirname "$0")/experiment.sh"
 train vae-unconditional vae --data mnist --preset small
 train vae-conditional vae --data mnist --preset small --set conditional=true
-table fid,class_histogram,conditional_accuracy,reconstruction_mse,kl,active_units,likelihood
+table fid,class_histogram,reconstruction_mse,kl,active_units,likelihood
+# How many of its samples the judge takes for the class they were asked to be.
+"$LIMN" eval "$RUNS/vae-conditional" --metrics conditional_accuracy

@@ -1,7 +1,7 @@
 /* The builder context and the plain layers. */
 #include "nn/nn.h"
-#include <math.h>
 #include "nn/spectral.h"
+#include <math.h>
 #include <stdio.h>
 
 enum { FIRST_LAYER_STREAM = 1000 };

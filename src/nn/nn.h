@@ -121,8 +121,8 @@ lm_node *lm_nn_avg_pool(lm_nn *nn, lm_node *x, int factor);
 lm_node *lm_nn_space_to_depth(lm_nn *nn, lm_node *x, int factor);
 lm_node *lm_nn_depth_to_space(lm_nn *nn, lm_node *x, int factor);
 
-/* Standard normal numbers to such that fall within +-bound, in the same order: as often as
- * if those outside had been drawn again. bound in (0, 4]. */
+/* Standard normal numbers to such that fall within +-bound, in the same order: as often
+ * as if those outside had been drawn again. bound in (0, 4]. */
 lm_node *lm_nn_truncate(lm_graph *g, lm_node *z, double bound);
 
 /* Losses: scalars, mean over everything. */

@@ -238,8 +238,8 @@ static void test_plain_loop(void **state) {
 /* ---- stopping, going on ------------------------------------------------------ */
 
 static void save(bench *b, const char *name) {
-    CHECK_OK(lm_checkpoint_save(scratch(name), &b->run, b->model, b->engine, &b->state,
-                                NULL));
+    CHECK_OK(
+        lm_checkpoint_save(scratch(name), &b->run, b->model, b->engine, &b->state, NULL));
 }
 
 static void assert_same_files(const char *a, const char *b) {
