@@ -252,7 +252,7 @@ static lm_status list_checkpoints(const lm_run *run, char **folder, char ***name
     if (!*folder) return LM_NOMEM;
     if (!lm_is_folder(*folder)) return LM_OK;
     LM_TRY(lm_list_folder(*folder, is_checkpoint, names, count));
-    qsort(*names, *count, sizeof **names, compare_steps);
+    if (*count) qsort(*names, *count, sizeof **names, compare_steps);
     return LM_OK;
 }
 
