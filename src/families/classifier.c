@@ -223,7 +223,7 @@ const lm_family lm_family_classifier = {
         "He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks. ECCV 2016",
     .options = options,
     .presets = presets,
-    .phases = {{"train", 0, loss}},
+    .phases = {{.name = "train", .group = 0, .loss = loss}},
     .open = open_model,
     .close = close_model,
     .classify = classify};

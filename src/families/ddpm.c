@@ -239,7 +239,7 @@ const lm_family lm_family_ddpm = {
     .paper = "Ho, Jain, Abbeel: Denoising Diffusion Probabilistic Models. NeurIPS 2020",
     .options = options,
     .presets = presets,
-    .phases = {{"train", 0, loss}},
+    .phases = {{.name = "train", .group = 0, .loss = loss}},
     .open = open_model,
     .close = close_model,
     .sampler = lm_ddpm_sampler,

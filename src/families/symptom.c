@@ -24,7 +24,7 @@
             "lower the learning rate, warm up for longer, or clip gradients (clip=1)"    \
     }
 
-const lm_symptom lm_plain_symptoms[] = {LOSS_BLOWN_UP, {NULL}};
+const lm_symptom lm_plain_symptoms[] = {LOSS_BLOWN_UP, {0}};
 
 /* A batch's diversity scatters by a few per cent. The sign of D on real images is r_t of
  * Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data": near
@@ -67,4 +67,4 @@ const lm_symptom lm_adversarial_symptoms[] = {
      "lower the discriminator's learning rate, use augmentation or a penalty (r1=1)"},
     BLOWN_UP("discriminator_"),
     BLOWN_UP("generator_"),
-    {NULL}};
+    {0}};

@@ -267,7 +267,7 @@ const lm_family lm_family_vae = {
     .paper = "Kingma, Welling: Auto-Encoding Variational Bayes. ICLR 2014",
     .options = options,
     .presets = presets,
-    .phases = {{"train", 0, loss}},
+    .phases = {{.name = "train", .group = 0, .loss = loss}},
     .open = open_model,
     .close = close_model,
     .sampler = sampler,

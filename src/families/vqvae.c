@@ -206,7 +206,7 @@ const lm_family lm_family_vqvae = {
              "Learning. NeurIPS 2017",
     .options = options,
     .presets = presets,
-    .phases = {{"train", 0, loss}},
+    .phases = {{.name = "train", .group = 0, .loss = loss}},
     .open = open_model,
     .close = close_model,
     .sampler = sampler,
