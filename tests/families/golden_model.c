@@ -9,6 +9,19 @@ static const lm_st_entry *find(golden_model *b, const char *prefix, const char *
     return golden_find(&b->file, full, name);
 }
 
+int golden_count(const char *name, const char *ending) {
+    lm_safetensors file;
+    golden_open(&file, name);
+    int count = 0;
+    for (int i = 0; i < file.n_entries; i++) {
+        size_t length = strlen(file.entries[i].name);
+        count += length > strlen(ending) &&
+                 strcmp(file.entries[i].name + length - strlen(ending), ending) == 0;
+    }
+    lm_safetensors_release(&file);
+    return count;
+}
+
 const lm_st_entry *golden_tensor(golden_model *b, const char *name) {
     return find(b, "", name);
 }

@@ -33,6 +33,9 @@ void golden_model_init(golden_model *b, const golden_backend *backend,
 void golden_next_graph(golden_model *b, int group);
 void golden_model_release(golden_model *b);
 
+/* Tensors of a golden file whose names end so: its cases. */
+int golden_count(const char *file, const char *ending);
+
 /* One of the case's tensors. */
 const lm_st_entry *golden_tensor(golden_model *b, const char *name);
 /* An input of the graph with the name and shape of one of the file's tensors. */
