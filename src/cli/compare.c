@@ -19,6 +19,10 @@ static const lm_option options[] = {
      "metric,report,value,error,floor on stdout"},
     {"markdown", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
      "a table with a row for each report, as documents want it, on stdout"},
+    {"reach", LM_OPT_TEXT, "", 0, 0, NULL, "METRIC=VALUE",
+     "of runs: when their evaluations in training were first as good as that; minutes "
+     "are "
+     "of training alone"},
     {0}};
 
 /* ---- reading ------------------------------------------------------------------ */
@@ -214,8 +218,7 @@ static void print_csv(const cli_context *cli, const json_t *comparison) {
 
 /* ---- Markdown ------------------------------------------------------------------- */
 
-/* The last part of a path, without .json: what tells the runs of an experiment apart. */
-static void print_label(const char *path) {
+void cli_print_label(const char *path) {
     size_t length = strlen(path);
     while (length > 1 && path[length - 1] == '/') length--;
     const char *end = path + length, *start = end;
@@ -275,7 +278,7 @@ static void print_markdown(const cli_context *cli, const json_t *comparison) {
     json_array_foreach(rows, i, row) printf("---|");
     printf("\n");
     for (int k = 0; k < cli->n_args; k++) {
-        print_label(cli->args[k]);
+        cli_print_label(cli->args[k]);
         json_array_foreach(rows, i, row) print_markdown_cell(row, (size_t)k);
         printf("\n");
     }
@@ -300,6 +303,8 @@ static lm_status show(const cli_context *cli, json_t *comparison) {
 
 static lm_status run(cli_context *cli) {
     json_t *reports[MOST_REPORTS], *comparison;
+    const char *reach = cli_text(cli, "reach");
+    if (reach) return cli_compare_reach(cli, reach);
     LM_TRY(read_reports(cli, reports));
     lm_status status = lm_compare(reports, cli->n_args, &comparison);
     free_reports(reports, cli->n_args);

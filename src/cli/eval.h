@@ -38,4 +38,12 @@ void cli_eval_print(const cli_eval_sides *sides, const lm_evaluation *evaluation
 enum { CLI_NUMBER = 48 };
 void cli_number_text(double value, double error, int digits, char text[CLI_NUMBER]);
 
+/* "| NAME |" with the last part of a path, without .json: what tells the runs of an
+ * experiment apart. */
+void cli_print_label(const char *path);
+
+/* `limn compare --reach METRIC=VALUE` of the runs that are the arguments: when
+ * evaluations in training were first as good as that, and the best of each run. */
+lm_status cli_compare_reach(const cli_context *cli, const char *text);
+
 #endif

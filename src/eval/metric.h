@@ -71,6 +71,10 @@ struct lm_eval_metric {
 };
 extern const lm_eval_metric *const lm_eval_metrics[]; /* ended by NULL */
 
+/* Whether a value is better than another of the same metric, which has a better; any
+ * number is better than none (NAN). */
+bool lm_eval_is_better(const lm_eval_metric *metric, double value, double than);
+
 /* Why a metric cannot be had, as "images have no labels"; NULL: it applies. */
 const char *lm_eval_hindrance(const lm_eval_context *context,
                               const lm_eval_metric *metric);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 
+#include <math.h>
 #include <string.h>
 
 extern const lm_eval_metric lm_fid_metric, lm_fid_infinity_metric, lm_kid_metric,
@@ -94,6 +95,11 @@ lm_status lm_eval_metrics_find(const char *names, const lm_eval_metric ***metric
     else
         lm_free(picked);
     return status;
+}
+
+bool lm_eval_is_better(const lm_eval_metric *metric, double value, double than) {
+    if (isnan(value) || isnan(than)) return !isnan(value);
+    return metric->better == LM_BETTER_LOW ? value < than : value > than;
 }
 
 const char *lm_eval_hindrance(const lm_eval_context *context,

@@ -72,11 +72,6 @@ lm_status lm_run_eval_check(const lm_run_eval_spec *spec) {
 
 /* ---- the best so far --------------------------------------------------------- */
 
-static bool is_better(const lm_eval_metric *metric, double value, double than) {
-    if (isnan(value) || isnan(than)) return !isnan(value);
-    return metric->better == LM_BETTER_LOW ? value < than : value > than;
-}
-
 /* That of a checkpoint by the same metric, unless it is of steps that are undone. */
 static double recorded_value(const lm_safetensors *file, const lm_eval_metric *metric,
                              int64_t step) {
@@ -250,7 +245,7 @@ static void compare(lm_run_eval *eval, const lm_evaluation *evaluation,
                     lm_run_eval_result *result) {
     const lm_eval_result *by =
         eval->best ? lm_evaluation_find(evaluation, eval->best->name) : NULL;
-    if (!by || !is_better(eval->best, by->value, eval->best_value)) return;
+    if (!by || !lm_eval_is_better(eval->best, by->value, eval->best_value)) return;
     eval->best_value = by->value;
     result->is_best = true;
 }

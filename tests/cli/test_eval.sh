@@ -103,4 +103,18 @@ echo '{"format": 99, "date": "x", "results": []}' >new.json
 refuses 1 "new.json: format 99" "a report of the future" compare same.json new.json
 refuses 1 "empty: not evaluated yet" "a run without an evaluation" compare same.json empty
 
+refuses 1 "run: nothing in its log measures fid" "a course without evaluations" compare run run --reach fid=3
+cat >>run/log.jsonl <<ROWS
+{"step": 1, "images": 8, "seconds": 30, "eval": {"fid": {"value": 5}, "recall": {"value": 0.25}}}
+{"step": 2, "images": 16, "seconds": 60, "eval": {"fid": {"value": 2}, "recall": {"value": 0.5}}}
+{"step": 3, "images": 24, "seconds": 90, "eval": {"fid": {"value": 3}, "recall": {"value": 0.75}}}
+ROWS
+works "when low values were reached" "^| run | 2 | 16 | 1.0 | 2.0* | 2 | 1.5 |" compare run run --reach fid=3
+works "when high ones were" "^| run | 2 | 16 | 1.0 | 0.750* | 3 | 1.5 |" compare run run --reach recall=0.5
+works "when they were not" "^| run | not reached | | | 2.0* | 2 |" compare run run --reach fid=1
+works "the same as JSON" '"reached": {"step": 2' compare run run --reach fid=3 --json
+refuses 2 "expected METRIC=VALUE" "a metric without a value" compare run run --reach fid
+refuses 2 "no such metric" "a metric that there is not" compare run run --reach fix=1
+refuses 2 "neither high nor low" "a metric without a better" compare run run --reach class_histogram=1
+
 echo 1..$n
