@@ -112,16 +112,28 @@ static lm_status load_state(trainer *t, const char *path, lm_log_end *end) {
     return lm_guard_load(&t->guard, path, t->state.step);
 }
 
-static lm_status load_weights(trainer *t) {
-    char *path;
+static lm_status load_weights(trainer *t, const char *path) {
     lm_log_end end;
-    LM_TRY(lm_checkpoint_latest(&t->run, &path));
-    lm_status status = load_state(t, path, &end);
-    if (status == LM_OK) {
-        t->saved_step = t->state.step;
-        snprintf(t->result->checkpoint, sizeof t->result->checkpoint, "%s", path);
-        t->before = end.seconds;
-    }
+    LM_TRY(load_state(t, path, &end));
+    t->saved_step = t->state.step;
+    snprintf(t->result->checkpoint, sizeof t->result->checkpoint, "%s", path);
+    t->before = end.seconds;
+    return LM_OK;
+}
+
+/* A run that ended before its first checkpoint has only its decisions and a log. */
+static lm_status start_again(trainer *t) {
+    lm_log_end end;
+    LM_TRY(lm_run_rewind_log(&t->run, 0, &end));
+    return lm_init_weights(t->model, t->engine, t->run.seed);
+}
+
+static lm_status start_weights(trainer *t) {
+    if (!t->request.resume) return lm_init_weights(t->model, t->engine, t->run.seed);
+    char *path;
+    lm_status status = lm_checkpoint_latest(&t->run, &path);
+    if (status == LM_NOT_FOUND) return start_again(t);
+    if (status == LM_OK) status = load_weights(t, path);
     lm_free(path);
     return status;
 }
@@ -212,8 +224,7 @@ static lm_status set_up(trainer *t) {
     LM_TRY(lm_engine_configure(t->engine, &kernels));
     LM_TRY(lm_checkpoint_add_vars(t->model, t->engine));
     LM_TRY(lm_guard_init(&t->run, t->model, &t->guard));
-    LM_TRY(t->request.resume ? load_weights(t)
-                             : lm_init_weights(t->model, t->engine, t->run.seed));
+    LM_TRY(start_weights(t));
     LM_TRY(lm_notices_init(&t->run, t->model, &t->notices));
     LM_TRY(lm_phases_init(t->model, &t->run.trainer,
                           (int)lm_setting_int(&t->run.trainer, "batch"), &t->phases));

@@ -141,6 +141,26 @@ static void test_resume_continues_bit_for_bit(void **state) {
     assert_same_bytes(whole.sheet, part.sheet);
 }
 
+/* Killed before its first checkpoint, a run begins again at its start. */
+static void test_resume_without_a_checkpoint(void **state) {
+    lm_train_result result;
+    lm_train_request request = small_run("early", 2);
+    CHECK_OK(lm_train(&request, &result));
+    const char *kept = path_of("early", "kept");
+    assert_int_equal(rename(path_of("early", CHECKPOINT(2)), kept), 0);
+    request.resume = true;
+    CHECK_OK(lm_train(&request, &result));
+    assert_string_equal(result.checkpoint, path_of("early", CHECKPOINT(2)));
+    assert_same_bytes(result.checkpoint, kept);
+    void *text;
+    size_t size;
+    CHECK_OK(lm_file_read(path_of("early", "log.jsonl"), 1 << 20, &text, &size));
+    int64_t lines = 0;
+    for (size_t i = 0; i < size; i++) lines += ((char *)text)[i] == '\n';
+    assert_int_equal(lines, 2);
+    lm_free(text);
+}
+
 /* A crash leaves log lines behind that the resumed run writes again. */
 static void test_resume_rewinds_the_log(void **state) {
     CHECK_OK(lm_file_append_line(path_of("parts", "log.jsonl"),
@@ -417,6 +437,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_seed_same_bytes),
         cmocka_unit_test(test_resume_continues_bit_for_bit),
+        cmocka_unit_test(test_resume_without_a_checkpoint),
         cmocka_unit_test(test_resume_rewinds_the_log),
         cmocka_unit_test(test_resume_refuses_what_differs),
         cmocka_unit_test(test_flip_by_setting),
