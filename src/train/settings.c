@@ -25,7 +25,7 @@ const lm_option lm_trainer_options[] = {
     {"engine.winograd", LM_OPT_FLAG, "on", 0, 0, NULL, "on|off",
      "Winograd convolutions, fewer multiplications"},
     {"engine.conv", LM_OPT_CHOICE, "auto", 0, 0,
-     "auto|narrow|winograd|phases|flipped|onednn", NULL,
+     "auto|narrow|winograd|phases|direct|flipped|onednn", NULL,
      "this kernel for every convolution that it fits, auto by rule"},
     {"engine.matmul", LM_OPT_CHOICE, "auto", 0, 0, "auto|own|onednn", NULL,
      "this kernel for every matrix product that it fits, auto by rule"},

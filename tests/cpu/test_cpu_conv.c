@@ -52,6 +52,9 @@ static const conv_case convs[] = {
     {3,  4,  4, 65,  1, {4, 4}, {1, 1}, 1, {0, 0}, {0, 0}, 1},
     {2, 12, 33, 49,  3, {3, 5}, {1, 1}, 1, {1, 2}, {1, 2}, 1},
     {2, 33, 12,  3, 49, {5, 3}, {1, 2}, 1, {0, 1}, {2, 0}, 1},
+    {1, 31,  5,  7, 16, {3, 2}, {4, 3}, 1, {5, 3}, {4, 5}, 1}, /* zeros alone, gaps */
+    {9, 14, 15, 32, 48, {3, 3}, {2, 2}, 1, {1, 1}, {1, 1}, 1},
+    {1, 29, 30, 10, 80, {2, 3}, {1, 2}, 1, {0, 1}, {1, 0}, 1},
 };
 /* clang-format on */
 enum { N_CONVS = sizeof convs / sizeof *convs };
@@ -132,6 +135,10 @@ static void test_narrow(void **state) {
     assert_true(check_candidate(*state, "narrow", 1e-12) > 12);
 }
 
+static void test_direct(void **state) {
+    assert_true(check_candidate(*state, "direct", 1e-12) > 18);
+}
+
 static void test_winograd(void **state) {
     assert_true(check_candidate(*state, "winograd", 2e-11) > 20);
 }
@@ -162,6 +169,10 @@ static void test_large_phases(void **state) {
 /* 64 channels 8x8, 3x3 taps; and 4x4 taps with stride 2. */
 static const conv_case plain = {2, 8, 8, 64, 64, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 1};
 static const conv_case halved = {2, 8, 8, 64, 64, {4, 4}, {2, 2}, 1, {1, 1}, {1, 1}, 1};
+/* 3x3 taps with stride 2 over more than the caches hold, and less. */
+static const conv_case large = {
+    64, 28, 28, 32, 32, {3, 3}, {2, 2}, 1, {1, 1}, {1, 1}, 1};
+static const conv_case small = {8, 28, 28, 32, 32, {3, 3}, {2, 2}, 1, {1, 1}, {1, 1}, 1};
 
 /* The name of the kernel that the backend makes for a case. */
 static const char *kernel_of(rig *r, const conv_case *c, lm_dnnl_pass pass) {
@@ -203,6 +214,10 @@ static void test_options_choose(void **state) {
         configure(r, (lm_backend_options){.conv = "auto"});
         check_kernel(r, &halved, pass, "phases");
     }
+    configure(r, (lm_backend_options){0});
+    check_kernel(r, &large, LM_DNNL_FORWARD, "direct");
+    check_kernel(r, &large, LM_DNNL_BACK_DATA, "onednn");
+    check_kernel(r, &small, LM_DNNL_FORWARD, "onednn");
     configure(r, (lm_backend_options){.conv = "flipped"});
     check_kernel(r, &plain, LM_DNNL_BACK_DATA, "flipped");
     lm_backend_options unknown = {.conv = "fliped"};
@@ -331,6 +346,7 @@ static int begin(void **state) {
 
 static const struct CMUnitTest own[] = {
     RIG_TEST(test_narrow),
+    RIG_TEST(test_direct),
     RIG_TEST(test_winograd),
     RIG_TEST(test_phases),
     RIG_TEST(test_large_phases),
@@ -362,6 +378,7 @@ int main(void) {
         RIG_TEST(test_onednn),
         RIG_TEST(test_flipped),
         RIG_TEST(test_narrow),
+        RIG_TEST(test_direct),
         RIG_TEST(test_winograd),
         RIG_TEST(test_phases),
         RIG_TEST(test_large_phases),

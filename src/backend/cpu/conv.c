@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-static const lm_conv_candidate *const candidates[] = {&lm_conv_narrow, &lm_conv_winograd,
-                                                      &lm_conv_phases, &lm_conv_flipped,
-                                                      &lm_conv_onednn};
+static const lm_conv_candidate *const candidates[] = {&lm_conv_narrow,  &lm_conv_winograd,
+                                                      &lm_conv_phases,  &lm_conv_direct,
+                                                      &lm_conv_flipped, &lm_conv_onednn};
 enum { N_CANDIDATES = sizeof candidates / sizeof *candidates };
 
 /* ---- the problem ------------------------------------------------------------- */

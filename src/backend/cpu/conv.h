@@ -22,6 +22,7 @@ typedef struct lm_conv_candidate {
 extern const lm_conv_candidate lm_conv_winograd;                /* conv_winograd.c */
 extern const lm_conv_candidate lm_conv_onednn, lm_conv_flipped; /* conv_onednn.c */
 extern const lm_conv_candidate lm_conv_narrow;                  /* conv_narrow.c */
+extern const lm_conv_candidate lm_conv_direct;                  /* conv_direct.c */
 extern const lm_conv_candidate lm_conv_phases;                  /* conv_phases.c */
 
 /* ---- the choice (conv.c) ----------------------------------------------------- */

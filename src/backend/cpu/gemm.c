@@ -1,9 +1,8 @@
 /* Own matrix products: packing, and who computes which part. */
 #include "backend/cpu/gemm.h"
 
-#include "backend/cpu/gemm_ops.h"
+#include "backend/cpu/gemm_panels.h"
 #include "backend/cpu/shares.h"
-#include "base/mem.h"
 #include "base/threads.h"
 
 #include <string.h>
@@ -25,17 +24,15 @@ enum {
 typedef struct gemm_state {
     const lm_gemm_ops *ops;
     int64_t m, n, k;
-    int64_t columns;            /* n in whole vectors */
-    ptrdiff_t a_row, a_term;    /* from one row, one term of a sum to the next */
-    ptrdiff_t b_term, b_column; /* one of them is 1 */
+    int64_t columns;         /* n in whole vectors */
+    ptrdiff_t a_row, a_term; /* from one row, one term of a sum to the next */
+    lm_gemm_panels b;
     bool bias;
     int threads;
     int64_t block;          /* rows of a tall, terms of a deep product */
     int64_t slices, shares; /* of a deep product: of its terms, of its rows */
     int64_t padded, areas;  /* in the workspace, in floats: bias; what threads have */
     int64_t area;           /* of one thread */
-    float *packed;          /* B of a tall product, once it is seen to last */
-    uint64_t version;       /* of the B seen last */
 } gemm_state;
 
 typedef struct gemm_run {
@@ -45,46 +42,7 @@ typedef struct gemm_run {
     bool stream; /* C goes past the cache */
 } gemm_run;
 
-/* ---- B in panels ------------------------------------------------------------- */
-
-static int panel_width(const gemm_state *s, int64_t col) {
-    return lm_panel_width(s->ops->panel, s->columns - col);
-}
-
-/* Some terms of one panel: [depth][width]; columns that do not exist are zero. */
-static void pack_panel(const gemm_state *s, const float *b, int64_t col, int width,
-                       int64_t depth, float *panel) {
-    int count = (int)lm_least(width, s->n - col);
-    b += col * s->b_column;
-    for (int64_t k = 0; k < depth; k++) {
-        if (s->b_column == 1)
-            memcpy(panel + k * width, b + k * s->b_term, (size_t)count * sizeof *panel);
-        for (int j = count; j < width; j++) panel[k * width + j] = 0;
-    }
-    for (int j = 0; j < count && s->b_column != 1; j++)
-        for (int64_t k = 0; k < depth; k++) panel[k * width + j] = b[k + j * s->b_column];
-}
-
 /* ---- tall products ----------------------------------------------------------- */
-
-static const float *find_packed(gemm_state *s, const lm_kernel_args *args) {
-    uint64_t version = args->version[1];
-    bool same = version != 0 && version == s->version;
-    if (same && s->packed) return s->packed;
-    if (same) s->packed = lm_alloc_aligned((size_t)(s->columns * s->k) * sizeof(float));
-    float *to = s->packed ? s->packed : args->workspace;
-    int64_t panels = (s->columns + s->ops->panel - 1) / s->ops->panel;
-#pragma omp parallel for schedule(static) num_threads(s->threads)
-    for (int64_t p = 0; p < panels; p++) {
-        int64_t col = p * s->ops->panel, end = lm_least(col + s->ops->panel, s->columns);
-        for (int width; col < end; col += width) {
-            width = panel_width(s, col);
-            pack_panel(s, args->in[1], col, width, s->k, to + col * s->k);
-        }
-    }
-    s->version = version;
-    return to;
-}
 
 /* Rows first..last of C. A panel that reaches over C's edge goes through `scratch`. */
 static void multiply_rows(const gemm_run *run, int64_t first, int64_t last,
@@ -98,7 +56,7 @@ static void multiply_rows(const gemm_run *run, int64_t first, int64_t last,
                          .stream = run->stream};
     for (int64_t col = 0; col < s->columns; col += p.width) {
         float *c = run->c + first * s->n + col;
-        p.width = panel_width(s, col);
+        p.width = lm_gemm_panel_width(&s->b, col);
         p.b = run->b + col * s->k;
         p.start = run->bias ? run->bias + col : NULL;
         bool whole = col + p.width <= s->n;
@@ -133,12 +91,13 @@ static lm_status run_tall(lm_kernel *kernel, const lm_kernel_args *args) {
     gemm_state *s = kernel->state;
     float *workspace = args->workspace;
     const float *bias = s->bias ? args->in[2] : NULL;
-    gemm_run run = {s,
-                    args->in[0],
-                    find_packed(s, args),
-                    pad_bias(s, bias, workspace + s->padded),
-                    args->out[0],
-                    false};
+    gemm_run run = {
+        s,
+        args->in[0],
+        lm_gemm_panels_find(&s->b, args->in[1], args->version[1], workspace, s->threads),
+        pad_bias(s, bias, workspace + s->padded),
+        args->out[0],
+        false};
     run.stream = s->m * s->n * (int64_t)sizeof(float) >= LM_STREAM_BYTES &&
                  lm_may_stream(run.c, s->n);
     lm_shares blocks;
@@ -172,8 +131,9 @@ static lm_wino_ahead look_deeper(const gemm_run *run, int64_t term, int64_t end,
     const gemm_state *s = run->s;
     lm_wino_ahead ahead = {0};
     int64_t tiles = (rows / s->ops->rows + 1) * ((s->columns - 1) / s->ops->panel + 1);
-    const float *from[] = {run->a + term * s->a_term, run->b + term * s->b_term};
-    ptrdiff_t step[] = {s->a_row == 1 ? s->a_term : 0, s->b_column == 1 ? s->b_term : 0};
+    const float *from[] = {run->a + term * s->a_term, run->b + term * s->b.b_term};
+    ptrdiff_t step[] = {s->a_row == 1 ? s->a_term : 0,
+                        s->b.b_column == 1 ? s->b.b_term : 0};
     for (int i = 0; i < 2; i++) {
         int64_t bytes = lm_least(s->block, end - term) * step[i] * (int64_t)sizeof(float);
         if (bytes > 0) lm_look_ahead(&ahead, i, from[i], bytes, tiles);
@@ -194,11 +154,12 @@ static void sum_slice(const gemm_run *run, int64_t slice, int64_t share, float *
         p.b = packed;
         lm_wino_ahead ahead = look_deeper(run, term + p.depth, end, p.rows);
         for (int64_t col = 0; col < s->columns; col += p.width) {
-            p.width = panel_width(s, col);
+            p.width = lm_gemm_panel_width(&s->b, col);
             p.ldc = p.ldstart = p.width;
             p.c = sums + col * s->m + first * p.width;
             p.start = term > begin ? p.c : NULL;
-            pack_panel(s, run->b + term * s->b_term, col, p.width, p.depth, packed);
+            lm_gemm_pack_panel(&s->b, run->b + term * s->b.b_term, col, p.width, p.depth,
+                               packed);
             s->ops->multiply(&p, &ahead);
         }
     }
@@ -208,7 +169,7 @@ static void sum_slice(const gemm_run *run, int64_t slice, int64_t share, float *
 static void add_slices(const gemm_run *run, const float *sums, int64_t row) {
     const gemm_state *s = run->s;
     for (int64_t col = 0, width; col < s->columns; col += width) {
-        width = panel_width(s, col);
+        width = lm_gemm_panel_width(&s->b, col);
         const float *from = sums + col * s->m + row * width;
         float *c = run->c + row * s->n + col;
         int64_t count = lm_least(width, s->n - col);
@@ -258,7 +219,7 @@ static void plan_deep(gemm_state *s) {
 
 static void release_gemm(lm_kernel *kernel) {
     gemm_state *s = kernel->state;
-    lm_free_aligned(s->packed);
+    lm_gemm_panels_release(&s->b);
     lm_cpu_kernel_release(kernel);
 }
 
@@ -295,8 +256,12 @@ lm_status lm_gemm_lower(const lm_step *step, const lm_dnnl_matmul *mm,
     s->columns = lm_round_up(mm->n, s->ops->lanes);
     s->a_row = mm->ta ? 1 : mm->k;
     s->a_term = mm->ta ? mm->m : 1;
-    s->b_term = mm->tb ? 1 : mm->n;
-    s->b_column = mm->tb ? mm->k : 1;
+    s->b = (lm_gemm_panels){.ops = s->ops,
+                            .depth = mm->k,
+                            .n = mm->n,
+                            .columns = s->columns,
+                            .b_term = mm->tb ? 1 : mm->n,
+                            .b_column = mm->tb ? mm->k : 1};
     if (deep)
         plan_deep(s);
     else
