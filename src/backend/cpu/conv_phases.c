@@ -8,25 +8,59 @@
  * so the forward pass sums over the channels of all four phases in one product, and dgrad
  * is four products whose results interleave. The weights' gradient transforms x as the
  * forward pass does and y by the adjoint. Results do not depend on the number of threads.
- * Here: the geometry, windows, and the choice of passes. */
+ *
+ * Where an axis is no multiple of four outputs, some of its tiles have three: the product
+ * at infinity goes to a tile's last output alone (is made of its last gradient alone), so
+ * that such tiles do without. 14 outputs as 4 + 4 + 3 + 3 take 18 products a phase, not
+ * 20. Here: the geometry, tiles, windows, and the choice of passes. */
 #include "backend/cpu/conv_phases.h"
 
 #include "base/threads.h"
 
 #include <string.h>
 
-/* ---- windows ----------------------------------------------------------------- */
+/* ---- tiles ------------------------------------------------------------------- */
 
-lm_phase_place lm_phase_find(const lm_phases *s, int64_t number) {
+lm_phase_place lm_phase_find(const lm_phases *s, int64_t tile) {
     int64_t each = s->grid[0] * s->grid[1];
-    lm_phase_place p = {number / each, {number % each / s->grid[1], number % s->grid[1]}};
+    int64_t number[] = {tile % each / s->grid[1], tile % s->grid[1]};
+    lm_phase_place p = {.sample = tile / each};
+    for (int i = 0; i < 2; i++) {
+        int64_t narrow = number[i] < s->whole[i] ? 0 : number[i] - s->whole[i];
+        p.at[i] = LM_PHASE_OUT * number[i] - narrow;
+        p.edge[i] = LM_PHASE_OUT - (number[i] >= s->whole[i]);
+    }
     return p;
 }
 
-/* Pixels of a window, `spacing` apart, and of each `count` channels from `first`. */
+void lm_phase_sort(const lm_phases *s, int64_t first, int64_t count,
+                   lm_phase_chunk *chunk) {
+    static const int64_t height[] = {3, 4, 4, 3}, width[] = {4, 4, 3, 3};
+    int64_t n = 0;
+    for (int k = 0; k < 4; k++) {
+        chunk->start[k] = n;
+        for (int64_t t = first; t < first + count; t++) {
+            lm_phase_place p = lm_phase_find(s, t);
+            if (p.edge[0] == height[k] && p.edge[1] == width[k]) chunk->tile[n++] = t;
+        }
+    }
+    chunk->start[4] = n;
+}
+
+lm_phase_range lm_phase_need(const lm_phase_chunk *chunk, int plane) {
+    const int64_t *start = chunk->start;
+    bool row = plane / LM_PHASE_IN == LM_PHASE_IN - 1; /* at infinity */
+    bool col = plane % LM_PHASE_IN == LM_PHASE_IN - 1;
+    return (lm_phase_range){start[row], start[col ? 2 : row ? 3 : 4]};
+}
+
+/* ---- windows ----------------------------------------------------------------- */
+
+/* Pixels of a window, `spacing` apart, and of each `count` channels from `first`. Those
+ * from `end` on count as zeros. */
 typedef struct window {
     const lm_phase_source *from;
-    int64_t top, left, first, count;
+    int64_t top, left, end[2], first, count;
     int edge, spacing;
 } window;
 
@@ -37,7 +71,7 @@ static void fill_row(const window *w, const float *row, float *to) {
     size_t pixel = (size_t)w->count;
     for (int i = 0; i < w->edge; i++, to += pixel) {
         int64_t x = w->left + (int64_t)i * w->spacing;
-        size_t there = x < 0 || x >= from->size[1] ? 0 : real;
+        size_t there = x < 0 || x >= w->end[1] ? 0 : real;
         memcpy(to, row + x * from->channels + w->first, there * sizeof *to);
         memset(to + there, 0, (pixel - there) * sizeof *to);
     }
@@ -48,7 +82,7 @@ static void fill_window(const window *w, const float *image, int64_t sample, flo
     size_t row = (size_t)(w->edge * w->count);
     for (int i = 0; i < w->edge; i++, to += row) {
         int64_t y = w->top + (int64_t)i * w->spacing;
-        if (y < 0 || y >= size[0])
+        if (y < 0 || y >= w->end[0])
             memset(to, 0, row * sizeof *to);
         else
             fill_row(w, image + (sample * size[0] + y) * line, to);
@@ -60,8 +94,9 @@ static window find_window(const lm_phases *s, const lm_phase_source *from, int64
     lm_phase_place p = lm_phase_find(s, tile);
     *sample = p.sample;
     return (window){.from = from,
-                    .top = p.tile[0] * from->step + from->origin[0],
-                    .left = p.tile[1] * from->step + from->origin[1],
+                    .top = p.at[0] * from->scale + from->origin[0],
+                    .left = p.at[1] * from->scale + from->origin[1],
+                    .end = {from->size[0], from->size[1]},
                     .first = first,
                     .count = count,
                     .edge = from->edge,
@@ -97,6 +132,8 @@ void lm_phase_transform_gradient(const lm_phases *s, const float *image, int64_t
                                  int64_t plane, float *scratch) {
     int64_t sample;
     window w = find_window(s, &s->gradient, tile, first, count, &sample);
+    lm_phase_place p = lm_phase_find(s, tile);
+    for (int i = 0; i < 2; i++) w.end[i] = lm_least(w.end[i], p.at[i] + p.edge[i]);
     fill_window(&w, image, sample, scratch);
     s->ops->gradient(planes, plane, scratch, w.edge * count, count, (int)count);
 }
@@ -142,6 +179,13 @@ static bool fits(const lm_dnnl_conv *c) {
     return c->groups == 1;
 }
 
+/* As few tiles as cover `size` outputs, and as many of them narrow as can be. */
+static void cut_axis(lm_phases *s, int axis, int64_t size) {
+    int64_t tiles = (size + LM_PHASE_OUT - 1) / LM_PHASE_OUT;
+    s->grid[axis] = tiles;
+    s->whole[axis] = tiles - lm_least(tiles, LM_PHASE_OUT * tiles - size);
+}
+
 /* What is transformed as input: x, or for its adjoint y. */
 static void describe_sources(lm_phases *s) {
     const lm_dnnl_conv *c = &s->conv;
@@ -149,11 +193,11 @@ static void describe_sources(lm_phases *s) {
     int lanes = s->products->lanes;
     s->spacing = back ? 1 : 2;
     s->in = (lm_phase_source){.channels = back ? c->out_channels : c->in_channels,
-                              .step = LM_PHASE_OUT * s->spacing,
+                              .scale = s->spacing,
                               .edge = back ? LM_PHASE_IN + 1 : 2 * LM_PHASE_IN};
     s->gradient = (lm_phase_source){.channels = c->out_channels,
                                     .width = lm_round_up(c->out_channels, lanes),
-                                    .step = LM_PHASE_OUT,
+                                    .scale = 1,
                                     .edge = LM_PHASE_OUT};
     s->in.width = lm_round_up(s->in.channels, lanes);
     for (int i = 0; i < 2; i++) {
@@ -162,8 +206,7 @@ static void describe_sources(lm_phases *s) {
         s->in.origin[i] = back ? half - 1 : -c->pad_lo[i];
         s->offset[i][1] = back ? (int)((c->pad_lo[i] + 1) / 2 - half) : 1;
         s->gradient.size[i] = c->out[i];
-        s->grid[i] = (back ? (c->in[i] + 1) / 2 : c->out[i]) + LM_PHASE_OUT - 1;
-        s->grid[i] /= LM_PHASE_OUT;
+        cut_axis(s, i, back ? (c->in[i] + 1) / 2 : c->out[i]);
     }
     s->tiles = c->batch * s->grid[0] * s->grid[1];
 }

@@ -14,10 +14,10 @@ enum {
     LM_PHASE_MOST_LANES = 16
 };
 
-/* What is cut into windows, one a tile: `edge` pixels wide, from `origin`, `step` apart;
- * `width` is its channels in whole vectors. */
+/* What is cut into windows, one a tile: `edge` pixels wide, from `origin` plus `scale`
+ * times the tile's first output; `width` is its channels in whole vectors. */
 typedef struct lm_phase_source {
-    int64_t size[2], channels, width, origin[2], step;
+    int64_t size[2], channels, width, origin[2], scale;
     int edge;
 } lm_phase_source;
 
@@ -29,6 +29,7 @@ typedef struct lm_phases {
     int spacing;                  /* of a phase's pixels in a window of `in` */
     int offset[2][2];             /* of each phase, in pixels of the window */
     int64_t grid[2], tiles;
+    int64_t whole[2];              /* the first tiles of each axis, LM_PHASE_OUT wide */
     int64_t chunk;                 /* tiles that are transformed before they are used */
     int64_t parts, depth, columns; /* products a plane; rows and columns of its weights */
     int64_t held;                  /* forward, dx: parts that are transformed at once */
@@ -47,6 +48,29 @@ typedef struct lm_phase_cut {
     int64_t first, count;
 } lm_phase_cut;
 
+/* A tile: outputs at[i]..at[i]+edge[i] of each axis, or as many of them as there are. */
+typedef struct lm_phase_place {
+    int64_t sample, at[2], edge[2];
+} lm_phase_place;
+lm_phase_place lm_phase_find(const lm_phases *s, int64_t tile);
+
+/* Tiles in the order of their transforms: first those of less height, then whole ones,
+ * of less width, and of less of both. So those that need a product lie side by side.
+ * start[k]: the first of the k-th of these sets; start[4]: how many in all. */
+typedef struct lm_phase_chunk {
+    int64_t tile[LM_PHASE_MOST_TILES], start[5];
+} lm_phase_chunk;
+
+/* Chunk of `count` tiles from `first`. */
+void lm_phase_sort(const lm_phases *s, int64_t first, int64_t count,
+                   lm_phase_chunk *chunk);
+
+/* Which tiles of a chunk need the product of a plane. */
+typedef struct lm_phase_range {
+    int64_t begin, end;
+} lm_phase_range;
+lm_phase_range lm_phase_need(const lm_phase_chunk *chunk, int plane);
+
 void lm_phase_transform(const lm_phases *s, const float *image, int64_t tile,
                         const lm_phase_cut *cut, float *planes, int64_t plane,
                         float *scratch);
@@ -62,12 +86,6 @@ bool lm_phase_find_tap(const lm_phases *s, int phase, int tap, int64_t *offset);
 int lm_phase_panel(const lm_phases *s, int64_t col);
 int64_t lm_phase_nth_panel(const lm_phases *s, int64_t n);
 int64_t lm_phase_panels(const lm_phases *s);
-
-/* A tile's number taken apart. */
-typedef struct lm_phase_place {
-    int64_t sample, tile[2];
-} lm_phase_place;
-lm_phase_place lm_phase_find(const lm_phases *s, int64_t number);
 
 /* Floats of one plane of `tiles` times `width`; products read whole groups of rows. */
 static inline int64_t lm_phase_plane(const lm_phases *s, int64_t tiles, int64_t width) {

@@ -81,9 +81,15 @@ typedef struct run {
     float *planes, *area; /* of this thread */
     bool stream;          /* results go past the cache */
     lm_shares *chunks;
-    int part;             /* the first that the planes hold */
-    int64_t first, tiles; /* and of which tiles; tiles 0: of none yet */
+    int part;      /* the first that the planes hold; -1: none yet */
+    int64_t first; /* and the first of their tiles */
+    lm_phase_chunk chunk;
 } run;
+
+/* Floats of a plane of products, which are written in whole groups of rows. */
+static int64_t area_plane(const lm_phases *s, int64_t width) {
+    return lm_phase_plane(s, BLOCK, width);
+}
 
 /* Where a 4x4 tile of results lies in the image: phase `part` of it for the adjoint. */
 static lm_wino_target find_target(const run *r, int64_t number, int part, int64_t col,
@@ -95,8 +101,8 @@ static lm_wino_target find_target(const run *r, int64_t number, int part, int64_
     int64_t step = back ? 2 : 1, at[2], left[2];
     lm_phase_place p = lm_phase_find(s, number);
     for (int i = 0; i < 2; i++) {
-        at[i] = p.tile[i] * LM_PHASE_OUT * step + (i ? part % 2 : part / 2);
-        left[i] = lm_least(LM_PHASE_OUT, (size[i] - at[i] + step - 1) / step);
+        at[i] = p.at[i] * step + (i ? part % 2 : part / 2);
+        left[i] = lm_least(p.edge[i], (size[i] - at[i] + step - 1) / step);
     }
     return (lm_wino_target){
         .y = r->to + ((p.sample * size[0] + at[0]) * size[1] + at[1]) * channels + col,
@@ -112,34 +118,46 @@ static lm_wino_target find_target(const run *r, int64_t number, int part, int64_
 /* Fills the planes with a chunk of a part, or of all, unless they have it. */
 static void transform_chunk(run *r, int part, int64_t first) {
     const lm_phases *s = r->s;
-    if (r->tiles > 0 && r->part == part && r->first == first) return;
+    if (r->part == part && r->first == first) return;
     int64_t line = s->held * s->depth, plane = lm_phase_plane(s, s->chunk, line);
     lm_phase_cut cut = {part, (int)(LM_PHASES * s->held / s->parts), 0, s->in.width};
     r->part = part;
     r->first = first;
-    r->tiles = lm_least(s->chunk, s->tiles - first);
-    for (int64_t t = 0; t < r->tiles; t++)
-        lm_phase_transform(s, r->from, first + t, &cut, r->planes + t * line, plane,
-                           r->area);
+    lm_phase_sort(s, first, lm_least(s->chunk, s->tiles - first), &r->chunk);
+    for (int64_t t = 0; t < r->chunk.start[4]; t++)
+        lm_phase_transform(s, r->from, r->chunk.tile[t], &cut, r->planes + t * line,
+                           plane, r->area);
+}
+
+/* Some tiles of the chunk times one panel of weights. */
+static void multiply_block(const run *r, const float *packed, int part, int width,
+                           lm_phase_range block) {
+    const lm_phases *s = r->s;
+    int64_t line = s->held * s->depth, from_plane = lm_phase_plane(s, s->chunk, line);
+    const float *planes = r->planes + (part - r->part) * s->depth;
+    for (int p = 0; p < LM_PHASE_PLANES; p++) {
+        lm_phase_range need = lm_phase_need(&r->chunk, p);
+        int64_t begin = need.begin < block.begin ? block.begin : need.begin;
+        int64_t rows = lm_least(need.end, block.end) - begin;
+        if (rows <= 0) continue;
+        s->products->multiply(
+            r->area + p * area_plane(s, width) + (begin - block.begin) * width, width,
+            planes + p * from_plane + begin * line, line, packed + p * s->depth * width,
+            (int)rows, (int)s->depth, NULL);
+    }
 }
 
 /* The chunk times one panel of weights, and back to pixels. */
 static void put_panel(const run *r, const float *packed, int part, int64_t col) {
     const lm_phases *s = r->s;
     int width = lm_phase_panel(s, col);
-    int64_t line = s->held * s->depth, from_plane = lm_phase_plane(s, s->chunk, line);
-    int64_t plane = BLOCK * width + LM_PHASE_SKEW;
-    const float *planes = r->planes + (part - r->part) * s->depth;
-    for (int64_t first = 0; first < r->tiles; first += BLOCK) {
-        int rows = (int)lm_least(BLOCK, r->tiles - first);
-        for (int p = 0; p < LM_PHASE_PLANES; p++)
-            s->products->multiply(
-                r->area + p * plane, width, planes + first * line + p * from_plane, line,
-                packed + p * s->depth * width, rows, (int)s->depth, NULL);
-        for (int i = 0; i < rows; i++) {
-            lm_wino_target target =
-                find_target(r, r->first + first + i, part, col, width);
-            s->ops->output(&target, r->area + (int64_t)i * width, plane);
+    int64_t tiles = r->chunk.start[4];
+    for (int64_t first = 0; first < tiles; first += BLOCK) {
+        lm_phase_range block = {first, lm_least(first + BLOCK, tiles)};
+        multiply_block(r, packed, part, width, block);
+        for (int64_t t = first; t < block.end; t++) {
+            lm_wino_target target = find_target(r, r->chunk.tile[t], part, col, width);
+            s->ops->output(&target, r->area + (t - first) * width, area_plane(s, width));
         }
     }
 }
@@ -198,6 +216,7 @@ lm_status lm_conv_phases_run(lm_kernel *kernel, const lm_kernel_args *args) {
                  .to = args->out[0],
                  .stream = stream,
                  .chunks = &chunks,
+                 .part = -1,
                  .planes = own + s->at.planes,
                  .area = own + s->at.window};
         if (s->alone)
@@ -222,7 +241,7 @@ void lm_phase_plan_forward(lm_phases *s) {
     s->chunk = lm_round_up((s->tiles + chunks - 1) / chunks, s->products->rows);
     int64_t weights = LM_PHASE_PLANES * s->depth;
     int64_t window = s->in.edge * s->in.edge * s->in.width;
-    int64_t products = LM_PHASE_PLANES * (BLOCK * panel + LM_PHASE_SKEW);
+    int64_t products = LM_PHASE_PLANES * area_plane(s, panel);
     s->at.packed = s->alone ? 0 : weights * s->parts * s->columns;
     s->at.planes = s->alone ? weights * panel : 0;
     s->at.window = s->at.planes + LM_PHASE_PLANES * lm_phase_plane(s, s->chunk, line);

@@ -13,6 +13,7 @@ typedef struct run {
     const float *x, *dy;
     float *sums, *dw;                   /* sums: [panel][plane][filter][column] */
     float *planes, *gradients, *window; /* of this thread */
+    lm_phase_chunk chunk;
 } run;
 
 typedef struct item {
@@ -40,40 +41,43 @@ static float *find_sums(const run *r, const item *at) {
 }
 
 /* A panel may span phases that have fewer channels than it has columns. */
-static void transform_panel(const run *r, const item *at, int64_t first, int64_t tiles) {
+static void transform_panel(const run *r, const item *at) {
     const lm_phases *s = r->s;
     int64_t plane = lm_phase_plane(s, s->chunk, s->products->panel);
     for (int64_t col = at->col, end = col + at->width, count; col < end; col += count) {
         int64_t channel = col % s->in.width;
         count = lm_least(end - col, s->in.width - channel);
         lm_phase_cut cut = {(int)(col / s->in.width), 1, channel, count};
-        for (int64_t t = 0; t < tiles; t++)
-            lm_phase_transform(s, r->x, first + t, &cut,
+        for (int64_t t = 0; t < r->chunk.start[4]; t++)
+            lm_phase_transform(s, r->x, r->chunk.tile[t], &cut,
                                r->planes + t * at->width + col - at->col, plane,
                                r->window);
     }
 }
 
-static void transform_gradients(const run *r, const item *at, int64_t first,
-                                int64_t tiles) {
+static void transform_gradients(const run *r, const item *at) {
     const lm_phases *s = r->s;
     int64_t width = gradient_width(s), plane = lm_phase_plane(s, s->chunk, width);
-    for (int64_t t = 0; t < tiles; t++)
-        lm_phase_transform_gradient(s, r->dy, first + t, at->filter,
+    for (int64_t t = 0; t < r->chunk.start[4]; t++)
+        lm_phase_transform_gradient(s, r->dy, r->chunk.tile[t], at->filter,
                                     lm_round_up(at->filters, s->products->lanes),
                                     r->gradients + t * width, plane, r->window);
 }
 
-static void sum_item(const run *r, const item *at, int64_t first, int64_t tiles) {
+/* Adds to the sums, or begins them. */
+static void sum_item(const run *r, const item *at, bool add) {
     const lm_phases *s = r->s;
     int64_t width = gradient_width(s);
     int64_t plane = lm_phase_plane(s, s->chunk, s->products->panel);
     int64_t gradient_plane = lm_phase_plane(s, s->chunk, width);
-    for (int p = 0; p < LM_PHASE_PLANES; p++)
+    for (int p = 0; p < LM_PHASE_PLANES; p++) {
+        lm_phase_range need = lm_phase_need(&r->chunk, p);
         s->products->accumulate(find_sums(r, at) + p * s->depth * at->width, at->width,
-                                r->gradients + p * gradient_plane, width,
-                                r->planes + p * plane, at->width, at->filters, (int)tiles,
-                                first > 0, NULL);
+                                r->gradients + p * gradient_plane + need.begin * width,
+                                width, r->planes + p * plane + need.begin * at->width,
+                                at->width, at->filters, (int)(need.end - need.begin), add,
+                                NULL);
+    }
 }
 
 /* The gradient of an item's filters from its sums. */
@@ -99,16 +103,17 @@ static void put_item(const run *r, const item *at) {
 }
 
 /* Consecutive items have the same filters, so that few need other gradients. */
-static void run_items(const run *r, int64_t begin, int64_t end) {
+static void run_items(run *r, int64_t begin, int64_t end) {
     const lm_phases *s = r->s;
     for (int64_t first = 0; first < s->tiles; first += s->chunk) {
-        int64_t tiles = lm_least(s->chunk, s->tiles - first), filter = -1;
+        int64_t filter = -1;
+        lm_phase_sort(s, first, lm_least(s->chunk, s->tiles - first), &r->chunk);
         for (int64_t i = begin; i < end; i++) {
             item at = find_item(s, i);
-            if (at.filter != filter) transform_gradients(r, &at, first, tiles);
+            if (at.filter != filter) transform_gradients(r, &at);
             filter = at.filter;
-            transform_panel(r, &at, first, tiles);
-            sum_item(r, &at, first, tiles);
+            transform_panel(r, &at);
+            sum_item(r, &at, first > 0);
         }
     }
     for (int64_t i = begin; i < end; i++) {
@@ -125,14 +130,14 @@ lm_status lm_conv_phases_gradient(lm_kernel *kernel, const lm_kernel_args *args)
     {
         int64_t thread = omp_get_thread_num(), threads = omp_get_num_threads();
         float *own = memory + s->at.packed + thread * s->at.area;
-        run r = {s,
-                 args->in[0],
-                 args->in[1],
-                 memory,
-                 args->out[0],
-                 own + s->at.planes,
-                 own + s->at.gradients,
-                 own + s->at.window};
+        run r = {.s = s,
+                 .x = args->in[0],
+                 .dy = args->in[1],
+                 .sums = memory,
+                 .dw = args->out[0],
+                 .planes = own + s->at.planes,
+                 .gradients = own + s->at.gradients,
+                 .window = own + s->at.window};
         run_items(&r, items * thread / threads, items * (thread + 1) / threads);
     }
     return LM_OK;
