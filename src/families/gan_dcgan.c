@@ -1,11 +1,11 @@
 /* DCGAN (Radford, Metz, Chintala 2016): convolutions of 4x4 taps, stride 2 and padding 1
- * double or halve the maps; the smallest have sides of 4 to 7, as 28 pixels are 4 times
- * 7. The generator's are halves rounded up, and it crops what it doubled. */
+ * double or halve the maps, the smallest of which have a side of 3 or 4. Those of the
+ * generator are halves rounded up, and it crops what it doubled: 4, 7, 14, 28. */
 #include "families/gan_nets.h"
 
 #include <stdio.h>
 
-enum { MAX_LEVELS = 16, LARGEST_START = 7 };
+enum { MAX_LEVELS = 16, LARGEST_START = 4 };
 
 /* Sides of the generator's maps, the image's first; `levels` doublings lead to them. */
 typedef struct geometry {

@@ -69,7 +69,7 @@ static void test_wrong_settings(void **state) {
         {"r1=1", "d-norm: batch", {28, 28, 1, 10}},
         {"loss=hinge smoothing=0.1", "smoothing", {28, 28, 1, 10}},
         {"augment=rotation", "rotation", {28, 28, 1, 10}},
-        {"", "net: dcgan", {7, 28, 1, 10}},
+        {"", "net: dcgan", {4, 28, 1, 10}},
         {"net=resnet", "net: resnet", {28, 28, 1, 10}},
         {"net=resnet", "32x64", {32, 64, 3, 10}},
     };
@@ -86,18 +86,24 @@ static const lm_param_slice *find(const lm_model *model, int group, const char *
     return slice;
 }
 
-/* 28 is 4 times 7. */
+/* 28, 14, 7, and 4 or, for D, 3. */
 static void test_start_of_mnist(void **state) {
     lm_model *model;
     CHECK_OK(open_gan("z=100 base=64", (lm_image_info){28, 28, 1, 10}, &model));
-    assert_true(lm_shape_equal(find(model, 0, "generator.in.weight")->shape,
-                               LM_SHAPE(7 * 7 * 128, 100)));
-    assert_true(lm_shape_equal(find(model, 0, "generator.up1.weight")->shape,
-                               LM_SHAPE(128, 4, 4, 64)));
-    assert_true(lm_shape_equal(find(model, 0, "generator.up2.weight")->shape,
-                               LM_SHAPE(64, 4, 4, 1)));
-    assert_true(lm_shape_equal(find(model, 1, "discriminator.out.weight")->shape,
-                               LM_SHAPE(1, 7 * 7 * 128)));
+    static const struct {
+        int group;
+        const char *name;
+        lm_shape shape;
+    } expected[] = {
+        {0, "generator.in.weight", {.rank = 2, .dim = {4 * 4 * 256, 100}}},
+        {0, "generator.up1.weight", {.rank = 4, .dim = {256, 4, 4, 128}}},
+        {0, "generator.up3.weight", {.rank = 4, .dim = {64, 4, 4, 1}}},
+        {1, "discriminator.down3.weight", {.rank = 4, .dim = {256, 4, 4, 128}}},
+        {1, "discriminator.out.weight", {.rank = 2, .dim = {1, 3 * 3 * 256}}},
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        assert_true(lm_shape_equal(
+            find(model, expected[i].group, expected[i].name)->shape, expected[i].shape));
     lm_model_close(model);
 }
 

@@ -68,7 +68,7 @@ class Pair:
         self.g_norm, self.d_norm, self.g_act, self.d_act = g_norm, d_norm, g_act, d_act
         self.conditional, self.label_map = conditional, label_map
         self.sizes = [(self.h, self.w)]
-        while min(self.sizes[-1]) > 7:
+        while min(self.sizes[-1]) > 4:
             self.sizes.append(tuple((s + 1) // 2 for s in self.sizes[-1]))
         self.levels = len(self.sizes) - 1
 
