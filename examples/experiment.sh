@@ -14,21 +14,20 @@ trained=
 
 # train NAME FAMILY OPTIONS..: a run of that name, new or continued.
 train() {
-    name=$1
+    run=$RUNS/$1
     shift
-    trained="$trained $RUNS/$name"
-    if [ -e "$RUNS/$name/run.json" ]; then
-        "$LIMN" train "$1" --resume --out "$RUNS/$name" --steps "$STEPS" >/dev/null
-    else
-        "$LIMN" train "$@" --out "$RUNS/$name" --steps "$STEPS" --seed "$SEED" >/dev/null
-    fi
+    trained="$trained $run"
+    resume=
+    if [ -e "$run/run.json" ]; then resume=--resume; fi
+    "$LIMN" train "$@" $resume --out "$run" --steps "$STEPS" --seed "$SEED" >/dev/null
 }
 
-# table METRICS: measures all that were trained and prints a row for each. Likelihoods are by
-# 20 importance samples.
+# table METRICS [OPTIONS..]: measures all that were trained and prints a row for each.
 table() {
+    metrics=$1
+    shift
     for run in $trained; do
-        "$LIMN" eval "$run" --metrics "$1" --samples 20 >/dev/null
+        "$LIMN" eval "$run" --metrics "$metrics" "$@" >/dev/null
     done
     # Words are separate arguments here.
     "$LIMN" compare $trained --markdown

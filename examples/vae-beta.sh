@@ -7,4 +7,4 @@ set -e
 for beta in 0.25 0.5 1 2 4 8; do
     train vae-beta-$beta vae --data mnist --preset small --set beta=$beta
 done
-table fid,reconstruction_mse,kl,active_units,likelihood
+table fid,reconstruction_mse,kl,active_units,likelihood --samples 20

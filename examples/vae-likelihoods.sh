@@ -14,4 +14,4 @@ laplace --set likelihood=laplace --set scale=shared
 logistic --set likelihood=logistic --set scale=shared
 logistic-mixture --set likelihood=logistic-mixture
 RUNS
-table fid,reconstruction_mse,kl,active_units,likelihood
+table fid,reconstruction_mse,kl,active_units,likelihood --samples 20

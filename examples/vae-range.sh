@@ -8,4 +8,4 @@ for range in unit signed; do
     train vae-$range vae --data mnist --preset small --set likelihood=gaussian \
         --set range=$range
 done
-table fid,reconstruction_mse,kl,active_units,likelihood
+table fid,reconstruction_mse,kl,active_units,likelihood --samples 20

@@ -211,8 +211,12 @@ static lm_node *bound_below(lm_graph *g, lm_node *log_scale, double least) {
 
 typedef lm_node *(*log_density)(lm_graph *g, lm_node *difference, lm_node *log_scale);
 
+/* Adam moves every parameter by about its rate, and from 1 to the scales of images it is
+ * far: what is trained is a tenth. */
 static lm_node *trained_scale(lm_nn *nn) {
-    return lm_nn_param(nn, "log_scale", LM_SHAPE(1), LM_INIT(ZEROS, 0));
+    return lm_scale(nn->graph,
+                    lm_nn_param(nn, "tenth_log_scale", LM_SHAPE(1), LM_INIT(ZEROS, 0)),
+                    10);
 }
 
 /* The scale that makes a batch most likely: the root of the mean square (Gaussian) or the
@@ -225,7 +229,7 @@ static lm_node *best_scale(lm_graph *g, lm_node *difference, bool laplace) {
 }
 
 /* While training, the value is that of the batch's own scale; a term of value 0 whose
- * gradient reaches nothing but "log_scale" teaches that number to follow. */
+ * gradient reaches nothing but "tenth_log_scale" teaches that number to follow. */
 static lm_node *log_optimal(lm_nn *nn, log_density density, lm_node *difference) {
     lm_graph *g = nn->graph;
     lm_node *trained = trained_scale(nn);

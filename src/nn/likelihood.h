@@ -82,7 +82,7 @@ double lm_likelihood_offset(const lm_likelihood *likelihood);
 lm_node *lm_likelihood_target(lm_nn *nn, const lm_likelihood *likelihood, lm_node *images,
                               lm_node *noise);
 /* params[N,H,W,P] and targets [N,H,W,C] -> [N], nats, summed over all values. Registers
- * "log_scale" where the scale is a trained number. */
+ * "tenth_log_scale" where the scale is a trained number. */
 lm_node *lm_likelihood_log_prob(lm_nn *nn, const lm_likelihood *likelihood,
                                 lm_node *params, lm_node *target);
 /* The mean image of params, [N,H,W,C] in [-1,1]. */

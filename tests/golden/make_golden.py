@@ -122,6 +122,8 @@ class Parameters:
             value = normal(*shape, scale=fan ** -0.5)
             if name.endswith("gamma"):
                 value = rounded(1 + value)
+            if name.endswith("tenth_log_scale"):
+                value = rounded(value / 10)
             self.tensors[name] = value.requires_grad_()
         return self.tensors[name]
 

@@ -3,8 +3,8 @@
 images by torch.distributions where it has them, else from their definition, and gradients.
 
 Per case KIND.SCALE.RANGE.CHANNELS: /params and /target, NHWC; /log_prob [N]; /g, the
-cotangent; /dparams, and /mean in [-1,1]. Cases with a trained scale have /log_scale and
-/dlog_scale.
+cotangent; /dparams, and /mean in [-1,1]. Cases with a trained scale have /tenth_log_scale and
+/dtenth_log_scale.
 """
 import math
 import os
@@ -127,8 +127,8 @@ def case(kept, kind, scale, unit, channels):
     if kind == "bernoulli":
         x = x.round()
     x = rounded(x if unit else 2 * x - 1)
-    trained = rounded(torch.tensor([-0.7], dtype=torch.float64)).requires_grad_()
-    log_prob = KINDS[kind](scale, p, x, trained).sum((1, 2, 3))
+    trained = rounded(torch.tensor([-0.07], dtype=torch.float64)).requires_grad_()
+    log_prob = KINDS[kind](scale, p, x, 10 * trained).sum((1, 2, 3))
     g = normal(N)
     if scale == "optimal":
         # The gradient by the batch's scale only vanishes where all images count alike.
@@ -137,8 +137,8 @@ def case(kept, kind, scale, unit, channels):
                  f"{name}/log_prob": log_prob})
     kept[f"{name}/dparams"], = torch.autograd.grad((log_prob * g).sum(), p, retain_graph=True)
     if scale == "shared":
-        kept[f"{name}/log_scale"] = trained
-        kept[f"{name}/dlog_scale"], = torch.autograd.grad((log_prob * g).sum(), trained)
+        kept[f"{name}/tenth_log_scale"] = trained
+        kept[f"{name}/dtenth_log_scale"], = torch.autograd.grad((log_prob * g).sum(), trained)
     mean = mean_of(kind, p, channels)
     kept[f"{name}/mean"] = (2 * mean - 1 if unit else mean).clamp(-1, 1)
 

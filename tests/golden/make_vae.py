@@ -142,7 +142,7 @@ class Vae:
         z = mean + torch.exp(log_variance / 2) * eps
         params = self.decode(p, z.reshape(k * N, -1), labels.repeat(k))
         target = self.target(images, pixels).repeat(k, 1, 1, 1)
-        trained = p("log_scale", 1) if self.scale in ("shared", "optimal") and \
+        trained = 10 * p("tenth_log_scale", 1) if self.scale in ("shared", "optimal") and \
             self.kind in ("gaussian", "laplace", "logistic") else None
         each = KINDS[self.kind](self.scale, params, target, trained)
         log_prob = each.sum((1, 2, 3)).reshape(k, N)
