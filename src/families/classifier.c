@@ -119,19 +119,8 @@ static lm_status check_geometry(const lm_classifier *c, const lm_image_info *inf
     return LM_OK;
 }
 
-/* Parameters come to exist when layers ask for them: build the network once. */
-static lm_status register_parameters(lm_model *model) {
-    lm_graph *g;
-    LM_TRY(lm_params_new("model", &model->groups[0]));
-    model->n_groups = 1;
-    LM_TRY(lm_graph_new(&g));
-    const lm_image_info *info = &model->info;
-    lm_nn nn = {.graph = g, .params = model->groups[0], .var = "model"};
-    lm_shape shape = LM_SHAPE(1, info->height, info->width, info->channels);
-    lm_classifier_apply(model, &nn, lm_input(g, "x", LM_F32, shape));
-    lm_status status = lm_graph_status(g);
-    lm_graph_free(g);
-    return status;
+static void build(const lm_model *model, lm_nn *nn) {
+    lm_classifier_apply(model, nn, lm_model_input(model, nn, "x", LM_F32));
 }
 
 static lm_status open_model(lm_model *model) {
@@ -140,7 +129,7 @@ static lm_status open_model(lm_model *model) {
     model->state = c;
     LM_TRY(read_settings(&model->settings, c));
     LM_TRY(check_geometry(c, &model->info));
-    return register_parameters(model);
+    return lm_model_register(model, build);
 }
 
 static void close_model(lm_model *model) {

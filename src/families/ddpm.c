@@ -122,21 +122,9 @@ static lm_status make_schedule(const lm_settings *settings, lm_ddpm *ddpm) {
     return LM_OK;
 }
 
-/* Parameters come to exist when layers ask for them: build the network once. */
-static lm_status register_parameters(lm_model *model) {
-    lm_graph *g;
-    LM_TRY(lm_params_new("model", &model->groups[0]));
-    model->n_groups = 1;
-    LM_TRY(lm_graph_new(&g));
-    const lm_image_info *info = &model->info;
-    lm_nn nn = {.graph = g, .params = model->groups[0], .var = "model"};
-    lm_shape shape = LM_SHAPE(1, info->height, info->width, info->channels);
-    lm_ddpm_predict(model, &nn, lm_input(g, "x", LM_F32, shape),
-                    lm_input(g, "t", LM_F32, LM_SHAPE(1)),
-                    lm_input(g, "labels", LM_I32, LM_SHAPE(1)));
-    lm_status status = lm_graph_status(g);
-    lm_graph_free(g);
-    return status;
+static void build(const lm_model *model, lm_nn *nn) {
+    lm_ddpm_predict(model, nn, lm_model_input(model, nn, "x", LM_F32),
+                    lm_input(nn->graph, "t", LM_F32, LM_SHAPE(1)), lm_model_label(nn));
 }
 
 static lm_status open_model(lm_model *model) {
@@ -148,7 +136,7 @@ static lm_status open_model(lm_model *model) {
     LM_TRY(check_classes(model));
     LM_TRY(check_geometry(ddpm, &model->info));
     LM_TRY(make_schedule(&model->settings, ddpm));
-    return register_parameters(model);
+    return lm_model_register(model, build);
 }
 
 static void close_model(lm_model *model) {

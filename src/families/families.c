@@ -85,6 +85,35 @@ void lm_model_close(lm_model *model) {
     lm_free(model);
 }
 
+lm_status lm_model_register(lm_model *model,
+                            void (*build)(const lm_model *model, lm_nn *nn)) {
+    lm_graph *g;
+    if (!model->n_groups) {
+        LM_TRY(lm_params_new("model", &model->groups[0]));
+        model->n_groups = 1;
+    }
+    LM_TRY(lm_graph_new(&g));
+    lm_nn nn = {.graph = g,
+                .params = model->groups[0],
+                .buffers = model->buffers,
+                .var = "model"};
+    build(model, &nn);
+    lm_status status = lm_graph_status(g);
+    lm_graph_free(g);
+    return status;
+}
+
+lm_node *lm_model_input(const lm_model *model, lm_nn *nn, const char *name,
+                        lm_dtype dtype) {
+    const lm_image_info *info = &model->info;
+    return lm_input(nn->graph, name, dtype,
+                    LM_SHAPE(1, info->height, info->width, info->channels));
+}
+
+lm_node *lm_model_label(lm_nn *nn) {
+    return lm_input(nn->graph, "labels", LM_I32, LM_SHAPE(1));
+}
+
 int64_t lm_model_parameters(const lm_model *model) {
     int64_t count = 0;
     for (int i = 0; i < model->n_groups; i++) count += model->groups[i]->count;

@@ -201,6 +201,17 @@ lm_status lm_preset_find(const lm_family *family, const char *name,
 lm_status lm_model_open(const lm_family *family, lm_settings *settings,
                         const lm_image_info *info, lm_model **model);
 void lm_model_close(lm_model *model);
+
+/* For open: parameters come to exist when layers ask for them, so `build` makes the whole
+ * network once, from inputs of one image, in a graph that is thrown away. Without groups
+ * so far the model gets one, "model", which is the builder's. */
+lm_status lm_model_register(lm_model *model,
+                            void (*build)(const lm_model *model, lm_nn *nn));
+/* The inputs of such a network: images of the model's size, and one label. */
+lm_node *lm_model_input(const lm_model *model, lm_nn *nn, const char *name,
+                        lm_dtype dtype);
+lm_node *lm_model_label(lm_nn *nn);
+
 int64_t lm_model_parameters(const lm_model *model);
 
 #endif

@@ -104,25 +104,23 @@ static bool needs_buffers(const lm_gan_pair *pair) {
     return pair->norm[LM_GAN_GENERATOR] == LM_GAN_NORM_BATCH || pair->spectral;
 }
 
-/* Parameters come to exist when layers ask for them: build both networks once. */
-static lm_status register_parameters(lm_model *model) {
+static lm_status make_groups(lm_model *model) {
     static const char *const names[] = {"generator", "discriminator"};
     const lm_gan *gan = model->state;
-    lm_graph *g;
     if (needs_buffers(&gan->pair)) LM_TRY(lm_params_new("buffers", &model->buffers));
     for (; model->n_groups < 2; model->n_groups++)
         LM_TRY(lm_params_new(names[model->n_groups], &model->groups[model->n_groups]));
     lm_params *discriminator = model->groups[LM_GAN_DISCRIMINATOR];
     discriminator->no_average = true;
     discriminator->bound = lm_setting_float(&model->settings, "weight-clip");
-    LM_TRY(lm_graph_new(&g));
-    lm_nn nn = {.graph = g, .buffers = model->buffers};
-    lm_node *z = lm_input(g, "z", LM_F32, LM_SHAPE(1, gan->pair.z));
-    lm_node *labels = lm_input(g, "labels", LM_I32, LM_SHAPE(1));
-    lm_gan_discriminate(model, &nn, lm_gan_generate(model, &nn, z, labels), labels);
-    lm_status status = lm_graph_status(g);
-    lm_graph_free(g);
-    return status;
+    return LM_OK;
+}
+
+static void build(const lm_model *model, lm_nn *nn) {
+    const lm_gan *gan = model->state;
+    lm_node *z = lm_input(nn->graph, "z", LM_F32, LM_SHAPE(1, gan->pair.z));
+    lm_node *labels = lm_model_label(nn);
+    lm_gan_discriminate(model, nn, lm_gan_generate(model, nn, z, labels), labels);
 }
 
 static lm_status open_model(lm_model *model) {
@@ -132,7 +130,8 @@ static lm_status open_model(lm_model *model) {
     model->conditional = lm_setting_flag(&model->settings, "conditional");
     LM_TRY(read_settings(&model->settings, gan));
     LM_TRY(check(model, gan));
-    return register_parameters(model);
+    LM_TRY(make_groups(model));
+    return lm_model_register(model, build);
 }
 
 static void close_model(lm_model *model) {

@@ -110,23 +110,12 @@ static lm_status check(const lm_model *model, const lm_vae *vae) {
     return LM_OK;
 }
 
-/* Parameters come to exist when layers ask for them: build the network once. */
-static lm_status register_parameters(lm_model *model) {
-    lm_graph *g;
-    const lm_image_info *info = &model->info;
+static void build(const lm_model *model, lm_nn *nn) {
     const lm_vae *vae = model->state;
-    LM_TRY(lm_params_new("model", &model->groups[0]));
-    model->n_groups = 1;
-    LM_TRY(lm_graph_new(&g));
-    lm_nn nn = {.graph = g, .params = model->groups[0], .var = "model"};
-    lm_shape shape = LM_SHAPE(1, info->height, info->width, info->channels);
     const lm_vae_noise noise = {
-        .eps = lm_input(g, "eps", LM_F32, LM_SHAPE(1, 1, vae->latent))};
-    lm_vae_parts_of(model, &nn, lm_input(g, "images", LM_U8, shape),
-                    lm_input(g, "labels", LM_I32, LM_SHAPE(1)), &noise);
-    lm_status status = lm_graph_status(g);
-    lm_graph_free(g);
-    return status;
+        .eps = lm_input(nn->graph, "eps", LM_F32, LM_SHAPE(1, 1, vae->latent))};
+    lm_vae_parts_of(model, nn, lm_model_input(model, nn, "images", LM_U8),
+                    lm_model_label(nn), &noise);
 }
 
 static lm_status open_model(lm_model *model) {
@@ -139,7 +128,7 @@ static lm_status open_model(lm_model *model) {
     model->binary = vae->likelihood.kind == LM_LIKELIHOOD_BERNOULLI;
     LM_TRY(lm_maps_measure(&vae->maps, model->info.height, model->info.width));
     LM_TRY(check(model, vae));
-    return register_parameters(model);
+    return lm_model_register(model, build);
 }
 
 static void close_model(lm_model *model) {

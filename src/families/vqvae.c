@@ -50,23 +50,8 @@ static lm_status read_settings(lm_model *model, lm_vqvae *vq) {
 
 static lm_node *loss_of(const lm_model *model, lm_nn *nn, lm_node *images);
 
-/* Parameters come to exist when layers ask for them: build the network once. */
-static lm_status register_parameters(lm_model *model) {
-    lm_graph *g;
-    const lm_image_info *info = &model->info;
-    LM_TRY(lm_params_new("model", &model->groups[0]));
-    model->n_groups = 1;
-    LM_TRY(lm_params_new("buffers", &model->buffers));
-    LM_TRY(lm_graph_new(&g));
-    lm_nn nn = {.graph = g,
-                .params = model->groups[0],
-                .buffers = model->buffers,
-                .var = "model"};
-    lm_shape shape = LM_SHAPE(1, info->height, info->width, info->channels);
-    loss_of(model, &nn, lm_input(g, "images", LM_U8, shape));
-    lm_status status = lm_graph_status(g);
-    lm_graph_free(g);
-    return status;
+static void build(const lm_model *model, lm_nn *nn) {
+    loss_of(model, nn, lm_model_input(model, nn, "images", LM_U8));
 }
 
 static lm_status open_model(lm_model *model) {
@@ -75,7 +60,8 @@ static lm_status open_model(lm_model *model) {
     model->state = vq;
     LM_TRY(read_settings(model, vq));
     model->binary = vq->likelihood.kind == LM_LIKELIHOOD_BERNOULLI;
-    return register_parameters(model);
+    LM_TRY(lm_params_new("buffers", &model->buffers));
+    return lm_model_register(model, build);
 }
 
 static void close_model(lm_model *model) {

@@ -104,7 +104,8 @@ static void check_case(const lm_safetensors *file, const golden_backend *backend
     check_golden(&r, backend, "dparams", golden_find(file, name, "/dparams"));
     check_golden(&r, backend, "mean", golden_find(file, name, "/mean"));
     if (trained)
-        check_golden(&r, backend, "dtenth_log_scale", golden_find(file, name, "/dtenth_log_scale"));
+        check_golden(&r, backend, "dtenth_log_scale",
+                     golden_find(file, name, "/dtenth_log_scale"));
     rig_close(&r);
 }
 
