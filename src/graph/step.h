@@ -6,18 +6,20 @@
 #include "graph/graph.h"
 
 /* A single node, a cluster of elementwise-like nodes (LM_K_ELEMENTWISE, reshapes that
- * keep the iteration order, and closing reduce_sums), or a chain of calls that one kernel
+ * keep the iteration order, and closing reduce_sums), or a chain of nodes that one kernel
  * computes sample by sample.
  *
  * Single node: in[i] is node->src[i], in order, duplicates kept; out[0] is the node.
- * Chain, the one there is: nodes are norm_sums, the norm_dstats of these, the norm_grad
- * that takes both in, then perhaps slices of its channels (at most LM_CHAIN_PARTS), and
- * sums of it or of these over all but the first and last axis; in is x, stats, gamma,
- * beta, g and perhaps r; out is what is read outside: the norm_sums or not, either the
- * gradient or the slices, the sums. Cluster: nodes in topological order; in holds the
- * distinct values that are read from memory; out those that are written because something
- * outside needs them. Scalar constants (CONST without data), IOTA and PHILOX are computed
- * inside, never read.
+ * Chain of a gradient: nodes are norm_sums, the norm_dstats of these, the norm_grad that
+ * takes both in, then perhaps slices of its channels (at most LM_CHAIN_PARTS), and sums
+ * of it or of these over all but the first and last axis; in is x, stats, gamma, beta, g
+ * and perhaps r; out is what is read outside: the norm_sums or not, either the gradient
+ * or the slices, the sums. Chain of statistics: a concat of channels (at most
+ * LM_CHAIN_PARTS, and more than one row of them) and its group_stats; in is what the
+ * concat's are, out is both. Cluster: nodes in topological order; in holds the distinct
+ * values that are read from memory; out those that are written because something outside
+ * needs them. Scalar constants (CONST without data), IOTA and PHILOX are computed inside,
+ * never read.
  *
  * The iteration space of a cluster is `space`. Every node inside has the space's element
  * count after broadcasting, or is a broadcast source; a closing reduce_sum reads the

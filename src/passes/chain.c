@@ -1,7 +1,12 @@
-/* Chains of calls: the gradients of a normalisation, which read the same two values, one
- * after the other. Made together, sample by sample, they find them in the cache the
- * second time; and a gradient that is only cut into slices is written as these. */
+/* Chains: what reads the same values one after the other. Made together, sample by
+ * sample, it finds them in the cache the second time. These are the gradients of a
+ * normalisation, where a gradient that is only cut into slices is written as these; and
+ * statistics of channels that are concatenated for it. */
 #include "passes/cluster.h"
+
+#include <string.h>
+
+enum { MOST_IN = 6 /* of a gradient; more than LM_CHAIN_PARTS */ };
 
 static bool is_call(const lm_node *node, lm_composite composite) {
     return node->kind == LM_KIND_CALL && node->attr.call.composite == (int32_t)composite;
@@ -77,7 +82,7 @@ static int insert_sum(const lm_readers *r, lm_node **members, int n,
     return n;
 }
 
-int lm_chain_list(const lm_readers *r, lm_node *grad, lm_node **members) {
+static int list_gradient(const lm_readers *r, lm_node *grad, lm_node **members) {
     lm_node *dstats, *sums;
     if (!find_parts(r, grad, &dstats, &sums)) return 0;
     int n = insert(members, 0, sums);
@@ -91,22 +96,52 @@ int lm_chain_list(const lm_readers *r, lm_node *grad, lm_node **members) {
     return n;
 }
 
+/* Channels of more than one row: one row's parts may be made in their places. */
+static int list_statistics(lm_node *stats, lm_node **members) {
+    if (!is_call(stats, LM_COMP_GROUP_STATS)) return 0;
+    lm_node *x = stats->src[0];
+    int last = x->shape.rank - 1;
+    if (x->kind != LM_KIND_CONCAT || x->attr.axis.axis != last ||
+        x->n_src > LM_CHAIN_PARTS || lm_shape_count(x->shape) <= x->shape.dim[last])
+        return 0;
+    members[0] = x;
+    members[1] = stats;
+    return 2;
+}
+
+int lm_chain_list(const lm_readers *r, lm_node *end, lm_node **members) {
+    int n = list_gradient(r, end, members);
+    return n ? n : list_statistics(end, members);
+}
+
 /* Something else than the part of the statistics reads the sums. */
 static bool keeps_sums(const lm_readers *r, const lm_node *sums) {
     return r->is_root[sums->id] || count_readers(r, sums) > 1;
 }
 
+/* What others read of the chain of a gradient. */
+static int list_results(const lm_readers *r, lm_node *const *members, int n_members,
+                        lm_node **out) {
+    bool sliced = false;
+    int n = 0;
+    for (int i = 3; i < n_members; i++) sliced |= members[i]->kind == LM_KIND_SLICE;
+    if (keeps_sums(r, members[0])) out[n++] = members[0];
+    for (int i = sliced ? 3 : 2; i < n_members; i++) out[n++] = members[i];
+    return n;
+}
+
 lm_status lm_chain_step(const lm_readers *r, lm_node *const *members, int n_members,
                         lm_arena *arena, lm_step *step) {
-    lm_node *out[LM_CHAIN_MEMBERS], *in[6];
-    lm_node *const grad = members[2]; /* ids rise from what is read to who reads */
-    int n_out = 0, n_in = 0;
-    bool sliced = false;
-    for (int i = 3; i < n_members; i++) sliced |= members[i]->kind == LM_KIND_SLICE;
-    if (keeps_sums(r, members[0])) out[n_out++] = members[0];
-    for (int i = sliced ? 3 : 2; i < n_members; i++) out[n_out++] = members[i];
-    for (int i = 0; i < grad->n_src; i++)
-        if (i != 5) in[n_in++] = grad->src[i];
+    lm_node *out[LM_CHAIN_MEMBERS], *in[MOST_IN];
+    bool gradient = members[0]->kind != LM_KIND_CONCAT;
+    const lm_node *reader = members[gradient ? 2 : 0]; /* ids rise with who reads whom */
+    int n_out = 2, n_in = 0;
+    if (gradient)
+        n_out = list_results(r, members, n_members, out);
+    else
+        memcpy(out, members, 2 * sizeof *out);
+    for (int i = 0; i < reader->n_src; i++)
+        if (!gradient || i != 5) in[n_in++] = reader->src[i];
     *step = (lm_step){
         .nodes = lm_arena_copy(arena, members, (size_t)n_members * sizeof *members),
         .n_nodes = n_members,

@@ -46,10 +46,11 @@ typedef struct lm_readers {
     const bool *is_root;
 } lm_readers;
 
-/* The chain (step.h) that ends in this norm_grad: its members by id, or 0. That the graph
- * of steps keeps having no circle is the caller's to see. */
+/* The chain (step.h) that ends in this norm_grad or group_stats: its members by id, or 0.
+ * That no member is another chain's, and that the graph of steps keeps having no circle,
+ * is the caller's to see. */
 enum { LM_CHAIN_MEMBERS = 3 + 2 * LM_CHAIN_PARTS };
-int lm_chain_list(const lm_readers *readers, lm_node *grad, lm_node **members);
+int lm_chain_list(const lm_readers *readers, lm_node *end, lm_node **members);
 lm_status lm_chain_step(const lm_readers *readers, lm_node *const *members, int n_members,
                         lm_arena *arena, lm_step *step);
 

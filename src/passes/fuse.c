@@ -6,7 +6,7 @@
  *    pass.
  * 2. Repeat: a value that is cheap to make again out of what is in memory anyway is made
  *    by each reader, if then nobody needs it in memory.
- * 3. Chain: calls that one kernel computes together become a step (chain.c). */
+ * 3. Chain: nodes that one kernel computes together become a step (chain.c). */
 #include "passes/cluster.h"
 #include "passes/rewrite.h"
 #include <string.h>
@@ -439,8 +439,10 @@ static lm_status join_chains(fuser *f) {
     for (int i = 0; i < f->n_nodes; i++) {
         lm_node *members[LM_CHAIN_MEMBERS];
         lm_cluster chain = {.members = members};
+        bool taken = false;
         chain.n_members = lm_chain_list(&readers, f->nodes[i], members);
-        if (chain.n_members == 0 || closes_circle(f, &chain)) continue;
+        for (int m = 0; m < chain.n_members; m++) taken |= is_chained(f, members[m]);
+        if (chain.n_members == 0 || taken || closes_circle(f, &chain)) continue;
         chain.members =
             lm_arena_copy(f->arena, members, (size_t)chain.n_members * sizeof *members);
         if (!chain.members) return LM_NOMEM;

@@ -198,10 +198,53 @@ static void test_single_nodes(void **state) {
     for (int i = 0; i < 6; i++) assert_true(rig_nmse(got[i], want[i], N_VALUES) <= 1e-12);
 }
 
+/* ---- chains ------------------------------------------------------------------ */
+
+enum { JOINED_ROWS = 1020, PARTS = 2, JOINED_GROUPS = 3 };
+static const int64_t widths[PARTS] = {20, 13};
+
+/* Statistics of a concat in several pieces, in one step with it or in two. */
+static void run_joined(bool apart, float *stats) {
+    lm_engine *engine;
+    lm_graph *g;
+    lm_program *program;
+    lm_node *part[PARTS];
+    lm_compile_options options = {.no_fuse = apart};
+    lm_call_attr how = {.i = {JOINED_GROUPS}, .f = {1e-6f}};
+    static float x[BATCH * JOINED_ROWS * 20];
+    for (size_t i = 0; i < sizeof x / sizeof *x; i++)
+        x[i] = (float)(i * 7919 % 1009) / 504.5f + 3;
+    CHECK_OK(lm_engine_new("cpu", &engine));
+    CHECK_OK(lm_graph_new(&g));
+    for (int i = 0; i < PARTS; i++)
+        part[i] =
+            lm_input(g, i ? "b" : "a", LM_F32, LM_SHAPE(BATCH, JOINED_ROWS, widths[i]));
+    lm_node *joined = lm_concat(g, part, PARTS, 2);
+    lm_graph_output(g, "stats", lm_call(g, LM_COMP_GROUP_STATS, &joined, 1, &how));
+    CHECK_OK(lm_compile(engine, g, &options, &program));
+    lm_graph_free(g);
+    for (int i = 0; i < PARTS; i++)
+        CHECK_OK(lm_program_set(program, i ? "b" : "a", LM_F32, x,
+                                BATCH * JOINED_ROWS * widths[i]));
+    CHECK_OK(lm_program_run(program));
+    CHECK_OK(lm_program_get(program, "stats", LM_F32, stats, BATCH * JOINED_GROUPS * 2));
+    assert_int_equal(lm_program_get_stats(program).n_steps, apart ? 2 : 1);
+    lm_program_free(program);
+    lm_engine_free(engine);
+}
+
+static void test_statistics_of_a_concat(void **state) {
+    float apart[BATCH * JOINED_GROUPS * 2], together[BATCH * JOINED_GROUPS * 2];
+    run_joined(true, apart);
+    run_joined(false, together);
+    assert_memory_equal(together, apart, sizeof apart);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_training_steps),
         cmocka_unit_test(test_single_nodes),
+        cmocka_unit_test(test_statistics_of_a_concat),
         cmocka_unit_test(test_weights_written_between_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

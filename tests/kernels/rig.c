@@ -97,7 +97,8 @@ static size_t output_bytes(const rig *r, int o) {
     return (size_t)lm_shape_count(r->out[o]->shape) * lm_dtype_size(r->out[o]->dtype);
 }
 
-/* One byte past each output and the workspace is watched. */
+/* One byte past each output and the workspace is watched. Outputs begin as the arena's
+ * values do. */
 static void run_step(rig *r, const lm_step *step, int threads, void **out) {
     lm_backend *backend = NULL;
     lm_kernel kernel = {0};
@@ -110,7 +111,7 @@ static void run_step(rig *r, const lm_step *step, int threads, void **out) {
     size_t bytes[RIG_MAX];
     for (int i = 0; i < r->n_out; i++) {
         bytes[i] = output_bytes(r, i);
-        out[i] = malloc(bytes[i] + 1);
+        assert_int_equal(posix_memalign(&out[i], 64, bytes[i] + 1), 0);
         memset(out[i], 0xa5, bytes[i] + 1);
     }
     for (int i = 0; i < step->n_in; i++)

@@ -164,6 +164,37 @@ static void norm_chains_match(void **state) {
     each_norm_shape(check_norm_chain);
 }
 
+/* A concat of up to three parts with its statistics, which are those of the concat. */
+static void check_joined_stats(lm_shape x, int groups) {
+    int last = x.rank - 1;
+    int64_t width = x.dim[last];
+    if (lm_shape_count(x) == width) return;
+    for (int n = 2; n <= 3; n++) {
+        rig r;
+        lm_node *part[3];
+        rig_start(&r);
+        for (int i = 0; i < n; i++) {
+            x.dim[last] = width * (i + 1) / n - width * i / n;
+            part[i] = i ? rig_input(&r, LM_F32, x, 0) : far_from_zero(&r, x);
+        }
+        rig_output(&r, lm_concat(r.graph, part, n, last));
+        call(&r, LM_COMP_GROUP_STATS, r.out, 1,
+             (lm_call_attr){.i = {groups}, .f = {1e-5f}});
+        r.chain = true;
+        r.tolerance = 5e-6;
+        rig_check(&r);
+    }
+}
+
+static void joined_stats_match(void **state) {
+    each_norm_shape(check_joined_stats);
+}
+
+/* 12 MB, which are written past the cache. */
+static void large_joined_stats_match(void **state) {
+    check_joined_stats(LM_SHAPE(5, 16411, 48), 3);
+}
+
 static void softmax_kernels_match(void **state) {
     static const int64_t rows[] = {1, 7, 300}, width[] = {1, 2, 10, 63, 64, 100, 1000};
     for (int i = 0; i < 21; i++) {
@@ -303,6 +334,8 @@ int main(void) {
         cmocka_unit_test(norm_act_and_sums_match),
         cmocka_unit_test(norm_gradients_match),
         cmocka_unit_test(norm_chains_match),
+        cmocka_unit_test(joined_stats_match),
+        cmocka_unit_test(large_joined_stats_match),
         cmocka_unit_test(softmax_kernels_match),
         cmocka_unit_test(softmax_takes_extremes),
         cmocka_unit_test(attention_matches),

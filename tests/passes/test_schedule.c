@@ -107,8 +107,21 @@ static bool is_call(const lm_node *node, lm_composite composite) {
     return node->kind == LM_KIND_CALL && node->attr.call.composite == (int)composite;
 }
 
+static void check_statistics_chain(const lm_step *step) {
+    const lm_node *joined = step->nodes[0];
+    assert_int_equal(step->n_nodes, 2);
+    assert_true(is_call(step->nodes[1], LM_COMP_GROUP_STATS));
+    assert_ptr_equal(step->nodes[1]->src[0], joined);
+    assert_int_equal(joined->attr.axis.axis, joined->shape.rank - 1);
+    assert_int_equal(step->n_in, joined->n_src);
+    assert_in_range(step->n_in, 2, LM_CHAIN_PARTS);
+    for (int i = 0; i < step->n_in; i++) assert_ptr_equal(step->in[i], joined->src[i]);
+    assert_int_equal(step->n_out, 2);
+    for (int i = 0; i < 2; i++) assert_ptr_equal(step->out[i], step->nodes[i]);
+}
+
 /* As step.h says, from the sums to the gradient or its slices. */
-static void check_chain(const lm_step *step) {
+static void check_gradient_chain(const lm_step *step) {
     const lm_node *sums = step->nodes[0], *grad = step->nodes[2];
     assert_true(is_call(sums, LM_COMP_NORM_SUMS));
     assert_true(is_call(step->nodes[1], LM_COMP_NORM_DSTATS));
@@ -163,7 +176,8 @@ static void check_step(const lm_schedule *schedule, int s, bool *made, int *comp
         c->clusters++;
         c->outputs += step->n_out;
     } else if (step->n_nodes > 1) {
-        check_chain(step);
+        bool statistics = step->nodes[0]->kind == LM_KIND_CONCAT;
+        (statistics ? check_statistics_chain : check_gradient_chain)(step);
         c->chains++;
     } else {
         assert_int_equal(step->n_in, step->nodes[0]->n_src);
@@ -423,6 +437,36 @@ static void test_gradients_of_norms_chain(void **state) {
     }
 }
 
+/* Channels alone, of more than one row, a few parts, once. */
+static void test_statistics_of_concats_chain(void **state) {
+    static const struct {
+        int64_t positions;
+        int parts, axis, readers, chains, steps;
+    } cases[] = {
+        {5, 2, 2, 1, 1, 1}, {5, LM_CHAIN_PARTS, 2, 1, 1, 1},     {5, 2, 2, 2, 1, 2},
+        {1, 2, 2, 1, 0, 2}, {5, LM_CHAIN_PARTS + 1, 2, 1, 0, 2}, {5, 2, 1, 1, 0, 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lm_graph *g;
+        CHECK_OK(lm_graph_new(&g));
+        lm_node *part[LM_CHAIN_PARTS + 1];
+        for (int p = 0; p < cases[i].parts; p++)
+            part[p] = lm_input(g, p % 2 ? "a" : "b", LM_F32,
+                               LM_SHAPE(1, cases[i].positions, 6));
+        lm_node *x = lm_concat(g, part, cases[i].parts, cases[i].axis);
+        for (int r = 0; r < cases[i].readers; r++) {
+            lm_call_attr how = {.i = {1 + r}, .f = {1e-5f}};
+            lm_node *stats = lm_call(g, LM_COMP_GROUP_STATS, &x, 1, &how);
+            lm_graph_output(g, r ? "second" : "first", stats);
+        }
+        lm_schedule schedule = build(g, true, true);
+        assert_int_equal(check_schedule(&schedule).chains, cases[i].chains);
+        assert_int_equal(schedule.n_steps, cases[i].steps);
+        lm_schedule_release(&schedule);
+        lm_graph_free(g);
+    }
+}
+
 /* A mask in bytes is read as bytes by each of its readers, not stored as floats. */
 static void test_cheap_values_are_repeated(void **state) {
     lm_graph *g;
@@ -453,6 +497,7 @@ int main(void) {
         cmocka_unit_test(test_same_graph_same_schedule),
         cmocka_unit_test(test_exchange_is_refused),
         cmocka_unit_test(test_gradients_of_norms_chain),
+        cmocka_unit_test(test_statistics_of_concats_chain),
         cmocka_unit_test(test_late_factors_stay_late),
         cmocka_unit_test(test_cheap_values_are_repeated),
     };

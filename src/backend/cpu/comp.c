@@ -25,10 +25,16 @@ bool lm_cpu_has_composite(lm_backend *backend, const lm_node *call) {
     return lowering[composite] != NULL;
 }
 
+lm_status lm_cpu_lower_chain(lm_backend *backend, const lm_step *step,
+                             lm_kernel *kernel) {
+    return step->nodes[0]->kind == LM_KIND_CONCAT
+               ? lm_comp_lower_joined_stats(backend, step, kernel)
+               : lm_comp_lower_norm_chain(backend, step, kernel);
+}
+
 lm_status lm_cpu_lower_composite(lm_backend *backend, const lm_step *step,
                                  lm_kernel *kernel) {
     lm_composite composite = (lm_composite)step->nodes[0]->attr.call.composite;
-    if (step->n_nodes > 1) return lm_comp_lower_norm_chain(backend, step, kernel);
     LM_RETURN_IF(!lowering[composite], LM_UNSUPPORTED, "no fused kernel for %s",
                  lm_composite_text(composite));
     return lowering[composite](backend, step, kernel);

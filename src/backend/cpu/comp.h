@@ -9,7 +9,7 @@
 /* comp_norm.c */
 lm_cpu_lower_fn lm_comp_lower_group_stats, lm_comp_lower_norm_act,
     lm_comp_lower_norm_sums, lm_comp_lower_norm_grad, lm_comp_lower_norm_dstats,
-    lm_comp_lower_norm_chain; /* step.h */
+    lm_comp_lower_norm_chain, lm_comp_lower_joined_stats; /* chains (step.h) */
 /* conv_winograd.c: only by Winograd's algorithm, so only where that is chosen. */
 lm_cpu_lower_fn lm_comp_lower_conv_block, lm_comp_lower_conv_block_wgrad;
 bool lm_comp_fits_conv_block(lm_backend *backend, const lm_node *call);

@@ -3,6 +3,7 @@
  * and what is summed is combined in the order of the pieces. */
 #include "backend/cpu/comp.h"
 #include "backend/cpu/norm_ops.h"
+#include "backend/cpu/rows.h"
 #include "backend/cpu/shares.h"
 
 #include "base/threads.h"
@@ -28,6 +29,7 @@ typedef struct norm_work {
     int64_t filled;     /* the sample that the tables are of */
     lm_norm_rows norm;  /* tables and rows of the piece */
     int64_t sample, at; /* at: first element of the piece */
+    bool stream;        /* the concat goes past the cache */
 } norm_work;
 
 /* A kernel is a function of a piece. One that sums puts two sums for each channel into
@@ -41,8 +43,10 @@ struct norm_state {
     int channels, groups, threads;
     float eps;
     bool silu, gamma_by_sample, beta_by_sample;
-    bool slopes; /* the pieces want slope and shift */
-    int d, more; /* sources d and r of norm_grad; 0: none */
+    bool slopes;                          /* the pieces want slope and shift */
+    int d, more;                          /* sources d and r of norm_grad; 0: none */
+    int n_joined, joined[LM_CHAIN_PARTS]; /* channels of the parts of a concat */
+    bool large;                           /* the concat */
 };
 
 static size_t sums_of_piece(const norm_state *s) {
@@ -136,6 +140,14 @@ static double *combine_pieces(const norm_state *s, double *partials, int64_t sam
     return first;
 }
 
+/* Whether a concat goes past the cache. */
+static bool may_stream(const norm_state *s, const lm_kernel_args *args) {
+    bool may = s->large;
+    for (int i = 0; i < s->n_joined; i++)
+        may = may && lm_may_stream(args->out[0], s->joined[i]);
+    return may;
+}
+
 static lm_status run_pieces(lm_kernel *kernel, const lm_kernel_args *args) {
     const norm_state *s = kernel->state;
     double *partials = args->workspace;
@@ -147,6 +159,7 @@ static lm_status run_pieces(lm_kernel *kernel, const lm_kernel_args *args) {
         int thread = omp_get_thread_num();
         norm_work w = {.s = s, .args = args, .filled = -1};
         if (s->d) w.d = args->in[s->d];
+        w.stream = may_stream(s, args);
         w.tables = tables + (size_t)thread * table_floats(s);
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < s->samples * s->pieces; i++) {
@@ -190,7 +203,7 @@ static void describe(norm_state *s, const lm_node *call, lm_kernel *kernel) {
 
 static norm_state *make_state(lm_kernel *kernel, const lm_step *step, const char *name) {
     norm_state *s = lm_cpu_kernel_init(kernel, step, name, run_pieces, sizeof *s);
-    if (s) describe(s, step->nodes[0], kernel);
+    if (s) describe(s, step->nodes[step->n_nodes - 1], kernel);
     return s;
 }
 
@@ -205,39 +218,90 @@ static void size_workspace(lm_kernel *kernel) {
 
 /* The sample's first position serves as shift: it is near the mean where the mean is
  * large against the spread, which is what would cancel. */
-static const float *shift_of(const norm_work *w) {
-    return (const float *)w->args->in[0] + w->sample * w->s->positions * w->s->channels;
+static const float *shift_of(const norm_work *w, const float *x, int channels) {
+    return x + w->sample * w->s->positions * channels;
 }
 
 static void sum_moments(norm_work *w, double *sums) {
     const norm_state *s = w->s;
-    s->ops->moments((const float *)w->args->in[0] + w->at, w->norm.rows, s->channels,
-                    shift_of(w), sums, sums + s->channels);
+    const float *x = w->args->in[0];
+    s->ops->moments(x + w->at, w->norm.rows, s->channels, shift_of(w, x, s->channels),
+                    sums, sums + s->channels);
+}
+
+/* Some rows of the parts of a concat where they come from, and then, as they are in the
+ * nearest cache, their copy. The order of a channel's sums does not know of other
+ * channels, nor of cuts after every LM_NORM_ROWS rows. */
+static void sum_and_copy(norm_work *w, int64_t first, int64_t rows, double *sums) {
+    const norm_state *s = w->s;
+    int64_t row = w->at / s->channels + first;
+    float *joined = (float *)w->args->out[0] + row * s->channels;
+    for (int i = 0; i < s->n_joined; i++) {
+        int width = s->joined[i];
+        const float *part = w->args->in[i], *from = part + row * width;
+        s->ops->moments(from, rows, width, shift_of(w, part, width), sums,
+                        sums + s->channels);
+        lm_cpu_rows()->copy(joined, s->channels, from, width, rows, width, w->stream);
+        joined += width;
+        sums += width;
+    }
+}
+
+static void sum_joined(norm_work *w, double *sums) {
+    for (int64_t first = 0; first < w->norm.rows; first += LM_NORM_ROWS)
+        sum_and_copy(w, first, lm_least(LM_NORM_ROWS, w->norm.rows - first), sums);
+    if (w->stream) lm_stream_end();
 }
 
 static void put_stats(norm_work *w, const double *sums) {
     const norm_state *s = w->s;
     int width = s->channels / s->groups;
     double n = (double)s->positions;
-    float *out = (float *)w->args->out[0] + w->sample * s->groups * 2;
+    const float *x = s->n_joined ? w->args->out[0] : w->args->in[0];
+    const float *shift = shift_of(w, x, s->channels);
+    float *out = w->args->out[s->n_joined > 0];
+    out += w->sample * s->groups * 2;
     for (int g = 0; g < s->groups; g++) {
         int c = g * width;
         double spread, mean = s->ops->join_moments(sums + c, sums + s->channels + c,
-                                                   shift_of(w) + c, width, n, &spread);
+                                                   shift + c, width, n, &spread);
         double variance = spread > 0 || isnan(spread) ? spread / (n * width) : 0;
         out[2 * g] = (float)mean;
         out[2 * g + 1] = (float)(1 / sqrt(variance + (double)s->eps));
     }
 }
 
+static norm_state *make_stats(lm_kernel *kernel, const lm_step *step, const char *name) {
+    const lm_node *call = step->nodes[step->n_nodes - 1];
+    norm_state *s = make_state(kernel, step, name);
+    if (!s) return NULL;
+    s->groups = call->attr.call.i[0];
+    s->eps = call->attr.call.f[0];
+    s->finish_sample = put_stats;
+    return s;
+}
+
 lm_status lm_comp_lower_group_stats(lm_backend *backend, const lm_step *step,
                                     lm_kernel *kernel) {
-    norm_state *s = make_state(kernel, step, "group_stats");
+    norm_state *s = make_stats(kernel, step, "group_stats");
     if (!s) return LM_NOMEM;
-    s->groups = step->nodes[0]->attr.call.i[0];
-    s->eps = step->nodes[0]->attr.call.f[0];
     s->run_piece = sum_moments;
-    s->finish_sample = put_stats;
+    size_workspace(kernel);
+    return LM_OK;
+}
+
+lm_status lm_comp_lower_joined_stats(lm_backend *backend, const lm_step *step,
+                                     lm_kernel *kernel) {
+    norm_state *s = make_stats(kernel, step, "concat and statistics");
+    if (!s) return LM_NOMEM;
+    s->run_piece = sum_joined;
+    s->n_joined = step->n_in;
+    for (int i = 0; i < s->n_joined; i++) {
+        lm_shape part = step->in[i]->shape;
+        s->joined[i] = (int)part.dim[part.rank - 1];
+    }
+    s->large =
+        lm_shape_count(step->nodes[0]->shape) * (int64_t)sizeof(float) >= LM_STREAM_BYTES;
     size_workspace(kernel);
     return LM_OK;
 }

@@ -48,7 +48,9 @@ static lm_cpu_lower_fn *const lowering[LM_KIND_COUNT] = {
 
 static lm_status lower(lm_backend *backend, const lm_step *step, lm_kernel *kernel) {
     const lm_node *node = step->nodes[step->cluster ? step->n_nodes - 1 : 0];
-    lm_cpu_lower_fn *make = step->cluster ? lm_cpu_lower_cluster : lowering[node->kind];
+    lm_cpu_lower_fn *make = step->cluster       ? lm_cpu_lower_cluster
+                            : step->n_nodes > 1 ? lm_cpu_lower_chain
+                                                : lowering[node->kind];
     *kernel = (lm_kernel){0};
     lm_status status = make ? make(backend, step, kernel)
                             : lm_fail(LM_UNSUPPORTED, "no kernel for this kind");

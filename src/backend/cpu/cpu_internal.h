@@ -53,6 +53,7 @@ typedef lm_status lm_cpu_lower_fn(lm_backend *backend, const lm_step *step,
 
 lm_cpu_lower_fn lm_cpu_lower_cluster;   /* vm_*.c: a cluster of elementwise-like nodes */
 lm_cpu_lower_fn lm_cpu_lower_composite; /* comp_*.c: fused kernels */
+lm_cpu_lower_fn lm_cpu_lower_chain;     /* comp_norm.c: chains of nodes */
 bool lm_cpu_has_composite(lm_backend *backend, const lm_node *call);
 
 lm_cpu_lower_fn lm_cpu_lower_single; /* single.c: one elementwise-like node */

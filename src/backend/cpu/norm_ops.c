@@ -7,7 +7,6 @@
 #define INLINE static inline __attribute__((always_inline))
 
 enum {
-    ROWS = 64,    /* summed in f32 */
     TOGETHER = 4, /* rows that are added before a sum goes back to its array */
     BLOCK = 512,  /* channels whose sums stay in the nearest cache */
     AHEAD = 1024, /* elements ahead that are asked for */
@@ -84,10 +83,10 @@ static void moments_block(const float *x, int rows, int channels, const float *s
 
 static void moments(const float *x, int64_t rows, int channels, const float *shift,
                     double *sum, double *square) {
-    for (; rows > 0; rows -= ROWS, x += (int64_t)ROWS * channels)
+    for (; rows > 0; rows -= LM_NORM_ROWS, x += (int64_t)LM_NORM_ROWS * channels)
         for (int c = 0; c < channels; c += BLOCK)
-            moments_block(x + c, rows < ROWS ? (int)rows : ROWS, channels, shift + c,
-                          sum + c, square + c,
+            moments_block(x + c, rows < LM_NORM_ROWS ? (int)rows : LM_NORM_ROWS, channels,
+                          shift + c, sum + c, square + c,
                           channels - c < BLOCK ? channels - c : BLOCK);
 }
 
@@ -194,12 +193,13 @@ INLINE void sums_block(const float *x, const float *g, const lm_norm_rows *norm,
 
 INLINE void sums_rows(const float *x, const float *g, const lm_norm_rows *norm,
                       const bool silu, float *kept, double *product, double *sum) {
-    for (int64_t r = 0; r < norm->rows; r += ROWS)
+    for (int64_t r = 0; r < norm->rows; r += LM_NORM_ROWS)
         for (int c = 0; c < norm->channels; c += BLOCK) {
             int64_t at = r * norm->channels + c;
             sums_block(x + at, g + at, norm,
-                       norm->rows - r < ROWS ? (int)(norm->rows - r) : ROWS, c, silu,
-                       kept ? kept + at : NULL, product, sum);
+                       norm->rows - r < LM_NORM_ROWS ? (int)(norm->rows - r)
+                                                     : LM_NORM_ROWS,
+                       c, silu, kept ? kept + at : NULL, product, sum);
         }
 }
 
@@ -250,10 +250,10 @@ static void gradient(float *d, const float *x, const float *g, const float *r,
 /* ---- sums -------------------------------------------------------------------- */
 
 static void add_rows(const float *x, int64_t rows, int channels, double *sum) {
-    for (; rows > 0; rows -= ROWS, x += (int64_t)ROWS * channels)
+    for (; rows > 0; rows -= LM_NORM_ROWS, x += (int64_t)LM_NORM_ROWS * channels)
         for (int c = 0; c < channels; c += BLOCK) {
             int width = channels - c < BLOCK ? channels - c : BLOCK;
-            int count = rows < ROWS ? (int)rows : ROWS;
+            int count = rows < LM_NORM_ROWS ? (int)rows : LM_NORM_ROWS;
             float s[BLOCK];
             clear(s, width);
             for (int r = 0; r < count; r++)

@@ -15,6 +15,8 @@ typedef struct lm_norm_rows {
     const float *mean, *rstd, *scale, *beta, *slope, *shift;
 } lm_norm_rows;
 
+enum { LM_NORM_ROWS = 64 /* are summed in f32, such sums in double */ };
+
 typedef struct lm_norm_ops {
     /* sum[c] += x - shift[c] over the rows, square[c] += (x - shift[c])^2. */
     void (*moments)(const float *x, int64_t rows, int channels, const float *shift,

@@ -134,10 +134,17 @@ static void transpose(float *to, int64_t to_stride, const float *from,
             to[i * to_stride + k] = from[k * from_stride + i];
 }
 
-static void stream(float *y, const float *x, int64_t n) {
-    for (int64_t i = 0; i < n; i += LM_LANES) lm_vec_stream(y + i, lm_vec_load(x + i));
+static void copy(float *y, int64_t y_stride, const float *x, int64_t x_stride,
+                 int64_t rows, int64_t n, bool stream) {
+    for (; rows > 0; rows--, y += y_stride, x += x_stride) {
+        int64_t i = 0;
+        for (; i < n && stream; i += LM_LANES) lm_vec_stream(y + i, lm_vec_load(x + i));
+        for (; i + LM_LANES <= n; i += LM_LANES) lm_vec_store(y + i, lm_vec_load(x + i));
+        if (i < n)
+            lm_vec_store_some(y + i, lm_vec_load_some(x + i, (int)(n - i)), (int)(n - i));
+    }
 }
 
 const lm_rows LM_ISA_NAME(lm_rows_table) = {
-    combine, sum, max, add_rows, max_rows, keep_larger, add_chosen, transpose, stream,
+    combine, sum, max, add_rows, max_rows, keep_larger, add_chosen, transpose, copy,
 };

@@ -23,9 +23,10 @@ typedef struct lm_rows {
     /* to[i][k] = from[k][i] for i < rows, k < cols; strides in elements. */
     void (*transpose)(float *to, int64_t to_stride, const float *from,
                       int64_t from_stride, int64_t rows, int64_t cols);
-    /* y = x, past the cache; y and n in whole vectors of the machine's (lm_may_stream).
-     */
-    void (*stream)(float *y, const float *x, int64_t n);
+    /* y = x, `rows` rows of n; with `stream` past the cache, where all rows of y are
+     * whole vectors of the machine's (lm_may_stream). */
+    void (*copy)(float *y, int64_t y_stride, const float *x, int64_t x_stride,
+                 int64_t rows, int64_t n, bool stream);
 } lm_rows;
 
 LM_ISA_DECLARE(lm_rows, lm_rows_table);

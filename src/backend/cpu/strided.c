@@ -55,19 +55,20 @@ typedef struct block {
 
 typedef void block_fn(const block *b, void *to, const void *from);
 
-static void copy_rows(const block *b, void *to, const void *from) {
+static void copy_byte_rows(const block *b, void *to, const void *from) {
     int64_t e = (int64_t)b->element;
     for (int64_t i = 0; i < b->rows; i++)
         memcpy((char *)to + i * b->to_row * e, (const char *)from + i * b->from_row * e,
                (size_t)(b->cols * e));
 }
 
-/* Rows of floats that who reads them will not find in the cache. */
+static void copy_rows(const block *b, void *to, const void *from) {
+    lm_cpu_rows()->copy(to, b->to_row, from, b->from_row, b->rows, b->cols, false);
+}
+
+/* Rows that who reads them will not find in the cache. */
 static void stream_rows(const block *b, void *to, const void *from) {
-    const lm_rows *kernels = lm_cpu_rows();
-    for (int64_t i = 0; i < b->rows; i++)
-        kernels->stream((float *)to + i * b->to_row,
-                        (const float *)from + i * b->from_row, b->cols);
+    lm_cpu_rows()->copy(to, b->to_row, from, b->from_row, b->rows, b->cols, true);
     lm_stream_end();
 }
 
@@ -133,7 +134,6 @@ static bool find_transposition(lm_strided *copy) {
 static bool may_stream(const lm_strided *copy, const void *to) {
     int last = copy->rank - 1;
     int64_t count = copy->size[last], strides = copy->size[last];
-    if (copy->element != sizeof(float)) return false;
     for (int i = 0; i < last; i++) {
         count *= copy->size[i];
         strides |= copy->to[i];
@@ -147,7 +147,9 @@ static block_fn *choose_block(lm_strided *copy, const void *to, bool zero) {
     if (zero && copy->to[last] == 1) return zero_rows;
     if (zero) return copy->element == 1 ? zero_bytes : zero_words;
     if (copy->to[last] == 1 && copy->from[last] == 1 && copy->size[last] >= 4)
-        return may_stream(copy, to) ? stream_rows : copy_rows;
+        return copy->element != sizeof(float) ? copy_byte_rows
+               : may_stream(copy, to)         ? stream_rows
+                                              : copy_rows;
     if (find_transposition(copy)) return copy_transposed;
     return copy->element == 1 ? copy_bytes : copy_words;
 }
