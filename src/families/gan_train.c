@@ -1,6 +1,6 @@
 /* The phases of a GAN's training: what each network sees, and what it minimises. */
 #include "families/gan.h"
-
+#include "families/gan_diversity.h"
 #include "nn/diffaugment.h"
 
 /* ---- what D sees ------------------------------------------------------------- */
@@ -48,16 +48,6 @@ static contest stage(const lm_model *model, lm_nn *nn, const lm_gan_batch *batch
 }
 
 /* ---- what is logged ---------------------------------------------------------- */
-
-/* Root of the mean square of the distance between two values at a pixel, over all pairs
- * of images: twice the variance, and N / (N - 1) for pairs of different images. */
-static lm_node *diversity(lm_graph *g, lm_node *images) {
-    if (!images) return NULL;
-    double n = (double)images->shape.dim[0];
-    lm_node *off = lm_sub(g, images, lm_mean(g, images, 1u << 0, true));
-    lm_node *variance = lm_mean_all(g, lm_square(g, off));
-    return lm_sqrt(g, lm_scale(g, variance, n > 1 ? 2 * n / (n - 1) : 0));
-}
 
 static lm_node *share_of(lm_graph *g, lm_node *mask) {
     return lm_mean_all(g, lm_cast(g, mask, LM_F32));
@@ -113,8 +103,9 @@ lm_node *lm_gan_loss_d(const lm_model *model, lm_nn *nn, const lm_gan_batch *bat
     lm_graph *g = nn->graph;
     const contest c = stage(model, nn, batch);
     describe_logits(gan, g, c.real.logits, c.fake.logits);
-    lm_graph_output(g, "diversity", diversity(g, c.fake_images));
-    lm_graph_output(g, "real_diversity", diversity(g, batch->real));
+    lm_node *classes = model->conditional ? batch->labels : NULL;
+    lm_graph_output(g, "diversity", lm_gan_diversity(g, c.fake_images, classes));
+    lm_graph_output(g, "real_diversity", lm_gan_diversity(g, batch->real, classes));
     lm_node *loss = lm_add(g, gan->loss->real(g, c.real.logits, gan->smoothing),
                            gan->loss->fake(g, c.fake.logits));
     if (lm_gan_penalty_any(&gan->penalty) && gan->penalty.every == 1)

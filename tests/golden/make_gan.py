@@ -154,16 +154,17 @@ class Objective:
         return total
 
 
-def diversity(images):
+def diversity(images, labels):
     flat = images.reshape(len(images), -1)
     pairs = [(flat[i] - flat[j]).square().mean() for i in range(len(flat))
-             for j in range(len(flat)) if i != j]
-    return torch.stack(pairs).mean().sqrt()
+             for j in range(len(flat)) if i != j and (labels is None or labels[i] == labels[j])]
+    return torch.stack(pairs).mean().sqrt() if pairs else torch.zeros((), dtype=torch.float64)
 
 
-def describe(objective, images, fake, on_real, on_fake):
-    values = {"d_real": on_real.mean(), "d_fake": on_fake.mean(), "diversity": diversity(fake),
-              "real_diversity": diversity(images)}
+def describe(objective, images, fake, on_real, on_fake, classes):
+    values = {"d_real": on_real.mean(), "d_fake": on_fake.mean(),
+              "diversity": diversity(fake, classes),
+              "real_diversity": diversity(images, classes)}
     if objective.middle is not None:
         values["r_t"] = (on_real - objective.middle).sign().mean()
         right = (on_real > objective.middle).double().mean() + \
@@ -187,14 +188,15 @@ def weights_of(p, network):
 def case(kept, name, pair, objective):
     p = Parameters()
     images, z, share = image_batch(pair), normal(N, pair.z), share_batch()
-    labels = torch.tensor([2, -1, 3], dtype=torch.int32)
+    labels = torch.tensor([2, -1, 2], dtype=torch.int32)
     fake = pair.generate(p, z, labels)
     on_real = pair.discriminate(p, images, labels)
     on_fake = pair.discriminate(p, fake, labels)
     penalty = objective.penalties(pair, p, images, fake.detach(), labels, share)
     losses = {"discriminator": objective.real(on_real) + objective.fake(on_fake) + penalty,
               "generator": objective.generator(on_fake)}
-    values = describe(objective, images, fake, on_real, on_fake)
+    values = describe(objective, images, fake, on_real, on_fake,
+                      labels if pair.conditional else None)
     if objective.gp or objective.r1 or objective.r2:
         values["penalty"] = penalty
     values = {key: value.reshape(1) for key, value in values.items()}
