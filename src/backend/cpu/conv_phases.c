@@ -9,10 +9,12 @@
  * is four products whose results interleave. The weights' gradient transforms x as the
  * forward pass does and y by the adjoint. Results do not depend on the number of threads.
  *
- * Where an axis is no multiple of four outputs, some of its tiles have three: the product
- * at infinity goes to a tile's last output alone (is made of its last gradient alone), so
- * that such tiles do without. 14 outputs as 4 + 4 + 3 + 3 take 18 products a phase, not
- * 20. Here: the geometry, tiles, windows, and the choice of passes. */
+ * For dgrad all phases share one transform of y (subpixel_ops.h). Where an axis is no
+ * multiple of four outputs, some of its tiles are narrow and have three: F(4, 2)'s
+ * product at infinity goes to a tile's last output alone (is made of its last gradient
+ * alone), so that they do without; subpixel_ops.h has narrow tiles of its own. 14 outputs
+ * as 4 + 4 + 3 + 3 take 18 products a phase, not 20. Here: the geometry, tiles, windows,
+ * and the choice of passes. */
 #include "backend/cpu/conv_phases.h"
 
 #include "base/threads.h"
@@ -26,32 +28,51 @@ lm_phase_place lm_phase_find(const lm_phases *s, int64_t tile) {
     int64_t number[] = {tile % each / s->grid[1], tile % s->grid[1]};
     lm_phase_place p = {.sample = tile / each};
     for (int i = 0; i < 2; i++) {
-        int64_t narrow = number[i] < s->whole[i] ? 0 : number[i] - s->whole[i];
-        p.at[i] = LM_PHASE_OUT * number[i] - narrow;
-        p.edge[i] = LM_PHASE_OUT - (number[i] >= s->whole[i]);
+        p.narrow[i] = number[i] >= s->whole[i];
+        p.at[i] = LM_PHASE_OUT * number[i];
+        if (p.narrow[i]) p.at[i] -= number[i] - s->whole[i];
     }
     return p;
 }
 
 void lm_phase_sort(const lm_phases *s, int64_t first, int64_t count,
                    lm_phase_chunk *chunk) {
-    static const int64_t height[] = {3, 4, 4, 3}, width[] = {4, 4, 3, 3};
+    static const bool low[] = {true, false, false, true};
+    static const bool slim[] = {false, false, true, true};
     int64_t n = 0;
     for (int k = 0; k < 4; k++) {
         chunk->start[k] = n;
         for (int64_t t = first; t < first + count; t++) {
             lm_phase_place p = lm_phase_find(s, t);
-            if (p.edge[0] == height[k] && p.edge[1] == width[k]) chunk->tile[n++] = t;
+            if (p.narrow[0] == low[k] && p.narrow[1] == slim[k]) chunk->tile[n++] = t;
         }
     }
     chunk->start[4] = n;
 }
 
-lm_phase_range lm_phase_need(const lm_phase_chunk *chunk, int plane) {
+/* Narrow tiles lack infinity, the last point; for dx -2, where a part begins with point
+ * number `offset`. */
+static int lacked_point(const lm_phases *s, int part, int axis) {
+    return s->back ? LM_SUBPIXEL_MINUS_TWO - s->offset[part][axis] : LM_PHASE_IN - 1;
+}
+
+lm_phase_range lm_phase_need(const lm_phases *s, const lm_phase_chunk *chunk, int part,
+                             int product) {
     const int64_t *start = chunk->start;
-    bool row = plane / LM_PHASE_IN == LM_PHASE_IN - 1; /* at infinity */
-    bool col = plane % LM_PHASE_IN == LM_PHASE_IN - 1;
-    return (lm_phase_range){start[row], start[col ? 2 : row ? 3 : 4]};
+    bool tall = product / LM_PHASE_IN == lacked_point(s, part, 0);
+    bool wide = product % LM_PHASE_IN == lacked_point(s, part, 1);
+    return (lm_phase_range){start[tall], start[wide ? 2 : tall ? 3 : 4]};
+}
+
+int lm_phase_factor(const lm_phases *s, int part, int product) {
+    if (!s->back) return product;
+    const int *offset = s->offset[part];
+    return (product / LM_PHASE_IN + offset[0]) * LM_WINO_IN + product % LM_PHASE_IN +
+           offset[1];
+}
+
+int lm_phase_factors(const lm_phases *s) {
+    return s->back ? LM_WINO_PLANES : LM_PHASE_PLANES;
 }
 
 /* ---- windows ----------------------------------------------------------------- */
@@ -110,21 +131,25 @@ void lm_phase_transform(const lm_phases *s, const float *image, int64_t tile,
     int64_t sample, count = cut->count;
     window w = find_window(s, &s->in, tile, cut->first, count, &sample);
     if (cut->phases == 1) {
-        w.top += s->offset[0][cut->from / 2];
-        w.left += s->offset[1][cut->from % 2];
+        w.top += s->offset[cut->from][0];
+        w.left += s->offset[cut->from][1];
         w.edge = LM_PHASE_IN;
-        w.spacing = s->spacing;
+        w.spacing = 2;
         fill_window(&w, image, sample, scratch);
         s->ops->input(planes, plane, scratch, w.edge * count, count, (int)count);
         return;
     }
     ptrdiff_t row = s->in.edge * count;
     fill_window(&w, image, sample, scratch);
+    if (s->back) {
+        lm_phase_place p = lm_phase_find(s, tile);
+        s->back->input(planes, plane, scratch, row, count, (int)count, p.narrow);
+        return;
+    }
     for (int phase = 0; phase < LM_PHASES; phase++)
         s->ops->input(planes + phase * count, plane,
-                      scratch + s->offset[0][phase / 2] * row +
-                          s->offset[1][phase % 2] * count,
-                      s->spacing * row, s->spacing * count, (int)count);
+                      scratch + s->offset[phase][0] * row + s->offset[phase][1] * count,
+                      2 * row, 2 * count, (int)count);
 }
 
 void lm_phase_transform_gradient(const lm_phases *s, const float *image, int64_t tile,
@@ -133,7 +158,8 @@ void lm_phase_transform_gradient(const lm_phases *s, const float *image, int64_t
     int64_t sample;
     window w = find_window(s, &s->gradient, tile, first, count, &sample);
     lm_phase_place p = lm_phase_find(s, tile);
-    for (int i = 0; i < 2; i++) w.end[i] = lm_least(w.end[i], p.at[i] + p.edge[i]);
+    for (int i = 0; i < 2; i++)
+        w.end[i] = lm_least(w.end[i], p.at[i] + LM_PHASE_OUT - p.narrow[i]);
     fill_window(&w, image, sample, scratch);
     s->ops->gradient(planes, plane, scratch, w.edge * count, count, (int)count);
 }
@@ -191,21 +217,23 @@ static void describe_sources(lm_phases *s) {
     const lm_dnnl_conv *c = &s->conv;
     bool back = c->pass == LM_DNNL_BACK_DATA;
     int lanes = s->products->lanes;
-    s->spacing = back ? 1 : 2;
     s->in = (lm_phase_source){.channels = back ? c->out_channels : c->in_channels,
-                              .scale = s->spacing,
-                              .edge = back ? LM_PHASE_IN + 1 : 2 * LM_PHASE_IN};
+                              .scale = back ? 1 : 2,
+                              .edge = back ? LM_WINO_IN : 2 * LM_PHASE_IN};
     s->gradient = (lm_phase_source){.channels = c->out_channels,
                                     .width = lm_round_up(c->out_channels, lanes),
                                     .scale = 1,
                                     .edge = LM_PHASE_OUT};
     s->in.width = lm_round_up(s->in.channels, lanes);
     for (int i = 0; i < 2; i++) {
-        int64_t half = c->pad_lo[i] / 2;
+        int odd = (int)(c->pad_lo[i] % 2);
         s->in.size[i] = back ? c->out[i] : c->in[i];
-        s->in.origin[i] = back ? half - 1 : -c->pad_lo[i];
-        s->offset[i][1] = back ? (int)((c->pad_lo[i] + 1) / 2 - half) : 1;
+        s->in.origin[i] = back ? c->pad_lo[i] / 2 - 1 : -c->pad_lo[i];
         s->gradient.size[i] = c->out[i];
+        for (int phase = 0; phase < LM_PHASES; phase++) {
+            int second = i ? phase % 2 : phase / 2;
+            s->offset[phase][i] = back ? second * odd : second;
+        }
         cut_axis(s, i, back ? (c->in[i] + 1) / 2 : c->out[i]);
     }
     s->tiles = c->batch * s->grid[0] * s->grid[1];
@@ -238,6 +266,7 @@ static lm_status lower(lm_backend *backend, const lm_step *step, const lm_dnnl_c
     if (!s) return LM_NOMEM;
     s->ops = LM_ISA_PICK(lm_phase_ops);
     s->products = LM_ISA_PICK(lm_wino_ops);
+    if (conv->pass == LM_DNNL_BACK_DATA) s->back = LM_ISA_PICK(lm_subpixel_ops);
     s->conv = *conv;
     s->threads = lm_threads();
     describe_sources(s);

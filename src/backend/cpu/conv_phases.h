@@ -4,6 +4,7 @@
 
 #include "backend/cpu/conv.h"
 #include "backend/cpu/phase_ops.h"
+#include "backend/cpu/subpixel_ops.h"
 #include "backend/cpu/wino_ops.h"
 
 enum {
@@ -23,16 +24,15 @@ typedef struct lm_phase_source {
 
 typedef struct lm_phases {
     const lm_phase_ops *ops;
+    const lm_subpixel_ops *back; /* for dx in place of them; else NULL */
     const lm_wino_ops *products;
     lm_dnnl_conv conv;
     lm_phase_source in, gradient; /* gradient: dy, for the weights' */
-    int spacing;                  /* of a phase's pixels in a window of `in` */
-    int offset[2][2];             /* of each phase, in pixels of the window */
+    int offset[LM_PHASES][2];     /* of a phase's first pixel in a window of `in` */
     int64_t grid[2], tiles;
     int64_t whole[2];              /* the first tiles of each axis, LM_PHASE_OUT wide */
     int64_t chunk;                 /* tiles that are transformed before they are used */
     int64_t parts, depth, columns; /* products a plane; rows and columns of its weights */
-    int64_t held;                  /* forward, dx: parts that are transformed at once */
     int64_t share;                 /* gradient: filters of one item of work */
     bool alone;                    /* forward, dx: threads take columns, not tiles */
     int threads;
@@ -42,20 +42,23 @@ typedef struct lm_phases {
 } lm_phases;
 
 /* What of a tile is transformed: `count` channels from `first`, whole vectors, of phase
- * `from` alone, or (phases 4, from 0) of all, side by side in each plane. */
+ * `from` alone, or (phases 4, from 0) of all, side by side in each plane. For dx, whose
+ * phases have one transform in common, always of all. */
 typedef struct lm_phase_cut {
     int from, phases;
     int64_t first, count;
 } lm_phase_cut;
 
-/* A tile: outputs at[i]..at[i]+edge[i] of each axis, or as many of them as there are. */
+/* A tile, and the first of its outputs along each axis. A narrow one has one less than
+ * LM_PHASE_OUT. */
 typedef struct lm_phase_place {
-    int64_t sample, at[2], edge[2];
+    int64_t sample, at[2];
+    bool narrow[2];
 } lm_phase_place;
 lm_phase_place lm_phase_find(const lm_phases *s, int64_t tile);
 
-/* Tiles in the order of their transforms: first those of less height, then whole ones,
- * of less width, and of less of both. So those that need a product lie side by side.
+/* Tiles in the order of their transforms: first those narrow in height, then whole ones,
+ * those narrow in width, and in both. So those that need a product lie side by side.
  * start[k]: the first of the k-th of these sets; start[4]: how many in all. */
 typedef struct lm_phase_chunk {
     int64_t tile[LM_PHASE_MOST_TILES], start[5];
@@ -65,11 +68,12 @@ typedef struct lm_phase_chunk {
 void lm_phase_sort(const lm_phases *s, int64_t first, int64_t count,
                    lm_phase_chunk *chunk);
 
-/* Which tiles of a chunk need the product of a plane. */
+/* Which tiles of a chunk need product 0..LM_PHASE_PLANES of a part. */
 typedef struct lm_phase_range {
     int64_t begin, end;
 } lm_phase_range;
-lm_phase_range lm_phase_need(const lm_phase_chunk *chunk, int plane);
+lm_phase_range lm_phase_need(const lm_phases *s, const lm_phase_chunk *chunk, int part,
+                             int product);
 
 void lm_phase_transform(const lm_phases *s, const float *image, int64_t tile,
                         const lm_phase_cut *cut, float *planes, int64_t plane,
@@ -78,6 +82,11 @@ void lm_phase_transform(const lm_phases *s, const float *image, int64_t tile,
 void lm_phase_transform_gradient(const lm_phases *s, const float *image, int64_t tile,
                                  int64_t first, int64_t count, float *planes,
                                  int64_t plane, float *scratch);
+
+/* The plane of transformed inputs that a part has a product of, and how many there are.
+ */
+int lm_phase_factor(const lm_phases *s, int part, int product);
+int lm_phase_factors(const lm_phases *s);
 
 /* Where a tap of a phase lies in a filter; false: the kernel has no such tap. */
 bool lm_phase_find_tap(const lm_phases *s, int phase, int tap, int64_t *offset);

@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum {
-    CHUNK_BYTES = 8 << 20, /* of transformed inputs, about */
+    CHUNK_BYTES = 1 << 20, /* of transformed inputs, about: a core's second cache */
+    ALONE_BYTES = 8 << 20, /* by columns, which go over all tiles again and again */
     BLOCK = 48 /* tiles of one product; a multiple of the register tile's rows */
 };
 
@@ -19,7 +20,7 @@ enum {
  * apart in `to`. Runs along whichever of them is contiguous in memory. */
 static void gather_tap(const lm_phases *s, const float *from, int64_t row, int count,
                        int64_t col, float *to, int pitch) {
-    bool back = s->conv.pass == LM_DNNL_BACK_DATA;
+    bool back = s->back;
     int64_t filter = s->conv.kernel[0] * s->conv.kernel[1] * s->conv.in_channels;
     int64_t rows = back ? s->conv.out_channels : s->conv.in_channels;
     int64_t cols = back ? s->conv.in_channels : s->conv.out_channels;
@@ -32,6 +33,15 @@ static void gather_tap(const lm_phases *s, const float *from, int64_t row, int c
     for (int r = 0; r < high && back; r++)
         memcpy(to + r * pitch, from + (row + r) * filter + col,
                (size_t)wide * sizeof *to);
+}
+
+static void transform_filter(const lm_phases *s, int phase, const float *taps, float *to,
+                             int64_t plane) {
+    int lanes = s->products->lanes;
+    if (s->back)
+        s->back->filter(to, plane, taps, lanes, s->offset[phase]);
+    else
+        s->ops->filter(to, plane, taps, lanes);
 }
 
 enum { GATHERED = 16 }; /* rows at once: a cache line of channels */
@@ -51,8 +61,8 @@ static void pack_phase(const lm_phases *s, const float *w, int phase, int64_t co
                     gather_tap(s, w + offset, row, count, col + l, taps + tap * lanes,
                                LM_PHASE_TAPS * lanes);
             for (int r = 0; r < count; r++)
-                s->ops->filter(to + (row + r) * width + l, s->depth * width,
-                               taps + r * LM_PHASE_TAPS * lanes, lanes);
+                transform_filter(s, phase, taps + r * LM_PHASE_TAPS * lanes,
+                                 to + (row + r) * width + l, s->depth * width);
         }
 }
 
@@ -81,8 +91,7 @@ typedef struct run {
     float *planes, *area; /* of this thread */
     bool stream;          /* results go past the cache */
     lm_shares *chunks;
-    int part;      /* the first that the planes hold; -1: none yet */
-    int64_t first; /* and the first of their tiles */
+    int64_t first; /* of the tiles that the planes hold; -1: none yet */
     lm_phase_chunk chunk;
 } run;
 
@@ -92,20 +101,20 @@ static int64_t area_plane(const lm_phases *s, int64_t width) {
 }
 
 /* Where a 4x4 tile of results lies in the image: phase `part` of it for the adjoint. */
-static lm_wino_target find_target(const run *r, int64_t number, int part, int64_t col,
-                                  int width) {
+static lm_wino_target find_target(const run *r, const lm_phase_place *p, int part,
+                                  int64_t col, int width) {
     const lm_phases *s = r->s;
-    bool back = s->conv.pass == LM_DNNL_BACK_DATA;
+    bool back = s->back;
     const int64_t *size = back ? s->conv.in : s->conv.out;
     int64_t channels = back ? s->conv.in_channels : s->conv.out_channels;
     int64_t step = back ? 2 : 1, at[2], left[2];
-    lm_phase_place p = lm_phase_find(s, number);
     for (int i = 0; i < 2; i++) {
-        at[i] = p.at[i] * step + (i ? part % 2 : part / 2);
-        left[i] = lm_least(p.edge[i], (size[i] - at[i] + step - 1) / step);
+        at[i] = p->at[i] * step + (i ? part % 2 : part / 2);
+        left[i] =
+            lm_least(LM_PHASE_OUT - p->narrow[i], (size[i] - at[i] + step - 1) / step);
     }
     return (lm_wino_target){
-        .y = r->to + ((p.sample * size[0] + at[0]) * size[1] + at[1]) * channels + col,
+        .y = r->to + ((p->sample * size[0] + at[0]) * size[1] + at[1]) * channels + col,
         .add = r->bias ? r->bias + col : NULL,
         .row = step * size[1] * channels,
         .pixel = step * channels,
@@ -115,17 +124,30 @@ static lm_wino_target find_target(const run *r, int64_t number, int part, int64_
         .stream = r->stream};
 }
 
-/* Fills the planes with a chunk of a part, or of all, unless they have it. */
-static void transform_chunk(run *r, int part, int64_t first) {
+/* Products of a tile and a panel back to pixels. */
+static void put_tile(const run *r, int64_t tile, int part, int64_t col,
+                     const float *products) {
     const lm_phases *s = r->s;
-    if (r->part == part && r->first == first) return;
-    int64_t line = s->held * s->depth, plane = lm_phase_plane(s, s->chunk, line);
-    lm_phase_cut cut = {part, (int)(LM_PHASES * s->held / s->parts), 0, s->in.width};
-    r->part = part;
+    int width = lm_phase_panel(s, col);
+    lm_phase_place p = lm_phase_find(s, tile);
+    lm_wino_target target = find_target(r, &p, part, col, width);
+    if (s->back)
+        s->back->output(&target, products, area_plane(s, width), s->offset[part],
+                        p.narrow);
+    else
+        s->ops->output(&target, products, area_plane(s, width));
+}
+
+/* Fills the planes with a chunk, unless they have it. */
+static void transform_chunk(run *r, int64_t first) {
+    const lm_phases *s = r->s;
+    if (r->first == first) return;
+    int64_t plane = lm_phase_plane(s, s->chunk, s->depth);
+    lm_phase_cut cut = {0, LM_PHASES, 0, s->in.width};
     r->first = first;
     lm_phase_sort(s, first, lm_least(s->chunk, s->tiles - first), &r->chunk);
     for (int64_t t = 0; t < r->chunk.start[4]; t++)
-        lm_phase_transform(s, r->from, r->chunk.tile[t], &cut, r->planes + t * line,
+        lm_phase_transform(s, r->from, r->chunk.tile[t], &cut, r->planes + t * s->depth,
                            plane, r->area);
 }
 
@@ -133,17 +155,16 @@ static void transform_chunk(run *r, int part, int64_t first) {
 static void multiply_block(const run *r, const float *packed, int part, int width,
                            lm_phase_range block) {
     const lm_phases *s = r->s;
-    int64_t line = s->held * s->depth, from_plane = lm_phase_plane(s, s->chunk, line);
-    const float *planes = r->planes + (part - r->part) * s->depth;
+    int64_t depth = s->depth, plane = lm_phase_plane(s, s->chunk, depth);
     for (int p = 0; p < LM_PHASE_PLANES; p++) {
-        lm_phase_range need = lm_phase_need(&r->chunk, p);
+        lm_phase_range need = lm_phase_need(s, &r->chunk, part, p);
         int64_t begin = need.begin < block.begin ? block.begin : need.begin;
         int64_t rows = lm_least(need.end, block.end) - begin;
         if (rows <= 0) continue;
         s->products->multiply(
             r->area + p * area_plane(s, width) + (begin - block.begin) * width, width,
-            planes + p * from_plane + begin * line, line, packed + p * s->depth * width,
-            (int)rows, (int)s->depth, NULL);
+            r->planes + lm_phase_factor(s, part, p) * plane + begin * depth, depth,
+            packed + p * depth * width, (int)rows, (int)depth, NULL);
     }
 }
 
@@ -155,10 +176,8 @@ static void put_panel(const run *r, const float *packed, int part, int64_t col) 
     for (int64_t first = 0; first < tiles; first += BLOCK) {
         lm_phase_range block = {first, lm_least(first + BLOCK, tiles)};
         multiply_block(r, packed, part, width, block);
-        for (int64_t t = first; t < block.end; t++) {
-            lm_wino_target target = find_target(r, r->chunk.tile[t], part, col, width);
-            s->ops->output(&target, r->area + (t - first) * width, area_plane(s, width));
-        }
+        for (int64_t t = first; t < block.end; t++)
+            put_tile(r, r->chunk.tile[t], part, col, r->area + (t - first) * width);
     }
 }
 
@@ -169,14 +188,14 @@ static void run_by_tiles(run *r, const float *w, float *packed) {
     const lm_phases *s = r->s;
     pack_all(s, w, packed);
     LM_SHARES_EACH (r->chunks, i) {
-        transform_chunk(r, 0, i * s->chunk);
+        transform_chunk(r, i * s->chunk);
         for (int part = 0; part < (int)s->parts; part++)
             for (int64_t col = 0; col < s->columns; col += lm_phase_panel(s, col))
                 put_panel(r, find_panel(s, packed, part, col), part, col);
     }
 }
 
-/* Consecutive panels are of one part, for which the planes can stay. */
+/* With one chunk, the planes stay for all panels. */
 static void run_by_columns(run *r, const float *w, float *panel) {
     const lm_phases *s = r->s;
     int64_t panels = lm_phase_panels(s);
@@ -190,7 +209,7 @@ static void run_by_columns(run *r, const float *w, float *panel) {
             for (int phase = 0; phase < LM_PHASES; phase++)
                 pack_phase(s, w, phase, col, panel);
         for (int64_t first = 0; first < s->tiles; first += s->chunk) {
-            transform_chunk(r, part, first);
+            transform_chunk(r, first);
             put_panel(r, panel, part, col);
         }
     }
@@ -199,7 +218,7 @@ static void run_by_columns(run *r, const float *w, float *panel) {
 lm_status lm_conv_phases_run(lm_kernel *kernel, const lm_kernel_args *args) {
     const lm_phases *s = kernel->state;
     float *memory = args->workspace;
-    bool back = s->conv.pass == LM_DNNL_BACK_DATA;
+    bool back = s->back;
     const int64_t *size = back ? s->conv.in : s->conv.out;
     int64_t channels = back ? s->conv.in_channels : s->conv.out_channels;
     int64_t floats = s->conv.batch * size[0] * size[1] * channels;
@@ -216,7 +235,7 @@ lm_status lm_conv_phases_run(lm_kernel *kernel, const lm_kernel_args *args) {
                  .to = args->out[0],
                  .stream = stream,
                  .chunks = &chunks,
-                 .part = -1,
+                 .first = -1,
                  .planes = own + s->at.planes,
                  .area = own + s->at.window};
         if (s->alone)
@@ -231,11 +250,11 @@ lm_status lm_conv_phases_run(lm_kernel *kernel, const lm_kernel_args *args) {
 void lm_phase_plan_forward(lm_phases *s) {
     s->alone = s->columns >= s->tiles && s->parts * lm_phase_panels(s) >= s->threads;
     int64_t threads = s->alone ? 1 : s->threads, panel = s->products->panel;
-    s->held = s->alone ? 1 : s->parts;
-    int64_t line = s->held * s->depth;
-    int64_t tile = LM_PHASE_PLANES * line * (int64_t)sizeof(float);
-    int64_t most = lm_least(LM_PHASE_MOST_TILES, CHUNK_BYTES / tile / threads);
+    int64_t planes = lm_phase_factors(s);
+    int64_t tile = planes * s->depth * (int64_t)sizeof(float);
+    int64_t most = (s->alone ? ALONE_BYTES : CHUNK_BYTES) / tile;
     if (most < LM_PHASE_LEAST_TILES) most = LM_PHASE_LEAST_TILES;
+    most = lm_least(LM_PHASE_MOST_TILES, most);
     int64_t chunks = (s->tiles + most - 1) / most;
     if (chunks < threads) chunks = threads;
     s->chunk = lm_round_up((s->tiles + chunks - 1) / chunks, s->products->rows);
@@ -244,7 +263,7 @@ void lm_phase_plan_forward(lm_phases *s) {
     int64_t products = LM_PHASE_PLANES * area_plane(s, panel);
     s->at.packed = s->alone ? 0 : weights * s->parts * s->columns;
     s->at.planes = s->alone ? weights * panel : 0;
-    s->at.window = s->at.planes + LM_PHASE_PLANES * lm_phase_plane(s, s->chunk, line);
+    s->at.window = s->at.planes + planes * lm_phase_plane(s, s->chunk, s->depth);
     s->at.area = lm_round_up(s->at.window + (window > products ? window : products),
                              LM_PHASE_SKEW);
 }

@@ -71,7 +71,7 @@ static void sum_item(const run *r, const item *at, bool add) {
     int64_t plane = lm_phase_plane(s, s->chunk, s->products->panel);
     int64_t gradient_plane = lm_phase_plane(s, s->chunk, width);
     for (int p = 0; p < LM_PHASE_PLANES; p++) {
-        lm_phase_range need = lm_phase_need(&r->chunk, p);
+        lm_phase_range need = lm_phase_need(s, &r->chunk, 0, p);
         s->products->accumulate(find_sums(r, at) + p * s->depth * at->width, at->width,
                                 r->gradients + p * gradient_plane + need.begin * width,
                                 width, r->planes + p * plane + need.begin * at->width,

@@ -2,6 +2,7 @@
 #include "backend/cpu/wino_ops.h"
 
 #include "backend/cpu/products.h"
+#include "backend/cpu/wino_rows.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -11,32 +12,7 @@ typedef lm_vec vec;
 
 /* ---- one-dimensional transforms ---------------------------------------------- */
 
-/* Rows 1, 2 of B'; rows 3, 4; rows 0, 5. In pairs, so that a pair of rows for all six
- * columns stays in registers. */
-INLINE void input_pair_1(const vec d[6], vec *a, vec *b) {
-    vec even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
-    *a = even + odd;
-    *b = even - odd;
-}
-
-INLINE void input_pair_2(const vec d[6], vec *a, vec *b) {
-    vec even = d[4] - d[2], odd = d[3] - d[1];
-    *a = even + 2 * odd;
-    *b = even - 2 * odd;
-}
-
-INLINE void input_ends(const vec d[6], vec *a, vec *b) {
-    *a = 4 * d[0] + (d[4] - 5 * d[2]);
-    *b = 4 * d[1] + (d[5] - 5 * d[3]);
-}
-
-INLINE void input_row(const vec d[6], vec out[6]) {
-    input_ends(d, &out[0], &out[5]);
-    input_pair_1(d, &out[1], &out[2]);
-    input_pair_2(d, &out[3], &out[4]);
-}
-
-/* Rows 0 and 2 of A'; rows 1 and 3. In pairs for the same reason. */
+/* Rows 0 and 2 of A'; rows 1 and 3. In pairs, as the rows of B'. */
 INLINE void output_even(const vec m[6], vec *a, vec *b) {
     vec p = m[1] + m[2], r = m[3] + m[4];
     *a = m[0] + p + r;
@@ -116,10 +92,10 @@ INLINE void input_rows(float *v, ptrdiff_t plane, const float *d, ptrdiff_t row,
         for (int y = 0; y < 6; y++) column[y] = lm_vec_load(d + y * row + x * pixel);
         pair(column, &first[x], &second[x]);
     }
-    input_row(first, out);
+    lm_wino_input_row(first, out);
 #pragma GCC unroll 6
     for (int x = 0; x < 6; x++) lm_vec_store(v + (i * 6 + x) * plane, out[x]);
-    input_row(second, out);
+    lm_wino_input_row(second, out);
 #pragma GCC unroll 6
     for (int x = 0; x < 6; x++) lm_vec_store(v + (j * 6 + x) * plane, out[x]);
 }
@@ -127,9 +103,9 @@ INLINE void input_rows(float *v, ptrdiff_t plane, const float *d, ptrdiff_t row,
 static void input(float *v, ptrdiff_t plane, const float *d, ptrdiff_t row,
                   ptrdiff_t pixel, int width) {
     for (int c = 0; c < width; c += LANES) {
-        input_rows(v + c, plane, d + c, row, pixel, input_ends, 0, 5);
-        input_rows(v + c, plane, d + c, row, pixel, input_pair_1, 1, 2);
-        input_rows(v + c, plane, d + c, row, pixel, input_pair_2, 3, 4);
+        input_rows(v + c, plane, d + c, row, pixel, lm_wino_input_ends, 0, 5);
+        input_rows(v + c, plane, d + c, row, pixel, lm_wino_input_pair_1, 1, 2);
+        input_rows(v + c, plane, d + c, row, pixel, lm_wino_input_pair_2, 3, 4);
     }
 }
 
