@@ -8,7 +8,6 @@
 
 #include "base/threads.h"
 
-#include <math.h>
 #include <string.h>
 
 enum {
@@ -255,20 +254,11 @@ static void sum_joined(norm_work *w, double *sums) {
 
 static void put_stats(norm_work *w, const double *sums) {
     const norm_state *s = w->s;
-    int width = s->channels / s->groups;
-    double n = (double)s->positions;
     const float *x = s->n_joined ? w->args->out[0] : w->args->in[0];
-    const float *shift = shift_of(w, x, s->channels);
-    float *out = w->args->out[s->n_joined > 0];
-    out += w->sample * s->groups * 2;
-    for (int g = 0; g < s->groups; g++) {
-        int c = g * width;
-        double spread, mean = s->ops->join_moments(sums + c, sums + s->channels + c,
-                                                   shift + c, width, n, &spread);
-        double variance = spread > 0 || isnan(spread) ? spread / (n * width) : 0;
-        out[2 * g] = (float)mean;
-        out[2 * g + 1] = (float)(1 / sqrt(variance + (double)s->eps));
-    }
+    float *stats = w->args->out[s->n_joined > 0];
+    s->ops->statistics(sums, sums + s->channels, shift_of(w, x, s->channels), s->groups,
+                       s->channels / s->groups, (double)s->positions, (double)s->eps,
+                       stats + w->sample * s->groups * 2);
 }
 
 static norm_state *make_stats(lm_kernel *kernel, const lm_step *step, const char *name) {

@@ -4,11 +4,15 @@
 
 #include "backend/cpu/simd.h"
 
+#include <math.h>
+
 #define INLINE static inline __attribute__((always_inline))
 
 enum {
     TOGETHER = 4, /* rows that are added before a sum goes back to its array */
     BLOCK = 512,  /* channels whose sums stay in the nearest cache */
+    PARTS = 8,    /* sums of a group side by side */
+    GROUPS = 32,  /* groups side by side */
     AHEAD = 1024, /* elements ahead that are asked for */
     FAR_AHEAD = 2048
 };
@@ -90,25 +94,64 @@ static void moments(const float *x, int64_t rows, int channels, const float *shi
                           channels - c < BLOCK ? channels - c : BLOCK);
 }
 
-/* sum (x - m)^2 = sum over channels of q - 2 (m - shift) s + n (m - shift)^2. */
-static double join_moments(const double *sum, const double *square, const float *shift,
-                           int channels, double n, double *spread) {
-    enum { PARTS = 8 };
+/* What a channel adds to the sum of all x, and to that of (x - mean)^2. */
+INLINE double add_mean(double sum, double shift, double n) {
+    return sum + n * shift;
+}
+
+INLINE double add_spread(double sum, double square, double about, double n) {
+    return square - 2 * about * sum + n * about * about;
+}
+
+/* A group of many channels, in several sums side by side. */
+static double join_channels(const double *sum, const double *square, const float *shift,
+                            int channels, double n, double *spread) {
     double part[PARTS] = {0}, total = 0;
     for (int c = 0; c < channels; c += PARTS)
         for (int k = 0; k < PARTS && k < channels - c; k++)
-            part[k] += sum[c + k] + n * (double)shift[c + k];
+            part[k] += add_mean(sum[c + k], (double)shift[c + k], n);
     for (int k = 0; k < PARTS; k++) total += part[k];
     double mean = total / (n * channels);
     memset(part, 0, sizeof part);
     for (int c = 0; c < channels; c += PARTS)
-        for (int k = 0; k < PARTS && k < channels - c; k++) {
-            double d = mean - (double)shift[c + k];
-            part[k] += square[c + k] - 2 * d * sum[c + k] + n * d * d;
-        }
+        for (int k = 0; k < PARTS && k < channels - c; k++)
+            part[k] +=
+                add_spread(sum[c + k], square[c + k], mean - (double)shift[c + k], n);
     *spread = 0;
     for (int k = 0; k < PARTS; k++) *spread += part[k];
     return mean;
+}
+
+/* Groups of few channels, several groups side by side. */
+static void join_groups(const double *sum, const double *square, const float *shift,
+                        int groups, int width, double n, double *mean, double *spread) {
+    for (int g = 0; g < groups; g++) mean[g] = spread[g] = 0;
+    for (int i = 0; i < width; i++)
+        for (int g = 0, c = i; g < groups; g++, c += width)
+            mean[g] += add_mean(sum[c], (double)shift[c], n);
+    for (int g = 0; g < groups; g++) mean[g] /= n * width;
+    for (int i = 0; i < width; i++)
+        for (int g = 0, c = i; g < groups; g++, c += width)
+            spread[g] += add_spread(sum[c], square[c], mean[g] - (double)shift[c], n);
+}
+
+static void statistics(const double *sum, const double *square, const float *shift,
+                       int groups, int width, double n, double eps, float *stats) {
+    double mean[GROUPS], spread[GROUPS];
+    for (int first = 0, count; first < groups; first += count) {
+        int c = first * width;
+        count = width > PARTS ? 1 : groups - first < GROUPS ? groups - first : GROUPS;
+        if (width > PARTS)
+            mean[0] = join_channels(sum + c, square + c, shift + c, width, n, spread);
+        else
+            join_groups(sum + c, square + c, shift + c, count, width, n, mean, spread);
+        for (int g = 0; g < count; g++, stats += 2) {
+            double variance =
+                spread[g] <= 0 ? 0 : spread[g] / (n * width); /* NaN stays */
+            stats[0] = (float)mean[g];
+            stats[1] = (float)(1 / sqrt(variance + eps));
+        }
+    }
 }
 
 /* ---- application ------------------------------------------------------------- */
@@ -265,7 +308,7 @@ static void add_rows(const float *x, int64_t rows, int channels, double *sum) {
 
 const lm_norm_ops LM_ISA_NAME(lm_norm_ops_table) = {
     .moments = moments,
-    .join_moments = join_moments,
+    .statistics = statistics,
     .apply = apply,
     .sums = sums,
     .gradient = gradient,

@@ -21,10 +21,10 @@ typedef struct lm_norm_ops {
     /* sum[c] += x - shift[c] over the rows, square[c] += (x - shift[c])^2. */
     void (*moments)(const float *x, int64_t rows, int channels, const float *shift,
                     double *sum, double *square);
-    /* The mean over `channels` channels of n elements each, from such sums, and into
-     * *spread the sum of (x - mean)^2. */
-    double (*join_moments)(const double *sum, const double *square, const float *shift,
-                           int channels, double n, double *spread);
+    /* Mean and 1 / sqrt(variance + eps) of each group, `width` channels of n elements
+     * each, from such sums. */
+    void (*statistics)(const double *sum, const double *square, const float *shift,
+                       int groups, int width, double n, double eps, float *stats);
     /* y = z, or SiLU(z). y may be x. */
     void (*apply)(float *y, const float *x, const lm_norm_rows *norm, bool silu);
     /* product[c] += dz * xhat, sum[c] += dz; dz = g, or g * SiLU'(z), and then it is also
