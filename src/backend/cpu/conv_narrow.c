@@ -4,6 +4,7 @@
  * columns, and each element of the result is a sum of such products over the taps. oneDNN
  * 2.6 takes 5 to 10 times as long. */
 #include "backend/cpu/conv.h"
+#include "backend/cpu/rows.h"
 #include "backend/cpu/wino_ops.h"
 #include "base/threads.h"
 
@@ -20,7 +21,7 @@ typedef struct narrow_state {
     int channels, slots;          /* of the result; slots: 4 for 3, to add vectors */
     int pitch, columns;           /* tap * pitch + channel, in whole vectors */
     int threads;
-    int64_t rest, sums, area, areas; /* of the workspace, in floats */
+    int64_t rest, sums, turned, area, areas; /* of the workspace, in floats */
 } narrow_state;
 
 static int64_t count_rows(const narrow_state *s) {
@@ -91,9 +92,15 @@ static tap_range find_range(const narrow_state *s, int axis, int tap) {
     return r;
 }
 
+/* Of all taps along a row. */
+static void find_ranges(const narrow_state *s, tap_range ranges[MOST_TAPS]) {
+    for (int tap = 0; tap < s->conv.kernel[1]; tap++) ranges[tap] = find_range(s, 1, tap);
+}
+
 typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
 
-/* One tap of one row of the source; sums are `step` pixels of the result apart. */
+/* One tap of one row of the source, products `width` floats apart; sums are `step` pixels
+ * of the result apart. */
 static void add_row(const narrow_state *s, const float *products, int width,
                     int64_t count, float *sums, int64_t step) {
     step *= s->slots;
@@ -106,12 +113,45 @@ static void add_row(const narrow_state *s, const float *products, int width,
                 sums[i * step + c] += products[i * width + c];
 }
 
+static int count_taps(const narrow_state *s) {
+    return (int)(s->conv.kernel[0] * s->conv.kernel[1]);
+}
+
+/* The products of a row of the source, of one channel, as rows of a tap each. */
+static void turn_row(const narrow_state *s, const float *products, int64_t row,
+                     float *turned) {
+    int64_t pixels = s->source[1], taps = count_taps(s);
+    for (int start = 0, width; start < taps; start += width) {
+        width = panel_width(s, start);
+        lm_cpu_rows()->transpose(turned + start * pixels, pixels,
+                                 products + start * count_rows(s) + row * pixels * width,
+                                 width, lm_least(width, taps - start), pixels);
+    }
+}
+
+/* The same as add_taps, with vectors of pixels. */
+static void add_turned_taps(const narrow_state *s, const float *products, float *sums,
+                            float *turned) {
+    int64_t taps_x = s->conv.kernel[1], pixels = s->source[1];
+    tap_range x[MOST_TAPS];
+    find_ranges(s, x);
+    for (int64_t i = 0; i < s->source[0]; i++) {
+        turn_row(s, products, i, turned);
+        for (int tap = 0; tap < count_taps(s); tap++) {
+            tap_range y = find_range(s, 0, (int)(tap / taps_x)), *r = &x[tap % taps_x];
+            if (i < y.first || i >= y.end) continue;
+            float *to = sums + (i * y.step + y.at) * s->target[1];
+            for (int64_t k = r->first; k < r->end; k++)
+                to[k * r->step + r->at] += turned[tap * pixels + k];
+        }
+    }
+}
+
 /* Row by row, since all taps of a row are in the nearest cache. */
 static void add_taps(const narrow_state *s, const float *products, float *sums) {
-    int taps_x = (int)s->conv.kernel[1];
-    int taps = (int)s->conv.kernel[0] * taps_x, start = 0;
+    int taps_x = (int)s->conv.kernel[1], taps = count_taps(s), start = 0;
     tap_range x[MOST_TAPS];
-    for (int tx = 0; tx < taps_x; tx++) x[tx] = find_range(s, 1, tx);
+    find_ranges(s, x);
     for (int64_t i = 0; i < s->source[0]; i++, start = 0)
         for (int tap = 0, width = panel_width(s, 0); tap < taps; tap++) {
             tap_range y = find_range(s, 0, tap / taps_x), *r = &x[tap % taps_x];
@@ -152,7 +192,10 @@ static void run_image(const narrow_state *s, const float *image, const float *pa
     float *rest = area + s->rest, *sums = area + s->sums;
     multiply_image(s, image, packed, area, rest);
     start_sums(s, bias, sums);
-    add_taps(s, area, sums);
+    if (s->channels == 1)
+        add_turned_taps(s, area, sums, area + s->turned);
+    else
+        add_taps(s, area, sums);
     put_sums(s, sums, to);
 }
 
@@ -211,7 +254,8 @@ static void describe(narrow_state *s, const lm_dnnl_conv *conv) {
     }
     s->rest = lm_round_up(count_rows(s) * s->columns, lanes);
     s->sums = lm_round_up(s->rest + s->products->rows * s->depth, lanes);
-    s->area = lm_round_up(s->sums + s->target[0] * s->target[1] * s->slots, 16);
+    s->turned = lm_round_up(s->sums + s->target[0] * s->target[1] * s->slots, lanes);
+    s->area = lm_round_up(s->turned + taps * s->source[1], 16);
     s->areas = lm_round_up(s->columns * s->depth, 16);
 }
 
