@@ -27,7 +27,8 @@ static const lm_option options[] = {
     {"g-labels", LM_OPT_CHOICE, "concat", 0, 0, "concat|norm", NULL,
      "how the generator is told classes: beside z, or by scales and shifts of its batch "
      "norms"},
-    {"embed", LM_OPT_INT, "32", 1, 4096, NULL, "N", "numbers a class has beside z"},
+    {"embed", LM_OPT_INT, "32", 1, 4096, NULL, "N",
+     "numbers of a class, beside z or for the norms"},
     {"d-labels", LM_OPT_CHOICE, "projection", 0, 0, "projection|map", NULL,
      "how the discriminator sees classes: by projection, or as a trained map beside the "
      "image's channels"},

@@ -64,9 +64,8 @@ lm_node *lm_gan_activate(lm_gan_net *net, lm_node *x) {
 
 static lm_node *normalise(lm_gan_net *net, const char *name, lm_node *x) {
     if (!x || net->norm == LM_GAN_NORM_NONE) return x;
-    if (net->labels)
-        return lm_nn_conditional_batch_norm(&net->nn, name, x, net->labels,
-                                            net->info->classes, LM_GAN_EPS);
+    if (net->class)
+        return lm_nn_conditional_batch_norm(&net->nn, name, x, net->class, LM_GAN_EPS);
     if (net->norm == LM_GAN_NORM_BATCH)
         return lm_nn_batch_norm(&net->nn, name, x, LM_GAN_EPS);
     int groups = net->norm == LM_GAN_NORM_LAYER ? 1 : (int)x->shape.dim[3];
@@ -91,10 +90,9 @@ static lm_node *embed(lm_gan_net *net, lm_node *labels, int64_t width, lm_init i
     return lm_mul(g, rows, lm_reshape(g, has, LM_SHAPE(labels->shape.dim[0], 1)));
 }
 
-/* Beside the noise, and as large. */
-static lm_node *join_class(lm_gan_net *net, lm_node *z, lm_node *labels) {
-    lm_node *class = embed(net, labels, net->pair->embed, LM_INIT(NORMAL, 1));
-    return lm_concat(net->nn.graph, (lm_node *[]){z, class}, 2, 1);
+/* As large as the noise. */
+static lm_node *describe_class(lm_gan_net *net, lm_node *labels) {
+    return embed(net, labels, net->pair->embed, LM_INIT(NORMAL, 1));
 }
 
 static lm_node *join_map(lm_gan_net *net, lm_node *images, lm_node *labels) {
@@ -152,10 +150,11 @@ static void close_net(const lm_gan_net *net, lm_nn *nn) {
 
 lm_node *lm_gan_generate(const lm_model *model, lm_nn *nn, lm_node *z, lm_node *labels) {
     lm_gan_net net = open_net(model, nn, LM_GAN_GENERATOR);
-    if (model->conditional && net.pair->label_norm)
-        net.labels = labels;
-    else if (model->conditional)
-        z = join_class(&net, z, labels);
+    lm_node *class = model->conditional ? describe_class(&net, labels) : NULL;
+    if (class && net.pair->label_norm)
+        net.class = class;
+    else if (class)
+        z = lm_concat(nn->graph, (lm_node *[]){z, class}, 2, 1);
     lm_node *images = lm_tanh(nn->graph, net.pair->architecture->generate(&net, z));
     close_net(&net, nn);
     return images;

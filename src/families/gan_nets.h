@@ -75,7 +75,7 @@ struct lm_gan_net {
     lm_nn nn; /* of its own group */
     lm_gan_norm norm;
     lm_gan_act act;
-    lm_node *labels; /* i32[N] by which batch norms scale and shift; NULL: by none */
+    lm_node *class; /* f32[N,embed] by which batch norms scale and shift; NULL: by none */
     int base, most;
 };
 

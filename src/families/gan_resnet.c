@@ -63,7 +63,7 @@ static lm_node *double_size(lm_gan_net *net, int number, lm_node *x, int64_t out
 static lm_node *generate(lm_gan_net *net, lm_node *z) {
     const shape *s = find_shape(net->info);
     lm_gan_net last = *net;
-    last.labels = NULL;
+    last.class = NULL;
     int level = 0;
     for (int side = s->start; side < s->side; side *= 2) level++;
     int64_t channels = lm_gan_channels(net, level);

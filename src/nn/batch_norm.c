@@ -1,4 +1,4 @@
-/* Batch normalisation (Ioffe, Szegedy 2015), and that by classes. */
+/* Batch normalisation (Ioffe, Szegedy 2015), and what classes change of it. */
 #include "nn/nn.h"
 
 /* All positions of the batch as one sample, with a group for each channel: so batch norm
@@ -109,28 +109,17 @@ lm_node *lm_nn_batch_norm(lm_nn *nn, const char *name, lm_node *x, double eps) {
     return y;
 }
 
-/* [N,C]: rows of a table, `none` where the label is negative. */
-static lm_node *find_rows(lm_graph *g, lm_node *table, lm_node *labels, double none) {
-    if (!table || !labels) return NULL;
-    lm_node *number = lm_cast(g, labels, LM_F32), *zero = lm_const(g, 0);
-    lm_node *known = lm_le(g, zero, number);
-    known = lm_reshape(g, known, LM_SHAPE(labels->shape.dim[0], 1));
-    lm_node *index = lm_cast(g, lm_max2(g, number, zero), LM_I32);
-    lm_node *rows = lm_gather(g, table, index);
-    return lm_where(g, known, rows, lm_const(g, none));
-}
-
 lm_node *lm_nn_conditional_batch_norm(lm_nn *nn, const char *name, lm_node *x,
-                                      lm_node *labels, int64_t classes, double eps) {
-    if (!x || !labels) return NULL;
+                                      lm_node *class, double eps) {
+    if (!x || !class) return NULL;
     lm_graph *g = nn->graph;
     int64_t channels = count_channels(g, name, x);
     if (!channels) return NULL;
-    lm_shape shape = LM_SHAPE(classes, channels);
+    const lm_init little = LM_INIT(NORMAL, 0.02);
     lm_scope_push(g, "%s", name);
-    lm_node *gamma = lm_nn_param(nn, "gamma", shape, LM_INIT(ONES, 0));
-    lm_node *beta = lm_nn_param(nn, "beta", shape, LM_INIT(ZEROS, 0));
-    affine to = {find_rows(g, gamma, labels, 1), find_rows(g, beta, labels, 0)};
+    lm_node *gain = lm_nn_dense(nn, "gamma", class, channels, false, little);
+    affine to = {lm_add_scalar(g, gain, 1),
+                 lm_nn_dense(nn, "beta", class, channels, false, little)};
     lm_node *y = normalise(nn, x, to, eps);
     lm_scope_pop(g);
     return y;

@@ -73,10 +73,14 @@ lm_node *lm_nn_layer_norm(lm_nn *nn, const char *name, lm_node *x, double eps);
  * are trained, not to their average. Without nn->buffers always by the batch. */
 #define LM_BATCH_NORM_RATE 0.1
 lm_node *lm_nn_batch_norm(lm_nn *nn, const char *name, lm_node *x, double eps);
-/* The same with scales and shifts of the class: labels i32[N], a negative one for none,
- * which is scaled by 1. gamma and beta [classes,C] (Dumoulin, Shlens, Kudlur 2017). */
+/* The same with scales 1 + gamma and shifts beta that are linear in what is known of each
+ * sample, as the embedding of its class: class f32[N,E], zeros for nothing. gamma.weight
+ * and beta.weight [C,E], N(0, 0.02) at first (Brock et al. 2019: with an embedding that
+ * all layers share, classes are learned many times faster than by a table of each
+ * layer's).
+ */
 lm_node *lm_nn_conditional_batch_norm(lm_nn *nn, const char *name, lm_node *x,
-                                      lm_node *labels, int64_t classes, double eps);
+                                      lm_node *class, double eps);
 lm_node *lm_nn_embedding(lm_nn *nn, const char *name, lm_node *index, int64_t rows,
                          int64_t width, lm_init init);
 /* Inverted dropout; x itself when not training or p is 0. */

@@ -141,7 +141,7 @@ static void test_presets(void **state) {
 }
 
 /* Parameters of the shapes of Miyato et al. 2018, tables 4 to 6, as mimicry has them
- * (Lee, Town 2020: SNGAN, and of its pair with projection the one for ten classes). */
+ * (Lee, Town 2020); its pair with projection has tables of scales in G. */
 static void test_sizes_of_resnet(void **state) {
     static const struct {
         const char *preset, *settings;
@@ -150,8 +150,8 @@ static void test_sizes_of_resnet(void **state) {
         {"sngan32", "", 4276739, 1053825},
         {"sngan48", "", 4878083, 10141441},
         {"sngan64", "", 12220675, 10141441},
-        {"sngan32", "conditional=on g-labels=norm", 4276739 + 6 * 2 * 256 * (10 - 1),
-         1053825 + 10 * 128},
+        {"sngan32", "conditional=on g-labels=norm embed=32",
+         4276739 + 10 * 32 + 6 * 2 * 256 * (32 - 1), 1053825 + 10 * 128},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         lm_model *model;

@@ -15,7 +15,7 @@ static const golden_case cases[] = {
     {&lm_family_gan,
      "gan_resnet.safetensors",
      "48/",
-     PAIR "base=1 most=4 spectral=on conditional=on g-labels=norm",
+     PAIR "base=1 most=4 spectral=on conditional=on g-labels=norm embed=3",
      {48, 48, 1, 4}},
     {&lm_family_gan,
      "gan_resnet.safetensors",

@@ -161,24 +161,23 @@ def spectral_cases():
 # ---- conditional batch norm -------------------------------------------------------------
 
 class ConditionalBatchNorm(nn.Module):
-    """Labels 1, none, 0, 1 of two classes."""
+    """Of four samples, of which the second has no class."""
 
     def __init__(self, channels):
         super().__init__()
         self.norm = nn.BatchNorm2d(channels, affine=False, **NORM)
-        self.gamma, self.beta = nn.Embedding(2, channels), nn.Embedding(2, channels)
+        self.gamma = nn.Linear(2, channels, bias=False)
+        self.beta = nn.Linear(2, channels, bias=False)
 
     def forward(self, x):
-        labels = torch.tensor([1, 0, 0, 1])
-        known = torch.tensor([True, False, True, True])[:, None]
-        gamma = torch.where(known, self.gamma(labels), 1.0)[:, :, None, None]
-        beta = torch.where(known, self.beta(labels), 0.0)[:, :, None, None]
-        return self.norm(x) * gamma + beta
+        known = torch.tensor([[1, -0.5], [0, 0], [0.25, 2], [1, -0.5]], dtype=x.dtype)
+        gamma, beta = (part(known)[:, :, None, None] for part in (self.gamma, self.beta))
+        return self.norm(x) * (1 + gamma) + beta
 
 
 def conditional_case():
-    slots = [Slot("l.gamma", lambda m: m.gamma.weight, ROWS),
-             Slot("l.beta", lambda m: m.beta.weight, ROWS)]
+    slots = [Slot("l.gamma.weight", lambda m: m.gamma.weight, ROWS),
+             Slot("l.beta.weight", lambda m: m.beta.weight, ROWS)]
     write_case("conditional_batch_norm", ConditionalBatchNorm(3), slots,
                lambda m, x: (m(x), MAPS), {"x": ((4, 3, 2, 3), MAPS)},
                lambda m: {"l.mean": m.norm.running_mean, "l.variance": m.norm.running_var},

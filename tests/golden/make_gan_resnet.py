@@ -15,7 +15,7 @@ from make_gan import CLASSES, EPS, Net, batch_norm
 from make_golden import HERE, Parameters, avg_pool, conv, dense, normal, rounded, upsample, \
     write_safetensors
 
-N = 2
+N, EMBED = 2, 3
 SHAPES = {32: (4, 2, 2), 48: (6, 4, 1), 64: (4, 5, 0)}
 
 
@@ -52,20 +52,18 @@ class ResNet(Net):
         return dense(x, self.p.weight(f"{self.name}.{name}", out, x.shape[1]),
                      self.get(name + ".bias", out))
 
-    def norm_act_of(self, name, x, labels):
-        if labels is None:
+    def norm_act_of(self, name, x, known):
+        if known is None:
             return self.norm_act(name, x)
-        known = (labels >= 0)[:, None]
-        gamma, beta = (torch.where(known, self.get(f"{name}.{part}", CLASSES, x.shape[3])[
-            labels.long().clamp(min=0)], torch.full((), none, dtype=torch.float64))
-            for part, none in (("gamma", 1.0), ("beta", 0.0)))
-        y = batch_norm(x, None, None) * gamma[:, None, None, :] + beta[:, None, None, :]
+        gamma, beta = (dense(known, self.get(f"{name}.{part}.weight", x.shape[3], EMBED))
+                       for part in ("gamma", "beta"))
+        y = batch_norm(x, None, None) * (1 + gamma)[:, None, None] + beta[:, None, None]
         return self.act(y)
 
-    def double(self, name, x, out, labels):
-        h = upsample(self.norm_act_of(name + ".norm1", x, labels), 2)
+    def double(self, name, x, out, known):
+        h = upsample(self.norm_act_of(name + ".norm1", x, known), 2)
         h = self.conv(name + ".conv1", h, out)
-        h = self.conv(name + ".conv2", self.norm_act_of(name + ".norm2", h, labels), out)
+        h = self.conv(name + ".conv2", self.norm_act_of(name + ".norm2", h, known), out)
         return h + self.conv(name + ".shortcut", upsample(x, 2), out, taps=1)
 
     def halve(self, name, x, out, halve, first):
@@ -80,12 +78,13 @@ class ResNet(Net):
 def generate(p, case, z, labels):
     net = ResNet(p, "generator", case.get("g_norm", "batch"), case.get("g_act", "relu"))
     start, _, _ = SHAPES[case["side"]]
+    known = None if labels is None else net.embed(labels, EMBED)
     widths = [case["base"]]
     for _ in range((case["side"] // start).bit_length() - 1):
         widths.append(min(2 * widths[-1], case["most"]))
     x = net.dense("in", z, start * start * widths[-1]).reshape(N, start, start, widths[-1])
     for i, out in enumerate(reversed(widths[:-1])):
-        x = net.double(f"block{i + 1}", x, out, labels)
+        x = net.double(f"block{i + 1}", x, out, known)
     return torch.tanh(net.conv("out", net.norm_act("norm", x), case["colours"]))
 
 

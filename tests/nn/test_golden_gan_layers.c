@@ -35,9 +35,9 @@ static lm_node *normalise_both(lm_nn *nn, lm_node *x, lm_node *x2) {
 }
 
 static lm_node *normalise_by_class(lm_nn *nn, lm_node *x) {
-    lm_node *labels =
-        lm_const_data(nn->graph, LM_I32, LM_SHAPE(4), (int32_t[]){1, -1, 0, 1});
-    return lm_nn_conditional_batch_norm(nn, "l", x, labels, 2, EPS);
+    static const float known[4][2] = {{1, -0.5f}, {0, 0}, {0.25f, 2}, {1, -0.5f}};
+    lm_node *class = lm_const_data(nn->graph, LM_F32, LM_SHAPE(4, 2), known);
+    return lm_nn_conditional_batch_norm(nn, "l", x, class, EPS);
 }
 
 /* The squared length of a small discriminator's gradient by what it sees; groups 0: batch
