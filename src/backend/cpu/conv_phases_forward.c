@@ -9,8 +9,8 @@
 #include <string.h>
 
 enum {
-    CHUNK_BYTES = 1 << 20, /* of transformed inputs, about: a core's second cache */
-    ALONE_BYTES = 8 << 20, /* by columns, which go over all tiles again and again */
+    CHUNK_BYTES = 1 << 20,  /* of transformed inputs, about: a core's second cache */
+    ALONE_BYTES = 12 << 20, /* by columns, which need every chunk for each panel */
     BLOCK = 48 /* tiles of one product; a multiple of the register tile's rows */
 };
 
