@@ -102,11 +102,11 @@ class Vae(nn.Module):
         super().__init__()
         self.preset, self.layout = preset, layout
         self.encoder, self.decoder = Encoder(preset), Decoder(preset, layout)
-        self.log_scale = nn.Parameter(torch.zeros(1))
+        self.tenth_log_scale = nn.Parameter(torch.zeros(1))
 
     def log_prob(self, mean, x):
         """Logistic distributions' shares of the steps around x; outer steps are open."""
-        log_scale = F.softplus(self.log_scale - LEAST_LOG_SCALE) + LEAST_LOG_SCALE
+        log_scale = F.softplus(10 * self.tenth_log_scale - LEAST_LOG_SCALE) + LEAST_LOG_SCALE
         sharp, difference = torch.exp(-log_scale), x - mean
         below = F.logsigmoid(sharp * (difference + HALF_STEP))
         above = F.logsigmoid(-sharp * (difference - HALF_STEP))

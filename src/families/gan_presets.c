@@ -37,7 +37,7 @@ const lm_preset lm_gan_presets[] = {
      {28, 28, 1, 10},
      6000},
     {"conditional",
-     CALM DCGAN_ADAM SPECTRAL "z=128 base=32 conditional=on",
+     CALM DCGAN_ADAM SPECTRAL "z=128 base=32 conditional=on g-labels=norm",
      "28 pixels, grey, each class when asked for",
      {28, 28, 1, 10},
      6000},
