@@ -40,7 +40,7 @@ const lm_preset lm_gan_presets[] = {
      CALM DCGAN_ADAM SPECTRAL "z=128 base=32 conditional=on g-labels=norm",
      "28 pixels, grey, each class when asked for",
      {28, 28, 1, 10},
-     6000},
+     10000},
     {"cifar10",
      CALM DCGAN_ADAM SPECTRAL "z=128 base=64 flip=on",
      "32 pixels in colour; an hour on two cores",
