@@ -32,7 +32,7 @@ const lm_preset lm_gan_presets[] = {
      {28, 28, 1, 10},
      6000},
     {"r1",
-     CALM DCGAN_ADAM "z=128 base=32 d-norm=none r1=1 penalty-every=8",
+     CALM DCGAN_ADAM "z=128 base=32 d-norm=layer r1=0.5 penalty-every=8",
      "28 pixels, grey: R1 now and then; minutes",
      {28, 28, 1, 10},
      6000},

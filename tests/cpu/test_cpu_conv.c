@@ -172,8 +172,7 @@ static void test_large_phases(void **state) {
 static const conv_case plain = {2, 8, 8, 64, 64, {3, 3}, {1, 1}, 1, {1, 1}, {1, 1}, 1};
 static const conv_case halved = {2, 8, 8, 64, 64, {4, 4}, {2, 2}, 1, {1, 1}, {1, 1}, 1};
 /* 3x3 taps with stride 2 over more than the caches hold, and less. */
-static const conv_case large = {
-    64, 28, 28, 32, 32, {3, 3}, {2, 2}, 1, {1, 1}, {1, 1}, 1};
+static const conv_case large = {64, 28, 28, 32, 32, {3, 3}, {2, 2}, 1, {1, 1}, {1, 1}, 1};
 static const conv_case small = {8, 28, 28, 32, 32, {3, 3}, {2, 2}, 1, {1, 1}, {1, 1}, 1};
 
 /* The name of the kernel that the backend makes for a case. */
@@ -347,11 +346,8 @@ static int begin(void **state) {
 }
 
 static const struct CMUnitTest own[] = {
-    RIG_TEST(test_narrow),
-    RIG_TEST(test_direct),
-    RIG_TEST(test_winograd),
-    RIG_TEST(test_phases),
-    RIG_TEST(test_large_phases),
+    RIG_TEST(test_narrow), RIG_TEST(test_direct),       RIG_TEST(test_winograd),
+    RIG_TEST(test_phases), RIG_TEST(test_large_phases),
 };
 
 /* Own kernels in another process, since the instruction set is decided once. */
