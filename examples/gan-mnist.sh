@@ -10,5 +10,5 @@ for preset in mnist hinge r1 wgan-gp; do
         --eval-metrics fid,missing_classes
 done
 # Words are separate arguments here.
-"$LIMN" compare $trained --reach fid=${REACH:-1}
+"$LIMN" compare $trained --reach fid=${REACH:-2}
 table fid,precision,recall,missing_classes,is
