@@ -75,10 +75,8 @@ lm_node *lm_nn_layer_norm(lm_nn *nn, const char *name, lm_node *x, double eps);
 lm_node *lm_nn_batch_norm(lm_nn *nn, const char *name, lm_node *x, double eps);
 /* The same with scales 1 + gamma and shifts beta that are linear in what is known of each
  * sample, as the embedding of its class: class f32[N,E], zeros for nothing. gamma.weight
- * and beta.weight [C,E], N(0, 0.02) at first (Brock et al. 2019: with an embedding that
- * all layers share, classes are learned many times faster than by a table of each
- * layer's).
- */
+ * and beta.weight [C,E], N(0, 0.02) at first. As in Brock et al. 2019, all layers may
+ * share an embedding; a table for each layer moves by the optimizer's rate alone. */
 lm_node *lm_nn_conditional_batch_norm(lm_nn *nn, const char *name, lm_node *x,
                                       lm_node *class, double eps);
 lm_node *lm_nn_embedding(lm_nn *nn, const char *name, lm_node *index, int64_t rows,
