@@ -2,6 +2,7 @@
 #include "train/prepare.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "train/settings.h"
 
@@ -104,6 +105,19 @@ static lm_status check_limits(const lm_run *run, const lm_dataset *set) {
     return LM_OK;
 }
 
+/* Much larger images train well, but take longer than a preset's help says. */
+static void compare_size(const lm_run *run, const lm_dataset *set) {
+    const lm_preset *preset;
+    if (lm_preset_find(run->family, run->preset, &preset) != LM_OK) return;
+    const lm_image_info *made = &preset->info;
+    if (2 * set->height * set->width > 3 * made->height * made->width)
+        lm_log_line(LM_LOG_WARNING,
+                    "preset %s is made for %d x %d pixels, images of %s have %d x %d; "
+                    "--size %d crops and resizes them",
+                    run->preset, made->height, made->width, set->name, set->height,
+                    set->width, made->height);
+}
+
 static lm_status start_run(const lm_train_request *request, lm_run *run,
                            lm_dataset **set) {
     LM_RETURN_IF(!request->family, LM_ARG,
@@ -127,6 +141,7 @@ static lm_status start_run(const lm_train_request *request, lm_run *run,
         *model; /* refuses settings that do not fit the data before a folder is made */
     LM_TRY(lm_run_model(run, &model));
     lm_model_close(model);
+    if (request->preset) compare_size(run, *set);
     if (request->out) {
         run->folder = lm_strdup(request->out);
         if (!run->folder) return LM_NOMEM;

@@ -50,6 +50,10 @@ refuses 1 "wrong-idx3-ubyte: wrong magic" "wrong magic" train ddpm --data wrong-
 works "train" "3 steps" train ddpm --data builtin:digits --preset tiny --steps 3 $small --out run
 works "train with a profile" "%  *outside of programs" \
     train ddpm --data builtin:digits --preset tiny --steps 2 $small --profile --out profiled
+check "no warning of a size that fits" test ! -s err
+works "train on larger images" "1 steps" train ddpm --data 'builtin:digits?size=40' \
+    --preset tiny --steps 1 $small --set attention=0 --out large
+check "a preset for smaller ones" grep -q 'made for 28 x 28.*have 40 x 40' err
 check "run.json" grep -q '"family": "ddpm"' run/run.json
 check "log.jsonl" grep -q '"step": 3' run/log.jsonl
 check "time before the first step" grep -q '"startup_seconds": [0-9.]*, "first_step' run/log.jsonl
