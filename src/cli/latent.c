@@ -5,7 +5,7 @@
 
 #include <inttypes.h>
 
-enum { BATCH = 64, ENDLESS = 10000 };
+enum { BATCH = 64, ENDLESS = 10000, INVERTED = 64 };
 
 static lm_status open_drawer(const cli_context *cli, const lm_sample_request *request,
                              cli_latent *latent) {
@@ -23,6 +23,15 @@ static bool is_wanted(void *user) {
     return !cli_interrupted();
 }
 
+/* What "all" means: an inversion takes hundreds of steps, so that few are a fair default.
+ * 0: as many as there are. */
+static int64_t count_all(const cli_latent *latent) {
+    const lm_dataset *set = latent->set;
+    if (!latent->opened.model->family->encode)
+        return set->count > INVERTED ? INVERTED : set->count;
+    return set->endless ? ENDLESS : 0;
+}
+
 static lm_status open_images(const cli_context *cli, int64_t count, cli_latent *latent) {
     const char *spec = cli_text(cli, "data");
     lm_opened_run *opened = &latent->opened;
@@ -35,7 +44,7 @@ static lm_status open_images(const cli_context *cli, int64_t count, cli_latent *
                    .go_on = is_wanted}};
     LM_TRY(lm_encoder_new(opened->engine, opened->model, &how, &latent->encoder));
     LM_TRY(lm_dataset_open(spec ? spec : opened->run.data, LM_SPLIT_TEST, &latent->set));
-    if (count == CLI_LATENT_ALL) count = latent->set->endless ? ENDLESS : 0;
+    if (count == CLI_LATENT_ALL) count = count_all(latent);
     LM_TRY(lm_set_source_init(&latent->images, latent->set, count,
                               (uint64_t)lm_setting_int(&cli->options, "seed")));
     LM_TRY(lm_encoder_check(latent->encoder, &latent->images.source));

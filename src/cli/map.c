@@ -15,7 +15,8 @@ static const lm_option options[] = {
      "the plane's units [the two whose codes differ most between images]"},
     {"grid", LM_OPT_INT, "20", 2, 200, NULL, "N", "rows and columns of decoded images"},
     {"n", LM_OPT_INT, "", 1, 1e7, NULL, "N",
-     "images to encode (also -n) [all; 10000 of an endless set]"},
+     "images to encode (also -n) [all; 10000 of an endless set; 64 without an "
+     "encoder]"},
     {"class", LM_OPT_INT, "0", 0, 1e6, NULL, "K",
      "of the decoded images, where the model draws classes"},
     {"scatter", LM_OPT_TEXT, "", 0, 0, NULL, "FILE.png",

@@ -10,7 +10,8 @@
 
 static const lm_option options[] = {
     {"n", LM_OPT_INT, "", 1, 1e7, NULL, "N",
-     "images to compare (also -n) [all; 10000 of an endless set]"},
+     "images to compare (also -n) [all; 10000 of an endless set; 64 without an "
+     "encoder]"},
     {"show", LM_OPT_INT, "32", 1, 1000, NULL, "N", "of these on the sheet"},
     CLI_LATENT,
     {0}};

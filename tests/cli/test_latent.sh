@@ -82,6 +82,8 @@ check "has the same bytes" cmp found.png again.png
 works "walk between such states" "2 walks of 3" interpolate game --between images \
     --pairs 2 --frames 3 $invert --out walk.png
 refuses 1 "family gan has no encoder" "units of no encoder" traverse game
+works "a few of them by default" "^64 images of" reconstruct game --invert-steps 1 --starts 1
+works "a map of found codes" "codes of 64 images" map game --grid 2 --invert-steps 1 --starts 1
 refuses 2 "starts" "too many starts" reconstruct game --starts 65
 
 check "train a diffusion model" small noise ddpm --preset tiny --set base=8
