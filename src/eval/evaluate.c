@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "eval/metric.h"
 #include "eval/neighbours_sheet.h"
@@ -138,6 +139,14 @@ static int count_metrics(const lm_evaluator *e) {
     return n;
 }
 
+/* Who asks for it gets it, but is told beforehand. */
+static void tell_what_is_slow(const lm_evaluator *e) {
+    for (int i = 0; e->spec.metrics && e->metrics[i]; i++)
+        if (!lm_eval_is_quick(e->metrics[i], e->extractor->dim))
+            lm_log_line(LM_LOG_WARNING, "%s takes long with the %d features of %s",
+                        e->metrics[i]->name, e->extractor->dim, e->extractor->id);
+}
+
 static lm_status set_up(lm_evaluator *e, const lm_eval_side *train,
                         const lm_eval_side *test) {
     LM_TRY(check_spec(&e->spec));
@@ -145,6 +154,7 @@ static lm_status set_up(lm_evaluator *e, const lm_eval_side *train,
     e->floors = lm_calloc((size_t)count_metrics(e) + 1, sizeof *e->floors);
     if (!e->floors) return LM_NOMEM;
     LM_TRY(open_sides(e, train, test));
+    tell_what_is_slow(e);
     return open_lpips(e);
 }
 

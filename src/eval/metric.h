@@ -21,16 +21,15 @@ typedef enum lm_eval_need {
     LM_NEED_LIKELIHOOD = 1 << 9,
     LM_NEED_CLASSES = 1 << 10,     /* labels of both sides, or a judge's */
     LM_NEED_FEW_CLASSES = 1 << 11, /* a table of all can be read */
-    LM_TAKES_LONG = 1 << 12,       /* with many features: only if asked for by name */
-    LM_NEED_CODING = 1 << 13,      /* a model that encodes, */
-    LM_NEED_POSTERIOR = 1 << 14    /* to a distribution of codes */
+    LM_NEED_CODING = 1 << 12,      /* a model that encodes, */
+    LM_NEED_POSTERIOR = 1 << 13    /* to a distribution of codes */
 } lm_eval_need;
 
 /* Of protocols: what SSIM looks through. */
 #define LM_EVAL_SSIM_WINDOW "Gaussian 11x11, sigma 1.5, within the image"
 
-/* What a table of classes, and an hour, can hold. */
-enum { LM_EVAL_CLASSES = 200, LM_EVAL_QUICK_DIM = 512 };
+/* What a table of classes can hold. */
+enum { LM_EVAL_CLASSES = 200 };
 
 typedef enum lm_eval_better {
     LM_BETTER_LOW,
@@ -62,6 +61,8 @@ enum { LM_EVAL_ROWS = 10, LM_EVAL_CLOSEST = 5, LM_EVAL_NEIGHBOURS = 8 };
 struct lm_eval_metric {
     const char *name, *help, *paper;
     unsigned needs;
+    int quick_dim; /* with more features it takes long, and is made only if asked for by
+                    * name; 0: any number is quick */
     lm_eval_better better;
     bool has_floor;
     int digits; /* after the point, for people */
@@ -78,6 +79,9 @@ bool lm_eval_is_better(const lm_eval_metric *metric, double value, double than);
 /* Why a metric cannot be had, as "images have no labels"; NULL: it applies. */
 const char *lm_eval_hindrance(const lm_eval_context *context,
                               const lm_eval_metric *metric);
+
+/* Whether it is done in minutes with so many features. */
+bool lm_eval_is_quick(const lm_eval_metric *metric, int dim);
 
 /* Those named in "fid,kid", in that order, or all (names NULL) as an array that ends with
  * NULL; lm_free'd by the caller. LM_ARG names the nearest. */

@@ -102,6 +102,10 @@ bool lm_eval_is_better(const lm_eval_metric *metric, double value, double than) 
     return metric->better == LM_BETTER_LOW ? value < than : value > than;
 }
 
+bool lm_eval_is_quick(const lm_eval_metric *metric, int dim) {
+    return metric->quick_dim == 0 || dim <= metric->quick_dim;
+}
+
 const char *lm_eval_hindrance(const lm_eval_context *context,
                               const lm_eval_metric *metric) {
     int classes = context->extractor->classes;
@@ -125,9 +129,6 @@ const char *lm_eval_hindrance(const lm_eval_context *context,
         {LM_NEED_TEST, context->test, "there are no held-out images"},
         {LM_NEED_CLASSES, shown > 0, "there are neither labels nor a judge"},
         {LM_NEED_FEW_CLASSES, shown <= LM_EVAL_CLASSES, "there are too many classes"},
-        {LM_TAKES_LONG,
-         context->spec->metrics || context->extractor->dim <= LM_EVAL_QUICK_DIM,
-         "takes long with so many features; ask for it by name"},
         {LM_NEED_PAIRS, context->pairs, "images have no pairs; see --pairs"},
         {LM_NEED_LPIPS, context->lpips, "there is no LPIPS network; see --lpips"},
         {LM_NEED_LIKELIHOOD, context->likelihood, "there is no likelihood"},
@@ -137,5 +138,7 @@ const char *lm_eval_hindrance(const lm_eval_context *context,
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if ((metric->needs & rows[i].need) && !rows[i].there) return rows[i].why;
+    if (!context->spec->metrics && !lm_eval_is_quick(metric, context->extractor->dim))
+        return "takes long with so many features; ask for it by name";
     return NULL;
 }

@@ -103,6 +103,13 @@ echo '{"format": 99, "date": "x", "results": []}' >new.json
 refuses 1 "new.json: format 99" "a report of the future" compare same.json new.json
 refuses 1 "empty: not evaluated yet" "a run without an evaluation" compare same.json empty
 
+works "nothing that takes hours unasked" "not measured: fid, fid_infinity: takes long" eval builtin:faces \
+    --data builtin:faces -n 20 --reference 30 --extractor pixels --no-cache
+works "what takes long when asked" "fid_infinity" eval 'builtin:digits?size=24' --metrics fid_infinity \
+    --data 'builtin:digits?size=24' -n 20 --reference 30 --extractor pixels --no-cache --no-floor
+check "and told so" grep -q "fid_infinity takes long with the 576 features" err
+check "once" test "$(grep -c long err)" = 1
+
 refuses 1 "run: nothing in its log measures fid" "a course without evaluations" compare run run --reach fid=3
 cat >>run/log.jsonl <<ROWS
 {"step": 1, "images": 8, "seconds": 30, "eval": {"fid": {"value": 5}, "recall": {"value": 0.25}}}
