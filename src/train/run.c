@@ -108,7 +108,8 @@ lm_status lm_run_write(const lm_run *run) {
 
 /* ---- reading ----------------------------------------------------------------- */
 
-/* The text that lm_settings_set understands. */
+/* The text that lm_settings_set understands; the file's own digits, of which there are
+ * no more than 15. */
 static lm_status json_to_text(const json_t *json, lm_str *text) {
     lm_str_clear(text);
     if (json_is_boolean(json))
@@ -116,7 +117,7 @@ static lm_status json_to_text(const json_t *json, lm_str *text) {
     else if (json_is_integer(json))
         lm_str_printf(text, "%" JSON_INTEGER_FORMAT, json_integer_value(json));
     else if (json_is_real(json))
-        lm_str_printf(text, "%.17g", json_real_value(json));
+        lm_str_printf(text, "%.15g", json_real_value(json));
     else if (json_is_string(json))
         lm_str_append(text, json_string_value(json));
     else if (json_is_array(json))
