@@ -52,6 +52,17 @@ lm_status lm_run_lock(lm_run *run) {
 
 /* ---- writing ----------------------------------------------------------------- */
 
+/* A string where the digits of lm_json_write are too few: a resumed run must read what the
+ * run was begun with, to the bit. */
+static json_t *number_to_json(double number) {
+    char text[32];
+    double read;
+    snprintf(text, sizeof text, "%.12g", number);
+    if (lm_parse_double(text, &read) && read == number) return json_real(number);
+    snprintf(text, sizeof text, "%.17g", number);
+    return json_string(text);
+}
+
 static json_t *value_to_json(const lm_option *option, const lm_option_value *value) {
     switch (option->type) {
     case LM_OPT_FLAG:
@@ -59,7 +70,7 @@ static json_t *value_to_json(const lm_option *option, const lm_option_value *val
     case LM_OPT_INT:
         return json_integer(value->integer);
     case LM_OPT_FLOAT:
-        return json_real(value->number);
+        return number_to_json(value->number);
     case LM_OPT_TEXT:
     case LM_OPT_CHOICE:
         return json_string(value->text);
@@ -108,8 +119,7 @@ lm_status lm_run_write(const lm_run *run) {
 
 /* ---- reading ----------------------------------------------------------------- */
 
-/* The text that lm_settings_set understands; the file's own digits, of which there are
- * no more than 15. */
+/* The text that lm_settings_set understands. */
 static lm_status json_to_text(const json_t *json, lm_str *text) {
     lm_str_clear(text);
     if (json_is_boolean(json))

@@ -60,6 +60,10 @@ check "time before the first step" grep -q '"startup_seconds": [0-9.]*, "first_s
 check "snapshot" test -s run/samples/step-00000003.png
 refuses 2 "holds a run already" "second run in one folder" \
     train ddpm --data builtin:digits --preset tiny --steps 3 $small --out run
+works "train at a rate of many digits" "1 steps" train ddpm --data builtin:digits \
+    --preset tiny --steps 1 $small --set lr=0.00012345678901234567 --out rate
+works "digits are kept" "lr  *0.00012345678901234567" info rate
+works "and no more than were given" "ema-ramp  *0.1$" info rate
 works "sample to a sheet" "sheet.png" sample run -n 3 --steps 2 --out sheet.png --quiet
 check "the engine's settings are recorded" grep -q '"engine.conv": "auto"' run/run.json
 works "sample by other kernels" "other.png" \
