@@ -52,8 +52,8 @@ lm_status lm_run_lock(lm_run *run) {
 
 /* ---- writing ----------------------------------------------------------------- */
 
-/* A string where the digits of lm_json_write are too few: a resumed run must read what the
- * run was begun with, to the bit. */
+/* A string where the digits of lm_json_write are too few: a resumed run must read what
+ * the run was begun with, to the bit. */
 static json_t *number_to_json(double number) {
     char text[32];
     double read;
