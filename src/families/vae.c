@@ -32,6 +32,8 @@ static const lm_option options[] = {
      "KL divergence of a unit that costs no more than this"},
     {"samples", LM_OPT_INT, "1", 1, 1000, NULL, "K",
      "of the importance-weighted bound; 1: the plain one"},
+    {"dreg", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
+     "doubly reparameterised gradients: those of the encoder have less noise"},
     {"prior", LM_OPT_CHOICE, "normal", 0, 0, "normal|learned", NULL,
      "N(0,1), or a Gaussian whose means and variances are trained"},
     {"conditional", LM_OPT_FLAG, "false", 0, 0, NULL, NULL,
@@ -99,14 +101,16 @@ static void read_settings(const lm_settings *s, lm_vae *vae) {
     vae->beta_steps = lm_setting_int(s, "beta-steps");
     vae->free_bits = lm_setting_float(s, "free-bits");
     vae->samples = (int)lm_setting_int(s, "samples");
+    vae->dreg = lm_setting_flag(s, "dreg");
     vae->learned_prior = strcmp(lm_setting_text(s, "prior"), "learned") == 0;
 }
 
 static lm_status check(const lm_model *model, const lm_vae *vae) {
     LM_RETURN_IF(model->conditional && model->info.classes < 1, LM_ARG,
                  "conditional: the images have no classes");
-    LM_RETURN_IF(vae->samples > 1 && vae->free_bits > 0, LM_ARG,
-                 "free-bits: goes with samples=1, where the divergence has a formula");
+    LM_RETURN_IF((vae->samples > 1 || vae->dreg) && vae->free_bits > 0, LM_ARG,
+                 "free-bits: goes with samples=1 and dreg=off, where the divergence has "
+                 "a formula");
     return LM_OK;
 }
 

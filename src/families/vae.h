@@ -29,6 +29,7 @@ typedef struct lm_vae {
     int64_t beta_steps;    /* of the warm-up, or of a cycle */
     double free_bits;      /* nats a unit */
     int samples;           /* of the importance-weighted bound; 1: the ELBO */
+    bool dreg;             /* doubly reparameterised gradients */
     bool learned_prior;
 } lm_vae;
 
@@ -61,12 +62,17 @@ typedef struct lm_vae_noise {
 /* In nats. K samples z of the posterior for each of N images. */
 typedef struct lm_vae_parts {
     lm_diagonal posterior;
+    lm_node *codes;     /* z[K,N,latent] */
     lm_node *log_prob;  /* [K,N]: log p(x|z), without lm_likelihood_offset */
     lm_node *log_ratio; /* [K,N]: log p(z) - log q(z|x) */
     lm_node *unit_kl;   /* [N,latent]: KL divergence of posterior from prior */
 } lm_vae_parts;
 lm_vae_parts lm_vae_parts_of(const lm_model *model, lm_nn *nn, lm_node *images,
                              lm_node *labels, const lm_vae_noise *noise);
+/* With `cut`, log_prob and log_ratio are of the posterior's values, without a way back to
+ * its parameters; *cut is where their way back ends, which is `codes` by value. */
+lm_vae_parts lm_vae_parts_cut(const lm_model *model, lm_nn *nn, lm_node *images,
+                              lm_node *labels, const lm_vae_noise *noise, lm_node **cut);
 
 /* The loss of these numbers, and what is logged. beta: a scalar node. */
 lm_node *lm_vae_loss_at(const lm_model *model, lm_nn *nn, lm_node *images,

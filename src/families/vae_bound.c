@@ -2,6 +2,8 @@
  * 2016, eq. 15), and its importance-weighted form (Burda, Grosse, Salakhutdinov 2016). */
 #include "families/vae.h"
 
+#include "graph/grad.h"
+
 #include <math.h>
 
 #define HALF_LOG_2PI 0.91893853320467274178
@@ -57,19 +59,29 @@ static lm_node *log_prob_of(const lm_model *model, lm_nn *nn, lm_node *z, lm_nod
     return lm_reshape(g, log_prob, LM_SHAPE(copies, count));
 }
 
-lm_vae_parts lm_vae_parts_of(const lm_model *model, lm_nn *nn, lm_node *images,
-                             lm_node *labels, const lm_vae_noise *noise) {
+lm_vae_parts lm_vae_parts_cut(const lm_model *model, lm_nn *nn, lm_node *images,
+                              lm_node *labels, const lm_vae_noise *noise, lm_node **cut) {
     lm_graph *g = nn->graph;
-    lm_diagonal q = lm_vae_encode(model, nn, images, labels);
+    lm_diagonal q = lm_vae_encode(model, nn, images, labels), seen = q;
     lm_diagonal p = lm_vae_prior(model, nn, labels);
     lm_node *target =
         lm_likelihood_target(nn, &vae_of(model)->likelihood, images, noise->pixels);
-    lm_node *z = sample(g, q, noise->eps);
+    lm_node *codes = sample(g, q, noise->eps), *z = codes;
+    if (cut) {
+        seen = (lm_diagonal){lm_stop_grad(g, q.mean), lm_stop_grad(g, q.log_variance)};
+        *cut = z = lm_stop_grad(g, codes);
+    }
     return (lm_vae_parts){.posterior = q,
+                          .codes = codes,
                           .log_prob = log_prob_of(model, nn, z, target, labels),
                           .log_ratio =
-                              lm_sub(g, log_diagonal(g, z, p), log_diagonal(g, z, q)),
+                              lm_sub(g, log_diagonal(g, z, p), log_diagonal(g, z, seen)),
                           .unit_kl = lm_vae_divergence(g, q, p)};
+}
+
+lm_vae_parts lm_vae_parts_of(const lm_model *model, lm_nn *nn, lm_node *images,
+                             lm_node *labels, const lm_vae_noise *noise) {
+    return lm_vae_parts_cut(model, nn, images, labels, noise, NULL);
 }
 
 /* ---- losses ------------------------------------------------------------------ */
@@ -88,11 +100,30 @@ static lm_node *elbo_loss(const lm_vae *vae, lm_graph *g, const lm_vae_parts *pa
     return lm_sub(g, cost, lm_mean_all(g, parts->log_prob));
 }
 
+/* Doubly reparameterised gradients (Tucker, Lawson, Gu, Maddison 2019): the encoder's are
+ * those by way of the codes alone, each sample's weighted once more by its share. All
+ * other parameters' are the loss's own. */
+static lm_node *reparameterise_doubly(lm_graph *g, lm_node *loss, lm_node *shares,
+                                      lm_node *codes, lm_node *cut) {
+    lm_node *slope = NULL;
+    if (!loss || lm_grad(g, loss, NULL, 1, &cut, &slope) != LM_OK) return NULL;
+    lm_shape each = shares->shape;
+    each.dim[each.rank++] = 1;
+    slope = lm_stop_grad(g, lm_mul(g, slope, lm_reshape(g, shares, each)));
+    lm_node *way = lm_sum_all(g, lm_mul(g, slope, codes));
+    return lm_add(g, loss, lm_sub(g, way, lm_stop_grad(g, way)));
+}
+
+/* cut: as lm_vae_parts_cut has it, NULL for the loss's own gradients. */
 static lm_node *importance_loss(const lm_vae *vae, lm_graph *g, const lm_vae_parts *parts,
-                                lm_node *beta) {
+                                lm_node *beta, lm_node *cut) {
     lm_node *weights = lm_add(g, parts->log_prob, lm_mul(g, beta, parts->log_ratio));
-    lm_node *bound = lm_mean_all(g, lm_logsumexp(g, lm_transpose(g, weights)));
-    return lm_add_scalar(g, lm_neg(g, bound), log(vae->samples));
+    weights = lm_transpose(g, weights);
+    lm_node *bound = lm_mean_all(g, lm_logsumexp(g, weights));
+    lm_node *loss = lm_add_scalar(g, lm_neg(g, bound), log(vae->samples));
+    if (!cut) return loss;
+    lm_node *shares = lm_transpose(g, lm_softmax(g, weights));
+    return reparameterise_doubly(g, loss, shares, parts->codes, cut);
 }
 
 static lm_node *count_active(lm_graph *g, lm_node *mean) {
@@ -113,9 +144,12 @@ static void log_parts(lm_graph *g, const lm_vae_parts *parts) {
 lm_node *lm_vae_loss_at(const lm_model *model, lm_nn *nn, lm_node *images,
                         lm_node *labels, const lm_vae_noise *noise, lm_node *beta) {
     const lm_vae *vae = model->state;
-    lm_vae_parts parts = lm_vae_parts_of(model, nn, images, labels, noise);
+    lm_node *cut = NULL;
+    lm_vae_parts parts =
+        lm_vae_parts_cut(model, nn, images, labels, noise, vae->dreg ? &cut : NULL);
     if (!parts.log_prob || !parts.unit_kl) return NULL;
     log_parts(nn->graph, &parts);
-    return vae->samples > 1 ? importance_loss(vae, nn->graph, &parts, beta)
-                            : elbo_loss(vae, nn->graph, &parts, beta);
+    return vae->samples > 1 || vae->dreg
+               ? importance_loss(vae, nn->graph, &parts, beta, cut)
+               : elbo_loss(vae, nn->graph, &parts, beta);
 }

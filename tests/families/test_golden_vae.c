@@ -44,6 +44,16 @@ static const golden_case cases[] = {
      "mlp.conditional/",
      ROWS "samples=3 conditional=true",
      {3, 4, 1, 4}},
+    {&lm_family_vae,
+     "vae.safetensors",
+     "mlp.dreg/",
+     ROWS "samples=4 prior=learned dreg=on",
+     {3, 4, 1, 4}},
+    {&lm_family_vae,
+     "vae.safetensors",
+     "mlp.dreg.single/",
+     ROWS "samples=1 dreg=on",
+     {3, 4, 1, 4}},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 

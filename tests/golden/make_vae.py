@@ -24,11 +24,11 @@ CONDITION = 64
 
 class Vae:
     def __init__(self, shape, latent, kind, scale="fixed", unit=False, hidden=None, base=0,
-                 mult=(), conditional=False, learned=False):
+                 mult=(), conditional=False, learned=False, dreg=False):
         self.h, self.w, self.c = shape
         self.latent, self.kind, self.scale, self.unit = latent, kind, scale, unit
         self.hidden, self.base, self.mult = hidden, base, mult
-        self.conditional, self.learned = conditional, learned
+        self.conditional, self.learned, self.dreg = conditional, learned, dreg
 
     # ---- networks
 
@@ -140,6 +140,9 @@ class Vae:
         prior_mean, prior_log_variance = self.prior(p, labels)
         k = len(eps)
         z = mean + torch.exp(log_variance / 2) * eps
+        if self.dreg:
+            mean, log_variance = mean.detach(), log_variance.detach()
+        self.z = z
         params = self.decode(p, z.reshape(k * N, -1), labels.repeat(k))
         target = self.target(images, pixels).repeat(k, 1, 1, 1)
         trained = 10 * p("tenth_log_scale", 1) if self.scale in ("shared", "optimal") and \
@@ -160,7 +163,10 @@ class Vae:
 
 def loss_of(vae, p, images, labels, eps, pixels, beta, free):
     log_prob, ratio, unit_kl = vae.parts(p, images, labels, eps, pixels)
-    if len(eps) > 1:
+    if vae.dreg:
+        share = torch.softmax(log_prob + beta * ratio, 0).detach()
+        vae.z.register_hook(lambda slope: share[..., None] * slope)
+    if len(eps) > 1 or vae.dreg:
         bound = torch.logsumexp(log_prob + beta * ratio, 0) - math.log(len(eps))
         return -bound.mean(), log_prob, unit_kl
     kl = unit_kl.mean(0)
@@ -211,4 +217,6 @@ if __name__ == "__main__":
     rows = dict(shape=(3, 4, 1), latent=2, kind="bernoulli", unit=True, hidden=(5, 4))
     case(tensors, "mlp.importance", Vae(**rows, learned=True), k=4)
     case(tensors, "mlp.conditional", Vae(**rows, conditional=True), k=3, beta=2.0)
+    case(tensors, "mlp.dreg", Vae(**rows, learned=True, dreg=True), k=4, beta=0.5)
+    case(tensors, "mlp.dreg.single", Vae(**rows, dreg=True))
     write_safetensors(os.path.join(HERE, "vae.safetensors"), tensors)
