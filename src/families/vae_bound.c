@@ -106,7 +106,7 @@ static lm_node *elbo_loss(const lm_vae *vae, lm_graph *g, const lm_vae_parts *pa
 static lm_node *reparameterise_doubly(lm_graph *g, lm_node *loss, lm_node *shares,
                                       lm_node *codes, lm_node *cut) {
     lm_node *slope = NULL;
-    if (!loss || lm_grad(g, loss, NULL, 1, &cut, &slope) != LM_OK) return NULL;
+    if (!loss || !shares || lm_grad(g, loss, NULL, 1, &cut, &slope) != LM_OK) return NULL;
     lm_shape each = shares->shape;
     each.dim[each.rank++] = 1;
     slope = lm_stop_grad(g, lm_mul(g, slope, lm_reshape(g, shares, each)));
