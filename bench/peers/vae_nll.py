@@ -27,14 +27,21 @@ def nats(logits, images):
     return binary_cross_entropy_with_logits(logits, images, reduction="none").sum(-1)
 
 
+def dense(width, layers):
+    body = []
+    for _ in range(layers):
+        body += [nn.Linear(width, HIDDEN), nn.ReLU()]
+        width = HIDDEN
+    return body
+
+
 class Vae(nn.Module):
-    def __init__(self):
+    def __init__(self, layers):
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(PIXELS, HIDDEN), nn.ReLU())
+        self.body = nn.Sequential(*dense(PIXELS, layers))
         self.mean = nn.Linear(HIDDEN, LATENT)
         self.log_variance = nn.Linear(HIDDEN, LATENT)
-        self.decode = nn.Sequential(nn.Linear(LATENT, HIDDEN), nn.ReLU(),
-                                    nn.Linear(HIDDEN, PIXELS))
+        self.decode = nn.Sequential(*dense(LATENT, layers), nn.Linear(HIDDEN, PIXELS))
 
     def encode(self, images):
         hidden = self.body(images)
@@ -95,13 +102,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("train", metavar="TRAIN")
     parser.add_argument("test", metavar="TEST")
+    parser.add_argument("--layers", type=int, default=1, help="of 400 units [1]")
     parser.add_argument("--epochs", type=int, default=500)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=123)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
-    model = Vae()
+    model = Vae(arguments.layers)
     train(model, read(arguments.train), arguments.epochs)
     values = model.nll(read(arguments.test)).numpy()
     error = values.std(ddof=1) / math.sqrt(len(values))
