@@ -42,7 +42,7 @@ const lm_preset lm_gan_presets[] = {
      {28, 28, 1, 10},
      10000},
     {"cifar10",
-     CALM DCGAN_ADAM SPECTRAL "z=128 base=64 flip=on",
+     CALM DCGAN_ADAM "z=128 base=64 flip=on",
      "32 pixels in colour; an hour on two cores",
      {32, 32, 3, 10},
      20000},
