@@ -40,7 +40,7 @@ static const lm_option options[] = {
      "learn to draw the data's classes, each when asked for"},
     {0}};
 
-/* binary: what published reproductions of 89.8 nats must have trained; docs/vae.md. */
+/* binary: docs/vae.md says why it has a second layer. */
 static const lm_preset presets[] = {
     {"conv",
      "net=conv base=32 mult=1,2,2 blocks=1 latent=16 batch=128 lr=2e-3 "
