@@ -108,7 +108,7 @@ static void read_settings(const lm_settings *s, lm_vae *vae) {
 static lm_status check(const lm_model *model, const lm_vae *vae) {
     LM_RETURN_IF(model->conditional && model->info.classes < 1, LM_ARG,
                  "conditional: the images have no classes");
-    LM_RETURN_IF((vae->samples > 1 || vae->dreg) && vae->free_bits > 0, LM_ARG,
+    LM_RETURN_IF(lm_vae_is_weighted(vae) && vae->free_bits > 0, LM_ARG,
                  "free-bits: goes with samples=1 and dreg=off, where the divergence has "
                  "a formula");
     return LM_OK;

@@ -69,10 +69,9 @@ typedef struct lm_vae_parts {
 } lm_vae_parts;
 lm_vae_parts lm_vae_parts_of(const lm_model *model, lm_nn *nn, lm_node *images,
                              lm_node *labels, const lm_vae_noise *noise);
-/* With `cut`, log_prob and log_ratio are of the posterior's values, without a way back to
- * its parameters; *cut is where their way back ends, which is `codes` by value. */
-lm_vae_parts lm_vae_parts_cut(const lm_model *model, lm_nn *nn, lm_node *images,
-                              lm_node *labels, const lm_vae_noise *noise, lm_node **cut);
+
+/* Whether the loss is by importance weights; else the divergence has a formula. */
+bool lm_vae_is_weighted(const lm_vae *vae);
 
 /* The loss of these numbers, and what is logged. beta: a scalar node. */
 lm_node *lm_vae_loss_at(const lm_model *model, lm_nn *nn, lm_node *images,

@@ -59,7 +59,9 @@ static lm_node *log_prob_of(const lm_model *model, lm_nn *nn, lm_node *z, lm_nod
     return lm_reshape(g, log_prob, LM_SHAPE(copies, count));
 }
 
-lm_vae_parts lm_vae_parts_cut(const lm_model *model, lm_nn *nn, lm_node *images,
+/* With `cut`, log_prob and log_ratio are of the posterior's values, without a way back to
+ * its parameters; *cut is where their way back ends, which is `codes` by value. */
+static lm_vae_parts parts_cut(const lm_model *model, lm_nn *nn, lm_node *images,
                               lm_node *labels, const lm_vae_noise *noise, lm_node **cut) {
     lm_graph *g = nn->graph;
     lm_diagonal q = lm_vae_encode(model, nn, images, labels), seen = q;
@@ -81,7 +83,11 @@ lm_vae_parts lm_vae_parts_cut(const lm_model *model, lm_nn *nn, lm_node *images,
 
 lm_vae_parts lm_vae_parts_of(const lm_model *model, lm_nn *nn, lm_node *images,
                              lm_node *labels, const lm_vae_noise *noise) {
-    return lm_vae_parts_cut(model, nn, images, labels, noise, NULL);
+    return parts_cut(model, nn, images, labels, noise, NULL);
+}
+
+bool lm_vae_is_weighted(const lm_vae *vae) {
+    return vae->samples > 1 || vae->dreg;
 }
 
 /* ---- losses ------------------------------------------------------------------ */
@@ -114,7 +120,7 @@ static lm_node *reparameterise_doubly(lm_graph *g, lm_node *loss, lm_node *share
     return lm_add(g, loss, lm_sub(g, way, lm_stop_grad(g, way)));
 }
 
-/* cut: as lm_vae_parts_cut has it, NULL for the loss's own gradients. */
+/* cut: as parts_cut has it, NULL for the loss's own gradients. */
 static lm_node *importance_loss(const lm_vae *vae, lm_graph *g, const lm_vae_parts *parts,
                                 lm_node *beta, lm_node *cut) {
     lm_node *weights = lm_add(g, parts->log_prob, lm_mul(g, beta, parts->log_ratio));
@@ -146,10 +152,9 @@ lm_node *lm_vae_loss_at(const lm_model *model, lm_nn *nn, lm_node *images,
     const lm_vae *vae = model->state;
     lm_node *cut = NULL;
     lm_vae_parts parts =
-        lm_vae_parts_cut(model, nn, images, labels, noise, vae->dreg ? &cut : NULL);
+        parts_cut(model, nn, images, labels, noise, vae->dreg ? &cut : NULL);
     if (!parts.log_prob || !parts.unit_kl) return NULL;
     log_parts(nn->graph, &parts);
-    return vae->samples > 1 || vae->dreg
-               ? importance_loss(vae, nn->graph, &parts, beta, cut)
-               : elbo_loss(vae, nn->graph, &parts, beta);
+    return lm_vae_is_weighted(vae) ? importance_loss(vae, nn->graph, &parts, beta, cut)
+                                   : elbo_loss(vae, nn->graph, &parts, beta);
 }

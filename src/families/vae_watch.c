@@ -30,9 +30,9 @@ static void advise(const lm_vae *vae, lm_notice *notice) {
     snprintf(notice->text + used, left,
              "; the others say nothing of them. To try: a beta below %g, %s, %s",
              vae->beta,
-             vae->samples > 1     ? "samples=1 and free-bits=0.1"
-             : vae->free_bits > 0 ? "more free-bits"
-                                  : "free-bits=0.1",
+             lm_vae_is_weighted(vae) ? "samples=1, dreg=off and free-bits=0.1"
+             : vae->free_bits > 0    ? "more free-bits"
+                                     : "free-bits=0.1",
              vae->anneal == LM_ANNEAL_NONE ? "beta-schedule=warmup" : "more beta-steps");
 }
 
