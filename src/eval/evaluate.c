@@ -87,15 +87,41 @@ static lm_status open_lpips(lm_evaluator *e) {
     return asked || status == LM_NOMEM ? status : LM_OK;
 }
 
+/* All that must be equal for features to be comparable, in a line. */
+static void describe_extractor(const lm_extractor *extractor, lm_str *line) {
+    lm_str_printf(line, "%s; %s", extractor->id, extractor->input);
+    if (*extractor->weights) lm_str_printf(line, "; weights %s", extractor->weights);
+}
+
+/* made_by: as the file says, NULL where it does not. */
+static lm_status check_stats(const lm_evaluator *e, const lm_moments *m,
+                             const char *made_by) {
+    const char *path = e->spec.stats;
+    LM_RETURN_IF(m->dim != e->extractor->dim, LM_MISMATCH,
+                 "%s: statistics of %d features; %s gives %d", path, m->dim,
+                 e->extractor->id, e->extractor->dim);
+    if (!made_by) return LM_OK;
+    lm_str ours = LM_STR_INIT;
+    describe_extractor(e->extractor, &ours);
+    const char *text = lm_str_text(&ours);
+    lm_status status = text ? LM_OK : LM_NOMEM;
+    if (text && strcmp(text, made_by) != 0)
+        status = lm_fail(LM_MISMATCH, "%s: of another extractor (%s), not of this (%s)",
+                         path, made_by, text);
+    lm_str_release(&ours);
+    return status;
+}
+
 /* A reference of which there is nothing but a file of its moments. */
 static lm_status open_stats(lm_evaluator *e) {
     lm_eval_part *part = &e->stats;
     const lm_moments *m = &part->moments;
+    char *made_by;
     *part = (lm_eval_part){.extractor = e->extractor, .side = {.spec = e->spec.stats}};
-    LM_TRY(lm_statistics_read(e->spec.stats, &part->moments));
-    LM_RETURN_IF(m->dim != e->extractor->dim, LM_MISMATCH,
-                 "%s: statistics of %d features; %s gives %d", e->spec.stats, m->dim,
-                 e->extractor->id, e->extractor->dim);
+    LM_TRY(lm_statistics_read(e->spec.stats, &part->moments, &made_by));
+    lm_status status = check_stats(e, m, made_by);
+    lm_free(made_by);
+    LM_TRY(status);
     size_t dim = (size_t)m->dim;
     uint64_t hash = lm_hash_bytes(LM_HASH_SEED, m->mean, sizeof *m->mean * dim);
     part->side.hash = lm_hash_bytes(hash, m->covariance, sizeof *m->mean * dim * dim);
@@ -403,8 +429,15 @@ static lm_status check_subject(const lm_evaluator *e, const lm_eval_subject *sub
 }
 
 static lm_status save_stats(lm_eval_context *context, const char *path) {
+    lm_str line = LM_STR_INIT;
     LM_TRY(lm_eval_need_moments(context, context->generated));
-    return lm_statistics_write(path, &context->generated->moments);
+    describe_extractor(context->extractor, &line);
+    const char *extractor = lm_str_text(&line);
+    lm_status status =
+        extractor ? lm_statistics_write(path, &context->generated->moments, extractor)
+                  : LM_NOMEM;
+    lm_str_release(&line);
+    return status;
 }
 
 static lm_status run(lm_evaluator *e, const lm_eval_subject *subject,

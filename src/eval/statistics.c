@@ -14,13 +14,15 @@
 /* What rounding may have done to a covariance's symmetry, in deviations. */
 #define MOST_ASYMMETRY 1e-5
 
+enum { MOST_LINE = 1000 };
+
 bool lm_is_statistics(const char *path) {
     return lm_path_ends(path, ".npz");
 }
 
 static bool is_array(const char *name) {
     return strcmp(name, "mu.npy") == 0 || strcmp(name, "sigma.npy") == 0 ||
-           strcmp(name, "count.npy") == 0;
+           strcmp(name, "count.npy") == 0 || strcmp(name, "extractor.npy") == 0;
 }
 
 /* An array of the archive; its bytes are owned. */
@@ -110,40 +112,67 @@ static lm_status take_count(const char *path, const array *count, lm_moments *m)
     return LM_OK;
 }
 
-static lm_status read_entries(const lm_entries *entries, lm_moments *m) {
-    array mu = {0}, sigma = {0}, count = {0};
+static bool is_line(const uint8_t *text, int64_t length) {
+    for (int64_t i = 0; i < length; i++)
+        if (text[i] < ' ' || text[i] > '~') return false;
+    return length > 0 && length <= MOST_LINE;
+}
+
+static lm_status take_extractor(const char *path, const array *line, char **extractor) {
+    if (!line->bytes) return LM_OK;
+    int64_t length = line->view.shape.dim[0];
+    LM_RETURN_IF(line->view.dtype != LM_U8 || line->view.shape.rank != 1 ||
+                     !is_line(line->view.data, length),
+                 LM_FORMAT, "%s: extractor is not a line of text", path);
+    *extractor = lm_calloc((size_t)length + 1, 1);
+    if (!*extractor) return LM_NOMEM;
+    memcpy(*extractor, line->view.data, (size_t)length);
+    return LM_OK;
+}
+
+static lm_status read_entries(const lm_entries *entries, lm_moments *m,
+                              char **extractor) {
+    array mu = {0}, sigma = {0}, count = {0}, line = {0};
     const char *path = lm_entries_path(entries);
     lm_status status = read_array(entries, "mu.npy", false, &mu);
     if (status == LM_OK) status = read_array(entries, "sigma.npy", false, &sigma);
     if (status == LM_OK) status = read_array(entries, "count.npy", true, &count);
+    if (status == LM_OK) status = read_array(entries, "extractor.npy", true, &line);
     if (status == LM_OK) status = take_arrays(path, &mu.view, &sigma.view, m);
     if (status == LM_OK) status = take_count(path, &count, m);
     if (status == LM_OK) status = check_values(path, m);
     if (status == LM_OK) status = even_out(path, m);
+    if (status == LM_OK) status = take_extractor(path, &line, extractor);
     lm_free(mu.bytes);
     lm_free(sigma.bytes);
     lm_free(count.bytes);
+    lm_free(line.bytes);
     return status;
 }
 
-lm_status lm_statistics_read(const char *path, lm_moments *moments) {
+lm_status lm_statistics_read(const char *path, lm_moments *moments, char **extractor) {
     lm_entries *entries;
+    *extractor = NULL;
     *moments = (lm_moments){0};
     LM_RETURN_IF(!lm_file_exists(path), LM_NOT_FOUND, "%s: no such file", path);
     LM_RETURN_IF(lm_is_folder(path) || !lm_is_archive(path), LM_FORMAT,
                  "%s: not an .npz of mu and sigma", path);
     LM_TRY(lm_entries_open(path, is_array, 0, &entries));
-    lm_status status = read_entries(entries, moments);
+    lm_status status = read_entries(entries, moments, extractor);
     lm_entries_free(entries);
     if (status != LM_OK) lm_moments_release(moments);
     return status;
 }
 
-lm_status lm_statistics_write(const char *path, const lm_moments *m) {
-    const lm_npz_array arrays[] = {
-        {"mu", LM_F64, LM_SHAPE(m->dim), m->mean},
-        {"sigma", LM_F64, LM_SHAPE(m->dim, m->dim), m->covariance},
-        {"count", LM_I64, LM_SCALAR, &m->count},
-    };
-    return lm_npz_write(path, arrays, m->count > 0 ? 3 : 2);
+lm_status lm_statistics_write(const char *path, const lm_moments *m,
+                              const char *extractor) {
+    lm_npz_array arrays[4] = {{"mu", LM_F64, LM_SHAPE(m->dim), m->mean},
+                              {"sigma", LM_F64, LM_SHAPE(m->dim, m->dim), m->covariance}};
+    int count = 2;
+    if (m->count > 0)
+        arrays[count++] = (lm_npz_array){"count", LM_I64, LM_SCALAR, &m->count};
+    if (extractor)
+        arrays[count++] = (lm_npz_array){"extractor", LM_U8,
+                                         LM_SHAPE((int64_t)strlen(extractor)), extractor};
+    return lm_npz_write(path, arrays, count);
 }

@@ -7,6 +7,7 @@
 #include "eval/evaluate.h"
 #include "eval/metric.h"
 #include "eval/report.h"
+#include "eval/statistics.h"
 
 #include <math.h>
 #include <string.h>
@@ -228,6 +229,16 @@ static void likelihoods_are_asked_for(void **state) {
 /* ---- statistics, cache, threads ------------------------------------------------------
  */
 
+static void name_another_extractor(const char *path) {
+    lm_moments moments;
+    char *extractor;
+    CHECK_OK(lm_statistics_read(path, &moments, &extractor));
+    assert_non_null(strstr(extractor, "pixels"));
+    CHECK_OK(lm_statistics_write(path, &moments, "pixels, reversed"));
+    lm_free(extractor);
+    lm_moments_release(&moments);
+}
+
 static void statistics_stand_for_a_reference(void **state) {
     fixture f;
     lm_evaluation e;
@@ -257,8 +268,12 @@ static void statistics_stand_for_a_reference(void **state) {
     CHECK_FAILS(lm_evaluator_run(evaluator, &f.subject, NULL, &e), LM_ARG);
     assert_non_null(strstr(lm_message(), "no images"));
     lm_evaluator_free(evaluator);
+    name_another_extractor(path);
+    CHECK_FAILS(lm_evaluator_new(&spec, &f.train, &f.test, &evaluator), LM_MISMATCH);
+    assert_non_null(strstr(lm_message(), "of another extractor (pixels, reversed)"));
     spec.extractor = "judge:digits";
     CHECK_FAILS(lm_evaluator_new(&spec, &f.train, &f.test, &evaluator), LM_MISMATCH);
+    assert_non_null(strstr(lm_message(), "features"));
     end(&f);
 }
 

@@ -24,10 +24,12 @@ static void files_of_numpy_are_read(void **state) {
     static const char *const names[] = {"statistics.npz", "statistics-f32.npz"};
     for (int f = 0; f < 2; f++) {
         lm_moments m;
+        char *extractor;
         assert_true(lm_is_statistics(golden(names[f])));
-        CHECK_OK(lm_statistics_read(golden(names[f]), &m));
+        CHECK_OK(lm_statistics_read(golden(names[f]), &m, &extractor));
         assert_int_equal(m.dim, 3);
         assert_int_equal(m.count, 0);
+        assert_null(extractor);
         for (int i = 0; i < 3; i++) {
             assert_true(m.mean[i] == i - 1.5);
             for (int j = 0; j < 3; j++)
@@ -39,6 +41,8 @@ static void files_of_numpy_are_read(void **state) {
 
 static void what_was_written_is_read(void **state) {
     lm_moments m, again;
+    char *extractor;
+    const char *line = "judge:digits; 8x8x1";
     CHECK_OK(lm_moments_init(&m, 40));
     m.count = 123;
     for (int i = 0; i < 40; i++) {
@@ -46,20 +50,27 @@ static void what_was_written_is_read(void **state) {
         for (int j = 0; j < 40; j++) m.covariance[40 * i + j] = 1 / (1.0 + i + j);
     }
     for (int round = 0; round < 2; round++) {
-        CHECK_OK(lm_statistics_write(scratch("own.npz"), &m));
-        CHECK_OK(lm_statistics_read(scratch("own.npz"), &again));
+        CHECK_OK(lm_statistics_write(scratch("own.npz"), &m, line));
+        CHECK_OK(lm_statistics_read(scratch("own.npz"), &again, &extractor));
         assert_int_equal(again.dim, 40);
         assert_int_equal(again.count, m.count);
         assert_memory_equal(again.mean, m.mean, 40 * sizeof(double));
         assert_memory_equal(again.covariance, m.covariance, 1600 * sizeof(double));
         lm_moments_release(&again);
+        if (line)
+            assert_string_equal(extractor, line);
+        else
+            assert_null(extractor);
+        lm_free(extractor);
         m.count = 0; /* not known: not written */
+        line = NULL;
     }
     disk_is_full_at(1000);
-    lm_status status = lm_statistics_write(scratch("own.npz"), &m);
+    lm_status status = lm_statistics_write(scratch("own.npz"), &m, line);
     disk_has_room();
     assert_int_equal(status, LM_IO);
-    CHECK_OK(lm_statistics_read(scratch("own.npz"), &again)); /* the old one */
+    CHECK_OK(
+        lm_statistics_read(scratch("own.npz"), &again, &extractor)); /* the old one */
     lm_moments_release(&again);
     lm_moments_release(&m);
 }
@@ -108,17 +119,34 @@ static void broken_files_are_refused(void **state) {
           {"count", LM_I64, {1, {1}}, &five}},
          3,
          "not one i64"},
+        {{{"mu", LM_F64, {1, {2}}, mu},
+          {"sigma", LM_F64, {2, {2, 2}}, sigma},
+          {"extractor", LM_U8, {1, {4}}, "judge"}},
+         3,
+         NULL},
+        {{{"mu", LM_F64, {1, {2}}, mu},
+          {"sigma", LM_F64, {2, {2, 2}}, sigma},
+          {"extractor", LM_U8, {1, {4}}, "two\nlines"}},
+         3,
+         "not a line of text"},
+        {{{"mu", LM_F64, {1, {2}}, mu},
+          {"sigma", LM_F64, {2, {2, 2}}, sigma},
+          {"extractor", LM_I64, {0}, &five}},
+         3,
+         "not a line of text"},
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         lm_moments m;
+        char *extractor;
         CHECK_OK(lm_npz_write(scratch("case.npz"), cases[c].arrays, cases[c].count));
-        lm_status status = lm_statistics_read(scratch("case.npz"), &m);
+        lm_status status = lm_statistics_read(scratch("case.npz"), &m, &extractor);
         if (cases[c].message) {
             assert_int_equal(status, LM_FORMAT);
             if (!strstr(lm_message(), cases[c].message))
                 fail_msg("%s: expected \"%s\"", lm_message(), cases[c].message);
         }
         assert_int_equal(status == LM_OK, !cases[c].message);
+        lm_free(extractor);
         lm_moments_release(&m);
     }
 }
@@ -132,14 +160,16 @@ static void damaged_files_do_no_harm(void **state) {
     int64_t held = lm_mem_get_stats().blocks;
     for (size_t at = 0; at < 2 * size; at++) {
         lm_moments m;
+        char *extractor;
         size_t length = at < size ? at : size;
         if (at >= size) damaged[at - size] ^= (uint8_t)(1 << at % 8);
         FILE *file = fopen(scratch("damaged.npz"), "wb");
         assert_int_equal(fwrite(damaged, 1, length, file), length);
         fclose(file);
-        lm_status status = lm_statistics_read(scratch("damaged.npz"), &m);
+        lm_status status = lm_statistics_read(scratch("damaged.npz"), &m, &extractor);
         if (at < size) assert_true(status != LM_OK);
         lm_moments_release(&m);
+        lm_free(extractor);
         assert_int_equal(lm_mem_get_stats().blocks, held);
         if (at >= size) damaged[at - size] ^= (uint8_t)(1 << at % 8);
     }
@@ -148,10 +178,12 @@ static void damaged_files_do_no_harm(void **state) {
 
 static void what_is_no_such_file_is_said(void **state) {
     lm_moments m;
-    CHECK_FAILS(lm_statistics_read(scratch("none.npz"), &m), LM_NOT_FOUND);
-    CHECK_FAILS(lm_statistics_read(scratch_folder, &m), LM_FORMAT);
-    CHECK_FAILS(lm_statistics_read(golden("make_statistics.py"), &m), LM_FORMAT);
-    CHECK_FAILS(lm_statistics_read(golden("keras.npz"), &m), LM_FORMAT);
+    char *extractor;
+    CHECK_FAILS(lm_statistics_read(scratch("none.npz"), &m, &extractor), LM_NOT_FOUND);
+    CHECK_FAILS(lm_statistics_read(scratch_folder, &m, &extractor), LM_FORMAT);
+    CHECK_FAILS(lm_statistics_read(golden("make_statistics.py"), &m, &extractor),
+                LM_FORMAT);
+    CHECK_FAILS(lm_statistics_read(golden("keras.npz"), &m, &extractor), LM_FORMAT);
     assert_non_null(strstr(lm_message(), "expected mu and sigma"));
 }
 
