@@ -119,6 +119,11 @@ lm_status lm_make_folders(const char *path) {
     return status;
 }
 
+int64_t lm_file_size(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0 ? (int64_t)info.st_size : -1;
+}
+
 char *lm_path_join(const char *folder, const char *name) {
     size_t length = strlen(folder), size = length + strlen(name) + 2;
     char *path = lm_alloc(size);

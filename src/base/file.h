@@ -18,6 +18,7 @@ lm_status lm_file_map(const char *path, void **data, size_t *size);
 void lm_file_unmap(void *data, size_t size);
 
 bool lm_file_exists(const char *path);
+int64_t lm_file_size(const char *path); /* bytes; -1: no such file */
 bool lm_is_folder(const char *path);
 /* Creates a folder and its parents. An existing folder is fine. */
 lm_status lm_make_folders(const char *path);

@@ -29,18 +29,28 @@ static bool is_archive_name(const char *name) {
            strncasecmp(name, "celeba", 6) == 0;
 }
 
-static char *find_in_folder(const char *folder) {
-    static const char *const patterns[] = {"img_align_celeba", "img_align_celeba*.zip",
-                                           "img_align_celeba*.t*", "[cC]eleb[aA]*.zip",
-                                           "[cC]eleb[aA]*.t*"};
-    char *found = NULL;
-    for (size_t i = 0; !found && i < sizeof patterns / sizeof *patterns; i++) {
-        found = lm_folder_find(folder, patterns[i]);
-        if (found && (lm_is_folder(found) || lm_is_archive(found))) break;
-        lm_free(found);
-        found = NULL;
+/* The largest, as parts of the set lie about under similar names. */
+static char *find_archive(const char *folder) {
+    char **names, *found = NULL;
+    size_t count;
+    int64_t most = 0;
+    if (lm_list_folder(folder, is_archive_name, &names, &count) != LM_OK) return NULL;
+    for (size_t i = 0; i < count; i++) {
+        char *path = lm_path_join(folder, names[i]);
+        int64_t size = path && lm_is_archive(path) ? lm_file_size(path) : 0;
+        char *other = size > most ? found : path;
+        if (size > most) found = path, most = size;
+        lm_free(other);
     }
+    lm_names_free(names, count);
     return found;
+}
+
+static char *find_in_folder(const char *folder) {
+    char *unpacked = lm_path_join(folder, "img_align_celeba");
+    if (unpacked && lm_is_folder(unpacked)) return unpacked;
+    lm_free(unpacked);
+    return find_archive(folder);
 }
 
 /* The folder or archive of pictures that a path leads to; NULL: none. */
