@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "tensor/philox.h"
+#include "train/model_graph.h"
 #include "train/nats.h"
 
 #include <math.h>
@@ -23,32 +24,18 @@ struct lm_bound_meter {
     char unit[128];
 };
 
-static lm_status build(lm_bound_meter *meter, bool raw, lm_graph *g) {
-    const lm_model *model = meter->model;
-    const lm_image_info *info = &model->info;
-    char var[LM_GROUP_NAME];
-    lm_nn nn = {
-        .graph = g,
-        .params = model->groups[0],
-        .var = lm_group_var(model->groups[0], raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA, var),
-        .key = lm_input(g, "key", LM_U32, LM_SHAPE(4)),
-        .next_stream = 1000};
-    lm_shape shape = LM_SHAPE(BATCH, info->height, info->width, info->channels);
-    lm_node *images = lm_input(g, "images", LM_U8, shape), *labels = NULL;
-    lm_node *rows = lm_input(g, "rows", LM_F32, LM_SHAPE(BATCH, meter->bound.n_scalars));
-    if (model->conditional) labels = lm_input(g, "labels", LM_I32, LM_SHAPE(BATCH));
-    lm_graph_output(g, "guess",
-                    model->family->bound_guess(model, &nn, images, rows, labels));
-    return lm_graph_status(g);
-}
-
 static lm_status compile(lm_bound_meter *meter, const lm_opened_run *opened) {
-    lm_graph *g;
-    LM_TRY(lm_graph_new(&g));
-    lm_status status = build(meter, opened->raw, g);
-    if (status == LM_OK) status = lm_compile(opened->engine, g, NULL, &meter->program);
-    lm_graph_free(g);
-    return status;
+    const lm_model *model = meter->model;
+    lm_model_graph mg;
+    LM_TRY(lm_model_graph_begin(&mg, model, opened->raw));
+    lm_model_graph_key(&mg);
+    lm_node *images = lm_model_graph_images(&mg, BATCH);
+    lm_node *labels = lm_model_graph_labels(&mg, BATCH);
+    lm_node *rows =
+        lm_input(mg.nn.graph, "rows", LM_F32, LM_SHAPE(BATCH, meter->bound.n_scalars));
+    lm_graph_output(mg.nn.graph, "guess",
+                    model->family->bound_guess(model, &mg.nn, images, rows, labels));
+    return lm_model_graph_end(&mg, opened->engine, &meter->program);
 }
 
 static lm_status open_meter(lm_bound_meter *meter, const lm_opened_run *opened,

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "image/image.h"
 #include "train/encoder.h"
+#include "train/model_graph.h"
 #include "train/nats.h"
 
 #include <math.h>
@@ -25,37 +26,23 @@ struct lm_coding_meter {
 
 /* ---- making ------------------------------------------------------------------ */
 
-static lm_status build(const lm_coding_meter *m, bool raw, lm_graph *g) {
-    const lm_model *model = m->model;
-    const lm_image_info *info = &model->info;
-    char var[LM_GROUP_NAME];
-    lm_nn nn = {.graph = g,
-                .params = model->groups[0],
-                .buffers = model->buffers,
-                .var = lm_group_var(model->groups[0],
-                                    raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA, var)};
-    lm_shape shape = LM_SHAPE(BATCH, info->height, info->width, info->channels);
-    lm_node *images = lm_input(g, "images", LM_U8, shape), *labels = NULL;
-    if (model->conditional) labels = lm_input(g, "labels", LM_I32, LM_SHAPE(BATCH));
-    lm_graph_output(g, "kl", model->family->divergence(model, &nn, images, labels));
-    return lm_graph_status(g);
-}
-
-static lm_status compile(lm_coding_meter *m, const lm_opened_run *opened) {
-    lm_graph *g;
-    if (!m->model->family->divergence) return LM_OK;
-    LM_TRY(lm_graph_new(&g));
-    lm_status status = build(m, opened->raw, g);
-    if (status == LM_OK) status = lm_compile(opened->engine, g, NULL, &m->divergence);
-    lm_graph_free(g);
-    return status;
+static lm_status compile_divergence(lm_coding_meter *m, const lm_opened_run *opened) {
+    const lm_family *family = m->model->family;
+    lm_model_graph mg;
+    if (!family->divergence) return LM_OK;
+    LM_TRY(lm_model_graph_begin(&mg, m->model, opened->raw));
+    lm_node *images = lm_model_graph_images(&mg, BATCH);
+    lm_node *labels = lm_model_graph_labels(&mg, BATCH);
+    lm_graph_output(mg.nn.graph, "kl",
+                    family->divergence(m->model, &mg.nn, images, labels));
+    return lm_model_graph_end(&mg, opened->engine, &m->divergence);
 }
 
 static lm_status set_up(lm_coding_meter *m, const lm_opened_run *opened) {
     const lm_image_info *info = &m->model->info;
     LM_TRY(lm_encoder_new(opened->engine, m->model,
                           &(lm_encoder_spec){.raw = opened->raw}, &m->encoder));
-    LM_TRY(compile(m, opened));
+    LM_TRY(compile_divergence(m, opened));
     m->units = lm_encoder_size(m->encoder);
     m->pixels = (int64_t)info->height * info->width * info->channels;
     m->codes = lm_alloc(sizeof *m->codes * BATCH * (size_t)m->units);

@@ -3,7 +3,7 @@
 #include "train/draw.h"
 
 #include "base/mem.h"
-#include "train/checkpoint.h"
+#include "train/model_graph.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -62,47 +62,30 @@ void lm_drawer_free(lm_drawer *drawer) {
 /* ---- the three graphs -------------------------------------------------------- */
 
 typedef struct sample_graph {
-    lm_nn nn;
+    lm_model_graph mg;
     lm_node *state, *labels;
-    char var[LM_GROUP_NAME];
 } sample_graph;
 
 static lm_status begin_graph(const lm_drawer *drawer, sample_graph *sg) {
-    const lm_model *model = drawer->model;
-    *sg = (sample_graph){.nn = {.params = model->groups[0],
-                                .buffers = model->buffers,
-                                .next_stream = 1000}};
-    LM_TRY(lm_graph_new(&sg->nn.graph));
-    lm_graph *g = sg->nn.graph;
-    sg->nn.var = lm_group_var(model->groups[0],
-                              drawer->raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA, sg->var);
-    sg->nn.key = lm_input(g, "key", LM_U32, LM_SHAPE(4));
+    LM_TRY(lm_model_graph_begin(&sg->mg, drawer->model, drawer->raw));
+    lm_model_graph_key(&sg->mg);
     lm_shape shape = {.rank = drawer->sampler.state.rank + 1, .dim = {drawer->batch}};
     memcpy(shape.dim + 1, drawer->sampler.state.dim,
            sizeof *shape.dim * drawer->sampler.state.rank);
-    sg->state = lm_param(g, drawer->state, 0, shape);
-    if (model->conditional)
-        sg->labels = lm_input(g, "labels", LM_I32, LM_SHAPE(drawer->batch));
-    return lm_graph_status(g);
-}
-
-/* Compiles and frees the graph in every case. */
-static lm_status end_graph(sample_graph *sg, lm_engine *engine, lm_program **program) {
-    lm_status status = lm_graph_status(sg->nn.graph);
-    if (status == LM_OK) status = lm_compile(engine, sg->nn.graph, NULL, program);
-    lm_graph_free(sg->nn.graph);
-    return status;
+    sg->state = lm_param(sg->mg.nn.graph, drawer->state, 0, shape);
+    sg->labels = lm_model_graph_labels(&sg->mg, drawer->batch);
+    return LM_OK;
 }
 
 static lm_status compile_init(lm_drawer *drawer, lm_engine *engine) {
     sample_graph sg;
     LM_TRY(begin_graph(drawer, &sg));
     const lm_family *family = drawer->model->family;
-    lm_node *state = family->sample_init(drawer->model, &sg.nn, drawer->batch);
+    lm_node *state = family->sample_init(drawer->model, &sg.mg.nn, drawer->batch);
     double truncation = drawer->sampler.truncation;
-    if (truncation > 0) state = lm_nn_truncate(sg.nn.graph, state, truncation);
-    lm_assign(sg.nn.graph, sg.state, state);
-    return end_graph(&sg, engine, &drawer->init);
+    if (truncation > 0) state = lm_nn_truncate(sg.mg.nn.graph, state, truncation);
+    lm_assign(sg.mg.nn.graph, sg.state, state);
+    return lm_model_graph_end(&sg.mg, engine, &drawer->init);
 }
 
 static lm_status compile_step(lm_drawer *drawer, lm_engine *engine) {
@@ -110,19 +93,20 @@ static lm_status compile_step(lm_drawer *drawer, lm_engine *engine) {
     LM_TRY(begin_graph(drawer, &sg));
     const lm_family *family = drawer->model->family;
     lm_node *scalars =
-        lm_input(sg.nn.graph, "scalars", LM_F32, LM_SHAPE(drawer->sampler.n_scalars));
-    lm_assign(sg.nn.graph, sg.state,
-              family->sample_step(drawer->model, &sg.nn, sg.state, scalars, sg.labels));
-    return end_graph(&sg, engine, &drawer->step);
+        lm_input(sg.mg.nn.graph, "scalars", LM_F32, LM_SHAPE(drawer->sampler.n_scalars));
+    lm_assign(
+        sg.mg.nn.graph, sg.state,
+        family->sample_step(drawer->model, &sg.mg.nn, sg.state, scalars, sg.labels));
+    return lm_model_graph_end(&sg.mg, engine, &drawer->step);
 }
 
 static lm_status compile_image(lm_drawer *drawer, lm_engine *engine) {
     sample_graph sg;
     LM_TRY(begin_graph(drawer, &sg));
     const lm_family *family = drawer->model->family;
-    lm_graph_output(sg.nn.graph, "image",
-                    family->sample_image(drawer->model, &sg.nn, sg.state, sg.labels));
-    return end_graph(&sg, engine, &drawer->image);
+    lm_graph_output(sg.mg.nn.graph, "image",
+                    family->sample_image(drawer->model, &sg.mg.nn, sg.state, sg.labels));
+    return lm_model_graph_end(&sg.mg, engine, &drawer->image);
 }
 
 static lm_status build(lm_drawer *drawer, lm_engine *engine,

@@ -1,7 +1,7 @@
 #include "train/encoder.h"
 
 #include "base/mem.h"
-#include "train/checkpoint.h"
+#include "train/model_graph.h"
 #include "train/nats.h"
 
 #include <string.h>
@@ -19,34 +19,18 @@ struct lm_encoder {
     float *states; /* [BATCH][size] */
 };
 
-static lm_status build(lm_encoder *encoder, const lm_encoder_spec *spec, lm_graph *g) {
-    const lm_model *model = encoder->model;
-    const lm_image_info *info = &model->info;
-    char var[LM_GROUP_NAME];
-    lm_nn nn = {.graph = g,
-                .params = model->groups[0],
-                .buffers = model->buffers,
-                .var = lm_group_var(model->groups[0],
-                                    spec->raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA, var)};
-    if (spec->draws) nn.key = lm_input(g, "key", LM_U32, LM_SHAPE(4));
-    lm_shape shape = LM_SHAPE(BATCH, info->height, info->width, info->channels);
-    lm_node *images = lm_input(g, "images", LM_U8, shape), *labels = NULL;
-    if (model->conditional) labels = lm_input(g, "labels", LM_I32, LM_SHAPE(BATCH));
-    lm_node *states = model->family->encode(model, &nn, images, labels);
-    lm_graph_output(g, "states", states);
-    LM_TRY(lm_graph_status(g));
-    encoder->size = lm_shape_count(states->shape) / BATCH;
-    return LM_OK;
-}
-
 static lm_status compile(lm_encoder *encoder, lm_engine *engine,
                          const lm_encoder_spec *spec) {
-    lm_graph *g;
-    LM_TRY(lm_graph_new(&g));
-    lm_status status = build(encoder, spec, g);
-    if (status == LM_OK) status = lm_compile(engine, g, NULL, &encoder->program);
-    lm_graph_free(g);
-    return status;
+    const lm_model *model = encoder->model;
+    lm_model_graph mg;
+    LM_TRY(lm_model_graph_begin(&mg, model, spec->raw));
+    if (spec->draws) lm_model_graph_key(&mg);
+    lm_node *images = lm_model_graph_images(&mg, BATCH);
+    lm_node *labels = lm_model_graph_labels(&mg, BATCH);
+    lm_node *states = model->family->encode(model, &mg.nn, images, labels);
+    lm_graph_output(mg.nn.graph, "states", states);
+    if (states) encoder->size = lm_shape_count(states->shape) / BATCH;
+    return lm_model_graph_end(&mg, engine, &encoder->program);
 }
 
 static lm_status make_inverter(lm_encoder *encoder, lm_engine *engine,

@@ -1,6 +1,7 @@
 #include "train/importance.h"
 
 #include "base/mem.h"
+#include "train/model_graph.h"
 #include "train/nats.h"
 
 #include <math.h>
@@ -22,32 +23,17 @@ struct lm_importance {
     char unit[64];
 };
 
-static lm_status build(lm_importance *importance, bool raw, lm_graph *g) {
-    const lm_model *model = importance->model;
-    const lm_image_info *info = &model->info;
-    char var[LM_GROUP_NAME];
-    lm_nn nn = {
-        .graph = g,
-        .params = model->groups[0],
-        .var = lm_group_var(model->groups[0], raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA, var),
-        .key = lm_input(g, "key", LM_U32, LM_SHAPE(4))};
-    lm_shape shape = LM_SHAPE(BATCH, info->height, info->width, info->channels);
-    lm_node *images = lm_input(g, "images", LM_U8, shape), *labels = NULL;
-    if (model->conditional) labels = lm_input(g, "labels", LM_I32, LM_SHAPE(BATCH));
-    lm_graph_output(
-        g, "weights",
-        model->family->log_weights(model, &nn, images, labels, importance->at_once));
-    return lm_graph_status(g);
-}
-
 static lm_status compile(lm_importance *importance, const lm_opened_run *opened) {
-    lm_graph *g;
-    LM_TRY(lm_graph_new(&g));
-    lm_status status = build(importance, opened->raw, g);
-    if (status == LM_OK)
-        status = lm_compile(opened->engine, g, NULL, &importance->program);
-    lm_graph_free(g);
-    return status;
+    const lm_model *model = importance->model;
+    lm_model_graph mg;
+    LM_TRY(lm_model_graph_begin(&mg, model, opened->raw));
+    lm_model_graph_key(&mg);
+    lm_node *images = lm_model_graph_images(&mg, BATCH);
+    lm_node *labels = lm_model_graph_labels(&mg, BATCH);
+    lm_graph_output(
+        mg.nn.graph, "weights",
+        model->family->log_weights(model, &mg.nn, images, labels, importance->at_once));
+    return lm_model_graph_end(&mg, opened->engine, &importance->program);
 }
 
 static lm_status allocate(lm_importance *importance) {

@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "graph/grad.h"
-#include "train/checkpoint.h"
+#include "train/model_graph.h"
 
 #include <math.h>
 #include <string.h>
@@ -60,46 +60,32 @@ static const char *const variables[] = {"invert.z", "invert.m", "invert.v"};
 enum { VARIABLES = sizeof variables / sizeof *variables };
 
 typedef struct invert_graph {
-    lm_nn nn;
+    lm_model_graph mg;
     lm_node *z, *m, *v; /* f32[ROWS, size] */
-    char var[LM_GROUP_NAME];
 } invert_graph;
 
 static lm_status begin_graph(const lm_inverter *inverter, invert_graph *ig) {
-    const lm_model *model = inverter->model;
     lm_shape shape = LM_SHAPE(LM_INVERT_ROWS, inverter->size);
-    *ig = (invert_graph){.nn = {.params = model->groups[0],
-                                .buffers = model->buffers,
-                                .next_stream = 1000}};
-    LM_TRY(lm_graph_new(&ig->nn.graph));
-    ig->nn.var = lm_group_var(model->groups[0],
-                              inverter->raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA, ig->var);
-    lm_graph *g = ig->nn.graph;
-    ig->nn.key = lm_input(g, "key", LM_U32, LM_SHAPE(4));
+    LM_TRY(lm_model_graph_begin(&ig->mg, inverter->model, inverter->raw));
+    lm_model_graph_key(&ig->mg);
+    lm_graph *g = ig->mg.nn.graph;
     ig->z = lm_param(g, variables[0], 0, shape);
     ig->m = lm_param(g, variables[1], 0, shape);
     ig->v = lm_param(g, variables[2], 0, shape);
-    return lm_graph_status(g);
-}
-
-static lm_status end_graph(invert_graph *ig, lm_engine *engine, lm_program **program) {
-    lm_status status = lm_graph_status(ig->nn.graph);
-    if (status == LM_OK) status = lm_compile(engine, ig->nn.graph, NULL, program);
-    lm_graph_free(ig->nn.graph);
-    return status;
+    return LM_OK;
 }
 
 static lm_status compile_begin(lm_inverter *inverter) {
     invert_graph ig;
     LM_TRY(begin_graph(inverter, &ig));
     const lm_model *model = inverter->model;
-    lm_graph *g = ig.nn.graph;
-    lm_node *drawn = model->family->sample_init(model, &ig.nn, LM_INVERT_ROWS);
+    lm_graph *g = ig.mg.nn.graph;
+    lm_node *drawn = model->family->sample_init(model, &ig.mg.nn, LM_INVERT_ROWS);
     if (drawn) drawn = lm_reshape(g, drawn, ig.z->shape);
     lm_assign(g, ig.z, drawn);
     lm_assign(g, ig.m, lm_const_like(g, 0, ig.m));
     lm_assign(g, ig.v, lm_const_like(g, 0, ig.v));
-    return end_graph(&ig, inverter->engine, &inverter->begin);
+    return lm_model_graph_end(&ig.mg, inverter->engine, &inverter->begin);
 }
 
 /* Mean squares of the differences, f32[ROWS]. */
@@ -109,7 +95,7 @@ static lm_node *measure_distance(lm_graph *g, lm_node *drawn, lm_node *images) {
 }
 
 /* f32[ROWS]. The radius has no gradient at 0, where no state begins. */
-static lm_node *measure_shell(lm_graph *g, lm_node *z, double size) {
+static lm_node *measure_shell(lm_graph *g, lm_node *z) {
     lm_node *radius = lm_sqrt(g, lm_mean(g, lm_square(g, z), 1u << 1, false));
     return lm_square(g, lm_add_scalar(g, radius, -1));
 }
@@ -131,21 +117,15 @@ static void descend(lm_graph *g, const invert_graph *ig, lm_node *gradient) {
 static lm_status build_descent(const lm_inverter *inverter, invert_graph *ig,
                                const lm_shape *state) {
     const lm_model *model = inverter->model;
-    const lm_image_info *info = &model->info;
-    lm_graph *g = ig->nn.graph;
-    lm_node *labels = NULL, *gradient = NULL;
-    lm_node *images =
-        lm_input(g, "images", LM_U8,
-                 LM_SHAPE(LM_INVERT_ROWS, info->height, info->width, info->channels));
-    if (model->conditional)
-        labels = lm_input(g, "labels", LM_I32, LM_SHAPE(LM_INVERT_ROWS));
+    lm_graph *g = ig->mg.nn.graph;
+    lm_node *images = lm_model_graph_images(&ig->mg, LM_INVERT_ROWS);
+    lm_node *labels = lm_model_graph_labels(&ig->mg, LM_INVERT_ROWS), *gradient = NULL;
     lm_shape shape = {.rank = state->rank + 1, .dim = {LM_INVERT_ROWS}};
     memcpy(shape.dim + 1, state->dim, sizeof *shape.dim * (size_t)state->rank);
-    lm_node *drawn =
-        model->family->sample_image(model, &ig->nn, lm_reshape(g, ig->z, shape), labels);
+    lm_node *drawn = model->family->sample_image(model, &ig->mg.nn,
+                                                 lm_reshape(g, ig->z, shape), labels);
     lm_node *distance = measure_distance(g, drawn, images);
-    lm_node *shell = lm_scale(g, measure_shell(g, ig->z, (double)inverter->size),
-                              inverter->spec.shell);
+    lm_node *shell = lm_scale(g, measure_shell(g, ig->z), inverter->spec.shell);
     lm_node *loss = lm_sum_all(g, lm_add(g, distance, shell));
     LM_TRY(lm_graph_status(g));
     LM_TRY(lm_grad(g, loss, NULL, 1, &ig->z, &gradient));
@@ -160,8 +140,9 @@ static lm_status compile_descent(lm_inverter *inverter, const lm_shape *state) {
     invert_graph ig;
     LM_TRY(begin_graph(inverter, &ig));
     lm_status status = build_descent(inverter, &ig, state);
-    if (status == LM_OK) return end_graph(&ig, inverter->engine, &inverter->descend);
-    lm_graph_free(ig.nn.graph);
+    if (status == LM_OK)
+        return lm_model_graph_end(&ig.mg, inverter->engine, &inverter->descend);
+    lm_graph_free(ig.mg.nn.graph);
     return status;
 }
 
