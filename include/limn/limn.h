@@ -84,8 +84,7 @@ typedef struct limn_train_settings {
 /* Trains until a limit is reached. Results are the files in the run directory. */
 LIMN_API limn_status limn_train(const limn_train_settings *settings);
 
-/* ---- sampling
- * --------------------------------------------------------------------------- */
+/* ---- sampling ---------------------------------------------------------------- */
 
 typedef struct limn_sample_settings {
     const char *run;        /* run directory */

@@ -45,8 +45,7 @@ void limn_set_threads(int count) {
     lm_threads_set(count);
 }
 
-/* ---- training
- * --------------------------------------------------------------------------- */
+/* ---- training ---------------------------------------------------------------- */
 
 static bool forward_stop(void *user) {
     const limn_train_settings *settings = user;
@@ -78,8 +77,7 @@ limn_status limn_train(const limn_train_settings *settings) {
     return public_status(lm_train(&request, &result));
 }
 
-/* ---- sampling
- * --------------------------------------------------------------------------- */
+/* ---- sampling ---------------------------------------------------------------- */
 
 limn_status limn_sample(const limn_sample_settings *settings, limn_images *images) {
     *images = (limn_images){0};

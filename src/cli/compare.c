@@ -25,7 +25,7 @@ static const lm_option options[] = {
      "of training alone"},
     {0}};
 
-/* ---- reading ------------------------------------------------------------------ */
+/* ---- reading ----------------------------------------------------------------- */
 
 static void free_reports(json_t **reports, int count) {
     for (int i = 0; i < count; i++) json_decref(reports[i]);
@@ -44,7 +44,7 @@ static lm_status read_reports(const cli_context *cli, json_t **reports) {
     return LM_OK;
 }
 
-/* ---- text ---------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------- */
 
 enum { NAME = 22, CELL = 22 };
 
@@ -180,7 +180,7 @@ static lm_status print_text(const cli_context *cli, const json_t *comparison) {
     return print_differences(rows);
 }
 
-/* ---- CSV ----------------------------------------------------------------------- */
+/* ---- CSV --------------------------------------------------------------------- */
 
 static void print_csv_number(double value) {
     if (isfinite(value))
@@ -216,7 +216,7 @@ static void print_csv(const cli_context *cli, const json_t *comparison) {
     }
 }
 
-/* ---- Markdown ------------------------------------------------------------------- */
+/* ---- Markdown ---------------------------------------------------------------- */
 
 void cli_print_label(const char *path) {
     size_t length = strlen(path);
@@ -285,7 +285,7 @@ static void print_markdown(const cli_context *cli, const json_t *comparison) {
     print_floors(rows);
 }
 
-/* ---- the command --------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------- */
 
 static lm_status show(const cli_context *cli, json_t *comparison) {
     if (cli->json)

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- what is asked ------------------------------------------------------------- */
+/* ---- what is asked ----------------------------------------------------------- */
 
 typedef struct goal {
     const lm_eval_metric *metric;
@@ -37,7 +37,7 @@ static lm_status parse_goal(const char *text, target *to) {
     return LM_OK;
 }
 
-/* ---- what the logs say --------------------------------------------------------- */
+/* ---- what the logs say ------------------------------------------------------- */
 
 /* A moment of a run; value NAN: it never came. */
 typedef struct moment {
@@ -82,7 +82,7 @@ static lm_status follow(const char *folder, const target *goal, course *seen) {
     return LM_OK;
 }
 
-/* ---- output -------------------------------------------------------------------- */
+/* ---- output ------------------------------------------------------------------ */
 
 static json_t *moment_json(const moment *at) {
     if (isnan(at->value)) return json_null();

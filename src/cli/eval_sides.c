@@ -194,7 +194,7 @@ static lm_status open_run(const cli_context *cli, const char *folder,
     return open_test(cli, sides->subject.generated.source->count, sides);
 }
 
-/* ---- all ----------------------------------------------------------------------- */
+/* ---- all --------------------------------------------------------------------- */
 
 lm_status cli_eval_open_sides(const cli_context *cli, cli_eval_sides *sides) {
     const char *data = cli_text(cli, "data"), *pairs = cli_text(cli, "pairs");

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- numbers ------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------- */
 
 enum { MOST_DIGITS = 6 };
 
@@ -29,7 +29,7 @@ void cli_number_text(double value, double error, int digits, char text[CLI_NUMBE
         snprintf(text, CLI_NUMBER, "%.*f", digits, value);
 }
 
-/* ---- what was compared ----------------------------------------------------------- */
+/* ---- what was compared ------------------------------------------------------- */
 
 /* Releases the line. */
 static void print_titled(const char *title, lm_str *line) {
@@ -92,7 +92,7 @@ static void print_protocol(const lm_evaluation *evaluation) {
     print_titled("protocol", &line);
 }
 
-/* ---- the table -------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------- */
 
 enum { NAME = 22, BETTER = 7, VALUE = 22 };
 
@@ -156,8 +156,7 @@ static void print_classes(const lm_evaluation *evaluation) {
     }
 }
 
-/* ---- what else should be known ------------------------------------------------------
- */
+/* ---- what else should be known ----------------------------------------------- */
 
 static void print_wrapped(const char *title, const char *text) {
     lm_str out = LM_STR_INIT;

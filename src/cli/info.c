@@ -176,8 +176,7 @@ static lm_status show_run(const cli_context *cli, const char *folder) {
     return status;
 }
 
-/* ---- files
- * ------------------------------------------------------------------------------ */
+/* ---- files ------------------------------------------------------------------- */
 
 static json_t *shape_json(lm_shape shape) {
     json_t *list = json_array();

@@ -105,8 +105,7 @@ static lm_status print_help(const cli_context *cli) {
     return status;
 }
 
-/* ---- parsing
- * --------------------------------------------------------------------------- */
+/* ---- parsing ----------------------------------------------------------------- */
 
 static int table_length(const lm_option *table) {
     int count = 0;

@@ -197,7 +197,7 @@ static lm_status read_list(celeba *c, const list *l, bool *found) {
     return status;
 }
 
-/* ---- attributes ---------------------------------------------------------------- */
+/* ---- attributes -------------------------------------------------------------- */
 
 static lm_status name_attributes(celeba *c, char **fields, int count) {
     if (count <= 1) return LM_OK; /* the number of rows */
@@ -227,7 +227,7 @@ static lm_status take_attributes(celeba *c, int64_t picture, char **fields, int 
     return LM_OK;
 }
 
-/* ---- splits -------------------------------------------------------------------- */
+/* ---- splits ------------------------------------------------------------------ */
 
 static lm_status pass_over(celeba *c, char **fields, int count) {
     return LM_OK;

@@ -21,7 +21,7 @@ static float clip(float x) {
     return x < 0 ? 0 : x > 1 ? 1 : x;
 }
 
-/* ---- fields -------------------------------------------------------------------- */
+/* ---- fields ------------------------------------------------------------------ */
 
 static void make_noise(uint32_t seed, float scale, int n, const float *x, const float *y,
                        float *noise) {
@@ -69,7 +69,7 @@ static void graded(const texture *t, int n, const float *x, const float *y,
                         0.3f * (field[i] - 0.5f));
 }
 
-/* ---- the page ------------------------------------------------------------------ */
+/* ---- the page ---------------------------------------------------------------- */
 
 /* Most photographs are darker than half way. */
 static lm_colour any_colour(lm_rng *rng) {

@@ -60,7 +60,7 @@ bool lm_is_archive(const char *path) {
     return back && (back != &lm_entries_packed || is_named_tar(path));
 }
 
-/* ---- helpers of the back ends -------------------------------------------------- */
+/* ---- helpers of the back ends ------------------------------------------------ */
 
 lm_status lm_entry_fail(const lm_entries *entries, const lm_entry *entry,
                         lm_status status, const char *format, ...) {

@@ -85,7 +85,7 @@ static void header_name(const uint8_t *block, char *name) {
              (const char *)block + NAME_AT);
 }
 
-/* ---- extensions --------------------------------------------------------------- */
+/* ---- extensions -------------------------------------------------------------- */
 
 static lm_status set_name(tar_walk *w, const char *text, size_t length) {
     while (length > 0 && text[length - 1] == '\0') length--;

@@ -32,7 +32,7 @@ enum {
 /* Deflate makes at most 1032 bytes of one. */
 #define MOST_RATIO 1032
 
-/* ---- the central directory ------------------------------------------------------- */
+/* ---- the central directory --------------------------------------------------- */
 
 typedef struct directory {
     uint64_t at, size; /* in the file */

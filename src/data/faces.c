@@ -54,7 +54,7 @@ static const lm_factor factors[N_FACE_FACTORS] = {
                       .plain = 0.6f},
 };
 
-/* ---- laying out ---------------------------------------------------------------- */
+/* ---- laying out -------------------------------------------------------------- */
 
 static const lm_point neck_joint = {0, 0.55f};
 
@@ -120,7 +120,7 @@ static void choose_head(lm_face *face) {
     face->head = lm_form_egg(0, face->y, face->width, face->length, face->taper);
 }
 
-/* ---- ground, body, head ---------------------------------------------------------- */
+/* ---- ground, body, head ------------------------------------------------------ */
 
 static void add_ground(lm_face *face) {
     float hue = hue_of(face, FACE_BACKGROUND);

@@ -56,7 +56,7 @@ static lm_form face_opening(const lm_face *face, float hairline, float width) {
                            0.5f * (bottom - top));
 }
 
-/* ---- over the head --------------------------------------------------------------- */
+/* ---- over the head ----------------------------------------------------------- */
 
 static void add_crop(lm_face *face) {
     add_cap(face, cap_form(face, volume(face)), face->y + 0.06f,
@@ -136,7 +136,7 @@ static void add_long(lm_face *face) {
     add_gleam(face, top_of(face) + 0.12f, 0.22f);
 }
 
-/* ---- behind it ------------------------------------------------------------------- */
+/* ---- behind it --------------------------------------------------------------- */
 
 static void add_curly_behind(lm_face *face) {
     float reach = 0.02f + 0.9f * volume(face);

@@ -9,7 +9,7 @@ static float shifted(const lm_face *face, float x, float depth) {
     return x + face->turn * depth;
 }
 
-/* ---- cheeks, beard, nose ------------------------------------------------------- */
+/* ---- cheeks, beard, nose ----------------------------------------------------- */
 
 static void add_blush(lm_face *face) {
     lm_colour red = lm_colour_mix(face->skin, (lm_colour){0.93f, 0.3f, 0.3f}, 0.6f);
@@ -75,7 +75,7 @@ static void add_nose(lm_face *face) {
     light->opacity = 0.3f;
 }
 
-/* ---- mouth --------------------------------------------------------------------- */
+/* ---- mouth ------------------------------------------------------------------- */
 
 static void add_mouth(lm_face *face) {
     float half = lm_face_between(face, FACE_MOUTH_WIDTH, 0.12f, 0.2f);
@@ -104,7 +104,7 @@ void lm_face_add_lower(lm_face *face) {
     add_mouth(face);
 }
 
-/* ---- eyes and brows ------------------------------------------------------------ */
+/* ---- eyes and brows ---------------------------------------------------------- */
 
 static float eye_x(const lm_face *face, int side) {
     float spacing = lm_face_between(face, FACE_EYE_SPACING, 0.17f, 0.235f);
@@ -183,7 +183,7 @@ void lm_face_add_eyes(lm_face *face) {
     }
 }
 
-/* ---- glasses ------------------------------------------------------------------- */
+/* ---- glasses ----------------------------------------------------------------- */
 
 static lm_form lens_form(const lm_face *face, int side) {
     float x = eye_x(face, side), y = eye_y(face) + 0.01f;

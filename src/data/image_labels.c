@@ -10,7 +10,7 @@
 
 enum { MOST_CLASSES = 1000000 };
 
-/* ---- label files ---------------------------------------------------------------- */
+/* ---- label files ------------------------------------------------------------- */
 
 typedef struct labelling {
     const lm_image_index *index;
@@ -70,7 +70,7 @@ static lm_status read_label_files(labelling *l, bool *found) {
     return LM_OK;
 }
 
-/* ---- numbering ---------------------------------------------------------------- */
+/* ---- numbering --------------------------------------------------------------- */
 
 /* False: they are not all whole numbers in the range of labels. */
 static bool number_by_value(const char *const *text, int64_t count,

@@ -11,7 +11,7 @@
 static const size_t heads[] = {1 << 12, 1 << 16, 1 << 20, 1 << 24};
 enum { N_HEADS = sizeof heads / sizeof *heads };
 
-/* ---- one ----------------------------------------------------------------------- */
+/* ---- one --------------------------------------------------------------------- */
 
 static lm_status probe_head(const lm_entries *entries, int64_t index, uint8_t *head,
                             size_t size, lm_probed *probed) {
@@ -46,7 +46,7 @@ lm_status lm_entry_probe(const lm_entries *entries, int64_t index, lm_probed *pr
     return status;
 }
 
-/* ---- many ------------------------------------------------------------------------ */
+/* ---- many -------------------------------------------------------------------- */
 
 enum { PART = 64, MOST_THREADS = 8, MANY = 4 * PART };
 

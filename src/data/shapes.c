@@ -16,7 +16,7 @@ static const lm_factor factors[] = {
     [TURN] = {.name = "turn"}, [HUE] = {.name = "hue"},
 };
 
-/* ---- outlines, of radius 1 or so ----------------------------------------------- */
+/* ---- outlines, of radius 1 or so --------------------------------------------- */
 
 static const lm_point triangle[] = {{0, -1}, {0.87f, 0.5f}, {-0.87f, 0.5f}};
 static const lm_point star[] = {{0, -1},           {0.247f, -0.34f}, {0.951f, -0.309f},
@@ -82,7 +82,7 @@ static figure make_figure(int shape, lm_point at, float size, float turn) {
     return made;
 }
 
-/* ---- the scene ---------------------------------------------------------------- */
+/* ---- the scene --------------------------------------------------------------- */
 
 enum {
     MOST_SMALL = 5,

@@ -16,7 +16,7 @@ static json_t *find_result(const json_t *report, const char *metric) {
     return NULL;
 }
 
-/* ---- one metric ---------------------------------------------------------------- */
+/* ---- one metric -------------------------------------------------------------- */
 
 typedef struct row {
     json_t *json, *cells, *differences;
@@ -82,7 +82,7 @@ static lm_status fill_row(json_t *const *reports, int count, const char *metric,
     return lm_json_put(r->json, "best", find_best(r->cells, better));
 }
 
-/* ---- all ------------------------------------------------------------------------ */
+/* ---- all --------------------------------------------------------------------- */
 
 static bool is_new(json_t *const *reports, int before, const char *metric) {
     for (int i = 0; i < before; i++)

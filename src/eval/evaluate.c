@@ -210,7 +210,7 @@ void lm_evaluator_free(lm_evaluator *e) {
     lm_free(e);
 }
 
-/* ---- one measurement ---------------------------------------------------------- */
+/* ---- one measurement --------------------------------------------------------- */
 
 static bool tell(void *user, double share) {
     const lm_eval_context *context = user;
@@ -383,7 +383,7 @@ static lm_status add_floor(lm_evaluator *e, int index, const lm_eval_context *ju
     return LM_OK;
 }
 
-/* ---- all of them ---------------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------------- */
 
 static lm_status note_skipped(lm_evaluation *evaluation, const lm_eval_metric *metric,
                               const char *why) {

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* ---- conditional accuracy ------------------------------------------------------- */
+/* ---- conditional accuracy ---------------------------------------------------- */
 
 /* Real images have the judge's own accuracy, which is the floor. */
 static lm_status measure_accuracy(lm_eval_context *context, lm_eval_result *result) {
@@ -34,7 +34,7 @@ const lm_eval_metric lm_conditional_accuracy_metric = {
     .digits = 4,
     .measure = measure_accuracy};
 
-/* ---- histogram ------------------------------------------------------------------- */
+/* ---- histogram --------------------------------------------------------------- */
 
 /* A class with fewer samples than this share of what the data's frequency predicts is
  * missing: a judge that errs finds some of every class. */

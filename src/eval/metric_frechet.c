@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 
-/* ---- FID ------------------------------------------------------------------------- */
+/* ---- FID --------------------------------------------------------------------- */
 
 static lm_status need_fid(lm_eval_context *context, lm_estimate *fid) {
     lm_eval_part *part = context->generated;
@@ -44,7 +44,7 @@ const lm_eval_metric lm_fid_metric = {
     .digits = 3,
     .measure = measure_fid};
 
-/* ---- without the bias of few images ------------------------------------------------ */
+/* ---- without the bias of few images ------------------------------------------ */
 
 enum { POINTS = 15, PARTS = 10 };
 
@@ -78,8 +78,7 @@ const lm_eval_metric lm_fid_infinity_metric = {
     .digits = 3,
     .measure = measure_infinity};
 
-/* ---- class by class ------------------------------------------------------------------
- */
+/* ---- class by class ---------------------------------------------------------- */
 
 /* The rows of each class, one class after the other. */
 typedef struct by_class {

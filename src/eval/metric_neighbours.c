@@ -23,7 +23,7 @@ typedef struct space {
     bool copies;                                        /* `block` wants the room */
 } space;
 
-/* ---- search --------------------------------------------------------------------- */
+/* ---- search ------------------------------------------------------------------ */
 
 /* Puts the neighbours of a block, whose first index is `first`, among those so far. Both
  * are sorted, and at equal distances earlier blocks have the smaller index. */
@@ -95,7 +95,7 @@ static lm_status search(lm_eval_context *context, const space *s, int m,
     return status;
 }
 
-/* ---- what is said of them ---------------------------------------------------------- */
+/* ---- what is said of them ---------------------------------------------------- */
 
 /* The closest of all first, then others as they come. */
 static void choose_rows(const lm_neighbours *nearest, int rows, int64_t *chosen) {
@@ -172,8 +172,7 @@ static lm_status measure(lm_eval_context *context, const space *s,
     return status;
 }
 
-/* ---- by features --------------------------------------------------------------------
- */
+/* ---- by features ------------------------------------------------------------- */
 
 static lm_status feature_block(lm_eval_context *context, int64_t first, int64_t count,
                                float *block, const float **at) {
@@ -203,8 +202,7 @@ const lm_eval_metric lm_neighbours_metric = {
     .digits = 4,
     .measure = measure_features};
 
-/* ---- by pixels ----------------------------------------------------------------------
- */
+/* ---- by pixels --------------------------------------------------------------- */
 
 static lm_status pixel_block(lm_eval_context *context, int64_t first, int64_t count,
                              float *block, const float **at) {

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* ---- by pixels --------------------------------------------------------------------- */
+/* ---- by pixels --------------------------------------------------------------- */
 
 /* All three come from one look at the pixels, which is quick. */
 static lm_status summarise(lm_eval_context *context, lm_pixel_summary *summary) {
@@ -81,8 +81,7 @@ const lm_eval_metric lm_ssim_metric = {
     .digits = 4,
     .measure = measure_ssim};
 
-/* ---- by LPIPS -------------------------------------------------------------------------
- */
+/* ---- by LPIPS ---------------------------------------------------------------- */
 
 static lm_lpips_images images_of(const lm_eval_part *part) {
     return (lm_lpips_images){.pixels = part->pixels,

@@ -38,7 +38,7 @@ void lm_network_free(lm_network *network);
 /* Compiles for batches of this shape, unless it did last time. */
 lm_status lm_network_fit(lm_network *network, int64_t batch, int height, int width);
 
-/* ---- what published networks are made of -------------------------------------- */
+/* ---- what published networks are made of ------------------------------------- */
 
 /* An input [batch,height,width,3], u8 or f32, as f32: x * scale[c] + shift[c]. */
 lm_node *lm_network_input(lm_nn *nn, const char *name, lm_dtype dtype, lm_shape shape,

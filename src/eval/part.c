@@ -134,7 +134,7 @@ static void keep_moments(const lm_eval_part *part, const char *key) {
     lm_cache_put(part->cache, key, entries, 2);
 }
 
-/* ---- what is worked out ------------------------------------------------------- */
+/* ---- what is worked out ------------------------------------------------------ */
 
 lm_status lm_eval_part_features(lm_eval_part *part, const lm_metric_hook *hook) {
     if (part->features.x) return LM_OK;

@@ -83,7 +83,7 @@ char *lm_report_path(const char *folder, int64_t step, const json_t *report) {
     return path.text;
 }
 
-/* ---- reading ------------------------------------------------------------------ */
+/* ---- reading ----------------------------------------------------------------- */
 
 static bool is_number_or_null(const json_t *value) {
     return json_is_number(value) || json_is_null(value);

@@ -35,7 +35,7 @@ lm_node *lm_ddpm_loss_at(const lm_model *model, lm_nn *nn, lm_node *x, lm_node *
 /* Whether predicted images are clipped to [-1,1]. */
 bool lm_ddpm_clips(const lm_model *model);
 
-/* ---- likelihood (ddpm_bound.c) ------------------------------------------------- */
+/* ---- likelihood (ddpm_bound.c) ----------------------------------------------- */
 
 lm_status lm_ddpm_bound(const lm_model *model, lm_bound *bound);
 lm_node *lm_ddpm_bound_guess(const lm_model *model, lm_nn *nn, lm_node *images,

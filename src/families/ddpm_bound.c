@@ -55,7 +55,7 @@ lm_node *lm_ddpm_bound_guess(const lm_model *model, lm_nn *nn, lm_node *images,
     return lm_ddpm_clips(model) ? lm_clamp(g, guess, -1, 1) : guess;
 }
 
-/* ---- terms -------------------------------------------------------------------- */
+/* ---- terms ------------------------------------------------------------------- */
 
 /* log of the normal distribution's mass between a and b, a < b, where differences of its
  * distribution function would be of numbers next to 1, or of zeros. */

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* ---- Goodfellow et al. 2014 --------------------------------------------------- */
+/* ---- Goodfellow et al. 2014 -------------------------------------------------- */
 
 /* With logits a: log(1 + e^a) is -log(1 - sigmoid(a)), and of -a, -log(sigmoid(a)). */
 static lm_node *mean_softplus(lm_graph *g, lm_node *a) {
@@ -25,7 +25,7 @@ static lm_node *non_saturating_generator(lm_graph *g, lm_node *a) {
     return mean_softplus(g, lm_neg(g, a));
 }
 
-/* ---- Mao et al. 2017, with a = 0 and b = c = 1 -------------------------------- */
+/* ---- Mao et al. 2017, with a = 0 and b = c = 1 ------------------------------- */
 
 static lm_node *half_square_from(lm_graph *g, lm_node *a, double target) {
     lm_node *off = lm_add_scalar(g, a, -target);
@@ -44,7 +44,7 @@ static lm_node *squares_generator(lm_graph *g, lm_node *a) {
     return half_square_from(g, a, 1);
 }
 
-/* ---- Lim, Ye 2017; Arjovsky, Chintala, Bottou 2017 ---------------------------- */
+/* ---- Lim, Ye 2017; Arjovsky, Chintala, Bottou 2017 --------------------------- */
 
 static lm_node *hinge_real(lm_graph *g, lm_node *a, double smoothing) {
     return lm_mean_all(g, lm_relu(g, lm_sub(g, lm_const(g, 1), a)));

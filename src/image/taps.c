@@ -59,7 +59,7 @@ const char *lm_filter_name(lm_filter filter) {
     return filters[filter].name;
 }
 
-/* ---- weights ------------------------------------------------------------------ */
+/* ---- weights ----------------------------------------------------------------- */
 
 lm_status lm_check_new_sides(int height, int width) {
     enum { MOST_SIDE = 32768 };

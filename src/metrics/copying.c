@@ -70,8 +70,7 @@ static lm_status test_whole(copying *c, const lm_metric_hook *hook) {
     return find_median(r->distance_held_out, r->held_out, &r->median_held_out);
 }
 
-/* ---- cells
- * ----------------------------------------------------------------------------- */
+/* ---- cells ------------------------------------------------------------------- */
 
 /* A set's vectors that are in a cell, to be freed. */
 static float *gather(const sample_set *set, int dim, int cell, int64_t count) {
@@ -161,8 +160,7 @@ static lm_status test_cells(copying *c, const lm_metric_hook *hook, float *centr
     return lm_metric_progress(hook, "cells", 1);
 }
 
-/* ---- both
- * ------------------------------------------------------------------------------ */
+/* ---- both -------------------------------------------------------------------- */
 
 static lm_status test(copying *c, const lm_metric_hook *hook) {
     lm_copying *r = c->result;

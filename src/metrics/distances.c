@@ -33,8 +33,7 @@ double lm_distance_squared(const float *a, const float *b, int dim) {
            ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
-/* ---- preparation
- * ----------------------------------------------------------------------- */
+/* ---- preparation ------------------------------------------------------------- */
 
 /* The mean of both sets, in f32: any point near it will do, since it cancels. */
 static void find_centre(const lm_distances *pairs, double *sums, float *centre) {
@@ -158,8 +157,7 @@ void lm_distances_release(lm_distances *pairs) {
     *pairs = (lm_distances){0};
 }
 
-/* ---- bounds
- * ---------------------------------------------------------------------------- */
+/* ---- bounds ------------------------------------------------------------------ */
 
 void lm_distances_bounds(const lm_distances *pairs, int64_t row, int64_t column,
                          float product, double *low, double *high) {
@@ -174,8 +172,7 @@ float lm_distances_cut(const lm_distances *pairs, float low, double squared) {
     return nextafterf((float)(squared / pairs->unit - (double)low), INFINITY);
 }
 
-/* ---- tiles
- * ----------------------------------------------------------------------------- */
+/* ---- tiles ------------------------------------------------------------------- */
 
 typedef struct run {
     const lm_distances *pairs;

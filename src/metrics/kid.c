@@ -42,7 +42,7 @@ static void load_tile(const lm_kid_set *s, int64_t first, int dim, double *to) {
     }
 }
 
-/* ---- sums over pairs --------------------------------------------------------------- */
+/* ---- sums over pairs --------------------------------------------------------- */
 
 /* From products to kernel values, whose sums over rows of the block go to `by_row`, over
  * columns to `by_column`. `diagonal`: pairs of an image with itself are left out. */
@@ -100,7 +100,7 @@ static lm_status sum_pairs(const tiles *t, const lm_kid_set *a, const lm_kid_set
     return LM_OK;
 }
 
-/* ---- the estimate -------------------------------------------------------------- */
+/* ---- the estimate ------------------------------------------------------------ */
 
 /* One set's part in the estimate, and of each image: with the others of its set, and with
  * those of the other set. */
@@ -195,7 +195,7 @@ lm_status lm_kid(const lm_kid_set *a, const lm_kid_set *b, int dim,
     return status;
 }
 
-/* ---- subsets ------------------------------------------------------------------- */
+/* ---- subsets ----------------------------------------------------------------- */
 
 static lm_status check_subsets(const lm_kid_set *a, const lm_kid_set *b, int subsets,
                                int64_t size) {

@@ -182,8 +182,7 @@ static lm_node *divide_by_power_of_two(lm_graph *g, lm_node *node) {
                                                   : NULL;
 }
 
-/* ---- no numbers
- * ------------------------------------------------------------------------ */
+/* ---- no numbers -------------------------------------------------------------- */
 
 static lm_node *transparent(lm_graph *g, lm_node *node) {
     lm_node *a = node->src[0];

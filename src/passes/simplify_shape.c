@@ -64,8 +64,7 @@ static lm_node *broadcast_of_iota(lm_graph *g, lm_node *node) {
     return lm_iota(g, node->dtype, node->shape, to);
 }
 
-/* ---- permute, reverse
- * ------------------------------------------------------------------- */
+/* ---- permute, reverse -------------------------------------------------------- */
 
 static lm_node *permute_chain(lm_graph *g, lm_node *node) {
     lm_node *a = node->src[0];
@@ -154,8 +153,7 @@ static lm_node *slice_of_pad(lm_graph *g, lm_node *node) {
     return data ? lm_simplify(g, lm_slice(g, a->src[0], &inside)) : NULL;
 }
 
-/* ---- pad, concat
- * ------------------------------------------------------------------------ */
+/* ---- pad, concat ------------------------------------------------------------- */
 
 static lm_node *pad_chain(lm_graph *g, lm_node *node) {
     lm_node *a = node->src[0];
@@ -225,8 +223,7 @@ static lm_node *concat_of_slices(lm_graph *g, lm_node *node) {
     return NULL;
 }
 
-/* ---- sums
- * -------------------------------------------------------------------------------- */
+/* ---- sums -------------------------------------------------------------------- */
 
 static lm_node *reduce_nothing(lm_graph *g, lm_node *node) {
     return lm_shape_equal(node->shape, node->src[0]->shape) ? node->src[0] : NULL;
@@ -264,8 +261,7 @@ static lm_node *sum_chain(lm_graph *g, lm_node *node) {
     return lm_build(g, LM_KIND_REDUCE_SUM, a->src, 1, &attr, node->dtype, node->shape);
 }
 
-/* ---- matmul
- * ------------------------------------------------------------------------------ */
+/* ---- matmul ------------------------------------------------------------------ */
 
 static bool is_transposed(const lm_node *node) {
     if (node->kind != LM_KIND_PERMUTE) return false;

@@ -83,7 +83,7 @@ void lm_bound_meter_free(lm_bound_meter *meter) {
     lm_free(meter);
 }
 
-/* ---- measuring ---------------------------------------------------------------- */
+/* ---- measuring --------------------------------------------------------------- */
 
 /* The term that an image looks at in a round, and for how many it stands: round 0 is the
  * first term, round r the r-th part of the others. */
@@ -151,7 +151,7 @@ lm_status lm_bound_measure(lm_bound_meter *meter, const lm_image_source *source,
     return LM_OK;
 }
 
-/* ---- as an evaluation wants it -------------------------------------------------- */
+/* ---- as an evaluation wants it ----------------------------------------------- */
 
 static lm_status measure_some(void *user, const lm_image_source *source, int64_t first,
                               int64_t count, double *nats) {

@@ -141,8 +141,7 @@ lm_status lm_checkpoint_save(const char *path, const lm_run *run, const lm_model
     return status;
 }
 
-/* ---- loading
- * ---------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------- */
 
 static lm_status load_part(const lm_safetensors *file, const lm_params *group,
                            const char *var, lm_engine *engine) {
@@ -227,8 +226,7 @@ lm_status lm_checkpoint_load(const char *path, const lm_model *model, lm_engine 
     return status;
 }
 
-/* ---- the folder
- * --------------------------------------------------------------------------- */
+/* ---- the folder -------------------------------------------------------------- */
 
 static bool is_checkpoint(const char *name) {
     size_t length = strlen(name);

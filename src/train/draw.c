@@ -148,8 +148,7 @@ lm_status lm_drawer_new(lm_engine *engine, const lm_model *model,
     return status;
 }
 
-/* ---- running
- * --------------------------------------------------------------------------- */
+/* ---- running ----------------------------------------------------------------- */
 
 static lm_status run_with_key(lm_program *program, uint64_t seed, int step,
                               int64_t first) {

@@ -225,8 +225,7 @@ char *lm_run_path(const lm_run *run, const char *part, int64_t step,
     return path.text; /* the string's own block, handed over */
 }
 
-/* ---- the log
- * ---------------------------------------------------------------------------- */
+/* ---- the log ----------------------------------------------------------------- */
 
 static lm_status append_line(const lm_run *run, const char *line) {
     char *path = lm_path_join(run->folder, "log.jsonl");

@@ -250,8 +250,7 @@ static void tear_down(trainer *t) {
     lm_free(t->labels);
 }
 
-/* ---- one step
- * -------------------------------------------------------------------------- */
+/* ---- one step ---------------------------------------------------------------- */
 
 static lm_status read_batches(trainer *t) {
     const lm_image_info *info = &t->run.info;
@@ -301,8 +300,7 @@ static lm_status train_step(trainer *t) {
     return LM_OK;
 }
 
-/* ---- what happens between steps
- * ----------------------------------------------------------- */
+/* ---- what happens between steps ---------------------------------------------- */
 
 static lm_status write_checkpoint(trainer *t, const char *path) {
     if (!path) return LM_NOMEM;

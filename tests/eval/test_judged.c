@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- sides ------------------------------------------------------------------------ */
+/* ---- sides ------------------------------------------------------------------- */
 
 #define DIGITS "builtin:digits?size=14"
 enum { SIDE = 14, SIZE = SIDE * SIDE, TRAIN = 400, TEST = 300, JUDGED = 300 };
@@ -89,7 +89,7 @@ static const lm_eval_result *get(const lm_evaluation *evaluation, const char *me
     return result;
 }
 
-/* ---- what numbers say -------------------------------------------------------------- */
+/* ---- what numbers say -------------------------------------------------------- */
 
 static void real_images_lie_at_the_floor(void **state) {
     fixture f;
@@ -226,8 +226,7 @@ static void likelihoods_are_asked_for(void **state) {
     end(&f);
 }
 
-/* ---- statistics, cache, threads ------------------------------------------------------
- */
+/* ---- statistics, cache, threads ---------------------------------------------- */
 
 static void name_another_extractor(const char *path) {
     lm_moments moments;
@@ -354,8 +353,7 @@ static void no_memory_is_no_crash(void **state) {
     end(&f);
 }
 
-/* ---- reports -------------------------------------------------------------------------
- */
+/* ---- reports ----------------------------------------------------------------- */
 
 static void reports_are_whole(void **state) {
     fixture f;

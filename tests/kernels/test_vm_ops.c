@@ -27,8 +27,7 @@ enum { LEVELS = sizeof levels / sizeof *levels };
     for (int l = 0; l < LEVELS; l++)                                                     \
         if (levels[l].needs <= lm_cpu_isa())
 
-/* ---- elementary functions
- * -------------------------------------------------------------- */
+/* ---- elementary functions ---------------------------------------------------- */
 
 static double f_rsqrt(double x) {
     return 1 / sqrt(x);
@@ -206,8 +205,7 @@ static void special_values_are_right(void **state) {
     }
 }
 
-/* ---- two and three operands
- * -------------------------------------------------------------- */
+/* ---- two and three operands -------------------------------------------------- */
 
 static double nan_max(double x, double y) {
     return isnan(x) || x > y ? x : y;
@@ -277,8 +275,7 @@ static void forms_agree(void **state) {
     }
 }
 
-/* ---- loads, stores, casts
- * ------------------------------------------------------------------ */
+/* ---- loads, stores, casts ---------------------------------------------------- */
 
 static double saturate(lm_dtype dtype, double x) {
     if (isnan(x)) return 0;
@@ -332,8 +329,7 @@ static void casts_truncate(void **state) {
     }
 }
 
-/* ---- random words, sums
- * ---------------------------------------------------------------------- */
+/* ---- random words, sums ------------------------------------------------------ */
 
 static void philox_has_the_same_bits(void **state) {
     float d[4 * 300 + 1];

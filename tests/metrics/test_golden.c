@@ -65,7 +65,7 @@ static float *draw_logits(int rows, int classes) {
     return x;
 }
 
-/* ---- comparisons --------------------------------------------------------------- */
+/* ---- comparisons ------------------------------------------------------------- */
 
 static void check_close(const char *what, const char *who, double ours, double theirs,
                         double relative, double absolute) {
@@ -151,7 +151,7 @@ static void few_vectors_are_as_by_singular_values(void **state) {
     check_drawn("fewer", 30, 90, 256, 30);
 }
 
-/* ---- pictures ------------------------------------------------------------------ */
+/* ---- pictures ---------------------------------------------------------------- */
 
 static float *read_pixels(const char *spec, lm_split split, int rows, int *dim) {
     lm_dataset *set;

@@ -212,7 +212,7 @@ static void test_truncation(void **state) {
     }
 }
 
-/* ---- layers of generators ----------------------------------------------------- */
+/* ---- layers of generators ---------------------------------------------------- */
 
 enum { MAX_VALUES = 4096 };
 
@@ -329,7 +329,7 @@ static void test_conv_transpose(void **state) {
     bench_release(&b);
 }
 
-/* ---- buffers ------------------------------------------------------------------- */
+/* ---- buffers ----------------------------------------------------------------- */
 
 static int count_assigns(const lm_graph *g) {
     int count = 0, assigns = 0;

@@ -98,8 +98,7 @@ static void test_check_finds_overlaps(void **state) {
     assert_int_equal(found, tried);
 }
 
-/* ---- what is made in place ------------------------------------------------------------
- */
+/* ---- what is made in place --------------------------------------------------- */
 
 typedef struct planned {
     lm_graph *graph;
@@ -250,8 +249,7 @@ static void test_elementwise_takes_dying_input(void **state) {
     release(&p);
 }
 
-/* ---- memory runs out
- * -------------------------------------------------------------------- */
+/* ---- memory runs out --------------------------------------------------------- */
 
 static bool keep_none(void *user, const lm_node *call) {
     return false;

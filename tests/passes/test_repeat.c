@@ -20,7 +20,7 @@ static lm_node *input(lm_graph *g, const char *name, int64_t rows, int64_t colum
     return lm_input(g, name, LM_F32, LM_SHAPE(rows, columns));
 }
 
-/* ---- values that are read early and late -------------------------------------- */
+/* ---- values that are read early and late ------------------------------------- */
 
 static lm_node *make_dropout(lm_graph *g, lm_node *a) {
     lm_node *key = lm_input(g, "key", LM_U32, LM_SHAPE(4));
@@ -160,7 +160,7 @@ static void test_same_values(void **state) {
     }
 }
 
-/* ---- any graph ------------------------------------------------------------------ */
+/* ---- any graph --------------------------------------------------------------- */
 
 static void test_memory_never_grows(void **state) {
     int changed = 0;

@@ -7,8 +7,7 @@
 #include "testing.h"
 #include <string.h>
 
-/* ---- invariants of a cluster, from step.h
- * ----------------------------------------------- */
+/* ---- invariants of a cluster, from step.h ------------------------------------ */
 
 static bool in_list(lm_node *const *list, int count, const lm_node *node) {
     for (int i = 0; i < count; i++)
@@ -146,8 +145,7 @@ static void check_gradient_chain(const lm_step *step) {
     if (step->n_out > others) assert_ptr_equal(step->out[0], sums);
 }
 
-/* ---- a whole schedule
- * ------------------------------------------------------------------- */
+/* ---- a whole schedule -------------------------------------------------------- */
 
 typedef struct counts {
     int clusters, chains, members, sums, reshapes, outputs, repeated;
@@ -249,8 +247,7 @@ static int64_t arena_bytes(const lm_schedule *schedule, bool in_place) {
     return bytes;
 }
 
-/* ---- tests
- * -------------------------------------------------------------------------------- */
+/* ---- tests ------------------------------------------------------------------- */
 
 static void test_random_clusters(void **state) {
     counts total = {0};

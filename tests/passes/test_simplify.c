@@ -5,8 +5,7 @@
 #include "testing.h"
 #include <string.h>
 
-/* ---- a compact way to write nodes ----------------------------------------------------
- */
+/* ---- a compact way to write nodes -------------------------------------------- */
 
 static void write_node(const lm_node *node, lm_str *out) {
     char shape[LM_SHAPE_TEXT];
@@ -31,8 +30,7 @@ static void write_node(const lm_node *node, lm_str *out) {
     lm_str_append(out, ")");
 }
 
-/* ---- sources that need braces ---------------------------------------------------------
- */
+/* ---- sources that need braces ------------------------------------------------ */
 
 static lm_node *number(lm_graph *g, double value) {
     return lm_const_full(g, LM_F32, LM_SHAPE(2, 3), value);
@@ -92,8 +90,7 @@ static lm_node *iota(lm_graph *g) {
     return lm_iota(g, LM_F32, LM_SHAPE(3), 0);
 }
 
-/* ---- the table ------------------------------------------------------------------------
- */
+/* ---- the table --------------------------------------------------------------- */
 
 /* X(name, before: of x, y f32[2,3] and s f32[3], u u8[2,3]; after) */
 #define CASES(X)                                                                         \
@@ -254,8 +251,7 @@ static void test_rules(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check_case(&cases[i]);
 }
 
-/* ---- the other passes
- * ------------------------------------------------------------------ */
+/* ---- the other passes -------------------------------------------------------- */
 
 static void test_copy_drops_dead_code(void **state) {
     lm_graph *graph, *copy;

@@ -406,7 +406,7 @@ lm_status lm_comp_lower_norm_dstats(lm_backend *backend, const lm_step *step,
     return LM_OK;
 }
 
-/* ---- sums and gradient in one ------------------------------------------------- */
+/* ---- sums and gradient in one ------------------------------------------------ */
 
 enum { SAMPLES_EACH = 4 };
 

@@ -368,8 +368,7 @@ static void order_stores(lm_vm_program *p) {
     }
 }
 
-/* ---- building
- * -------------------------------------------------------------------------- */
+/* ---- building ---------------------------------------------------------------- */
 
 static void note_ids(const lm_node *node, uint32_t *low, uint32_t *high) {
     if (node->id < *low) *low = node->id;
