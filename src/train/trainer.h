@@ -44,7 +44,7 @@ typedef struct lm_train_request {
     double began;       /* lm_now() at the program's start; 0: at this call */
     uint64_t seed;
     bool seed_given, resume;
-    int64_t save_every, snapshot_every, log_every; /* steps; 0: see trainer.c */
+    int64_t save_every, snapshot_every, log_every; /* steps; 0: see training_setup.c */
     int keep;                                      /* checkpoints; 0: 2 */
     int snapshot_count, snapshot_steps;            /* 0: 64 images, 25 steps */
     int64_t eval_every;       /* steps; 0: no evaluations. By the snapshots' sampler */
