@@ -6,6 +6,7 @@
 #include "eval/extractor.h"
 #include "eval/judge.h"
 #include "families/classifier.h"
+#include "families/opening.h"
 #include "image/resize.h"
 #include "tensor/safetensors.h"
 
@@ -13,13 +14,11 @@
 
 enum { SIDE = 8, PIXELS = SIDE * SIDE, CLASSES = 3, FEATURES = 5, COUNT = 300 };
 
-static lm_model *open_model(void) {
-    lm_settings settings;
+static lm_model *open_small(void) {
     lm_model *model;
     const lm_image_info info = {SIDE, SIDE, 1, CLASSES};
-    CHECK_OK(lm_settings_init(&settings, lm_family_classifier.options));
-    CHECK_OK(lm_settings_apply(&settings, "channels=4,6 blocks=1 features=5"));
-    CHECK_OK(lm_model_open(&lm_family_classifier, &settings, &info, &model));
+    CHECK_OK(open_model(&lm_family_classifier, "channels=4,6 blocks=1 features=5", "",
+                        info, &model));
     return model;
 }
 
@@ -36,7 +35,7 @@ static lm_judge *make_judge(uint64_t seed) {
                           .tested = 100,
                           .correct = 99};
     CHECK_OK(lm_judge_card_name(&card, &set));
-    lm_model *model = open_model();
+    lm_model *model = open_small();
     lm_params *params = model->groups[0];
     for (int i = 0; i < params->n_slices; i++)
         params->slices[i].init = LM_INIT(NORMAL, 0.3);
@@ -248,7 +247,7 @@ static void refuses_damaged_weights(void **state) {
     assert_non_null(strstr(lm_message(), "damaged: weight"));
     lm_free(data);
     /* And one that would not fit into the file. */
-    lm_model *model = open_model();
+    lm_model *model = open_small();
     float *weights = calloc((size_t)model->groups[0]->count, sizeof *weights);
     assert_non_null(weights);
     weights[3] = 70000;

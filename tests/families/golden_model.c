@@ -1,4 +1,5 @@
 #include "golden_model.h"
+#include "opening.h"
 
 #include "graph/grad.h"
 
@@ -96,12 +97,9 @@ static void begin_graph(golden_model *b, int group) {
 
 void golden_model_init(golden_model *b, const golden_backend *backend,
                        const golden_case *which) {
-    lm_settings settings;
     *b = (golden_model){.backend = backend, .at = which->at};
     golden_open(&b->file, which->file);
-    CHECK_OK(lm_settings_init(&settings, which->family->options));
-    CHECK_OK(lm_settings_apply(&settings, which->settings));
-    CHECK_OK(lm_model_open(which->family, &settings, &which->info, &b->model));
+    CHECK_OK(open_model(which->family, which->settings, "", which->info, &b->model));
     b->params = b->model->groups[0];
     CHECK_OK(lm_engine_new(backend->name, &b->engine));
     for (int i = 0; i < b->model->n_groups; i++) add_group(b, b->model->groups[i]);

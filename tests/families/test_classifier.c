@@ -1,5 +1,5 @@
 /* Which settings open, presets, and what training changes about images. */
-#include "testing.h"
+#include "opening.h"
 
 #include "base/mem.h"
 #include "exec/exec.h"
@@ -8,43 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static lm_status open_with(const char *text, lm_image_info info, lm_model **model) {
-    lm_settings settings;
-    CHECK_OK(lm_settings_init(&settings, lm_family_classifier.options));
-    CHECK_OK(lm_settings_apply(&settings, text));
-    return lm_model_open(&lm_family_classifier, &settings, &info, model);
-}
-
-static bool is_own(const char *key) {
-    for (const lm_option *row = lm_family_classifier.options; row->name; row++)
-        if (strcmp(row->name, key) == 0) return true;
-    return false;
-}
-
-/* Every preset opens on the images that it is made for, and takes a known time. */
-static void presets_open(void **state) {
-    for (const lm_preset *p = lm_family_classifier.presets; p->name; p++) {
-        char copy[512], own[512] = "", *rest = NULL;
-        snprintf(copy, sizeof copy, "%s", p->settings);
-        for (char *word = strtok_r(copy, " ", &rest); word;
-             word = strtok_r(NULL, " ", &rest)) {
-            char key[64];
-            snprintf(key, sizeof key, "%.*s", (int)strcspn(word, "="), word);
-            if (is_own(key)) strcat(strcat(own, own[0] ? " " : ""), word);
-        }
-        lm_model *model;
-        CHECK_OK(open_with(own, p->info, &model));
-        assert_true(p->steps > 0);
-        lm_model_close(model);
-    }
-}
-
 static void refuses_what_does_not_fit(void **state) {
-    const struct {
-        const char *settings;
-        lm_image_info info;
-        const char *says;
-    } rows[] = {
+    static const refusal rows[] = {
         {"", {28, 28, 1, 0}, "label"},
         {"", {28, 28, 1, 1}, "label"},
         {"patch=3", {28, 28, 1, 10}, "patch"},
@@ -52,15 +17,7 @@ static void refuses_what_does_not_fit(void **state) {
         {"augment=colour", {28, 28, 1, 10}, "colour"},
         {"", {28, 0, 1, 10}, "28x0"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        lm_model *model;
-        int64_t before = lm_mem_get_stats().blocks;
-        CHECK_FAILS(open_with(rows[i].settings, rows[i].info, &model), LM_ARG);
-        if (!strstr(lm_message(), rows[i].says))
-            fail_msg("\"%s\" does not say \"%s\"", lm_message(), rows[i].says);
-        assert_null(model);
-        assert_int_equal(lm_mem_get_stats().blocks, before);
-    }
+    check_refusals(&lm_family_classifier, NULL, rows, sizeof rows / sizeof *rows);
 }
 
 enum { SIDE = 8, BATCH = 2, PIXELS = SIDE * SIDE };
@@ -75,7 +32,8 @@ static double loss_of(const char *settings, const int32_t labels[BATCH], uint32_
     lm_graph *g;
     lm_program *program;
     for (int i = 0; i < BATCH * PIXELS; i++) pixels[i] = (uint8_t)(37 * i);
-    CHECK_OK(open_with(settings, (lm_image_info){SIDE, SIDE, 1, 3}, &model));
+    CHECK_OK(open_model(&lm_family_classifier, settings, "",
+                        (lm_image_info){SIDE, SIDE, 1, 3}, &model));
     lm_params *params = model->groups[0];
     assert_true(params->count <= 4096);
     for (int i = 0; i < params->n_slices; i++)
@@ -139,7 +97,7 @@ static void images_without_label_do_not_count(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(presets_open), cmocka_unit_test(refuses_what_does_not_fit),
+        cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(each_change_changes_training),
         cmocka_unit_test(images_without_label_do_not_count)};
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* The graphs that the trainer and the sampler run, around the network. */
-#include "testing.h"
+#include "opening.h"
 
 #include "exec/exec.h"
 #include "families/ddpm.h"
@@ -15,13 +15,10 @@ typedef struct bench {
 } bench;
 
 static void bench_init(bench *b, const char *more) {
-    lm_settings settings;
-    lm_image_info info = {SIDE, SIDE, 1, 3};
-    CHECK_OK(lm_settings_init(&settings, lm_family_ddpm.options));
-    CHECK_OK(lm_settings_apply(&settings, "base=2 mult=1,2 blocks=1 attention=2 patch=1 "
-                                          "timesteps=10 schedule=cosine"));
-    CHECK_OK(lm_settings_apply(&settings, more));
-    CHECK_OK(lm_model_open(&lm_family_ddpm, &settings, &info, &b->model));
+    CHECK_OK(open_model(&lm_family_ddpm,
+                        "base=2 mult=1,2 blocks=1 attention=2 patch=1 "
+                        "timesteps=10 schedule=cosine",
+                        more, (lm_image_info){SIDE, SIDE, 1, 3}, &b->model));
     CHECK_OK(lm_engine_new("ref", &b->engine));
     CHECK_OK(lm_engine_add_var(b->engine, "model", b->model->groups[0]->count));
 }

@@ -1,5 +1,5 @@
 /* The registry, presets, and which settings open. */
-#include "testing.h"
+#include "opening.h"
 
 #include "base/mem.h"
 #include "families/ddpm.h"
@@ -21,63 +21,38 @@ static void test_find(void **state) {
     assert_non_null(strstr(lm_message(), "did you mean cifar10"));
 }
 
-/* A preset holds the trainer's keys too; only the family's are of interest here. */
-static const char *const trainer_keys[] = {
-    "batch", "lr", "lr-schedule", "warmup", "clip", "decay", "ema", "ema-ramp", "flip"};
-
-static bool is_trainer_key(const char *key) {
-    for (size_t i = 0; i < sizeof trainer_keys / sizeof *trainer_keys; i++)
-        if (strcmp(key, trainer_keys[i]) == 0) return true;
-    return false;
-}
-
-static void apply_preset(lm_settings *settings, const char *text) {
-    char copy[512], *rest = NULL;
-    snprintf(copy, sizeof copy, "%s", text);
-    for (char *word = strtok_r(copy, " ", &rest); word;
-         word = strtok_r(NULL, " ", &rest)) {
-        char *value = strchr(word, '=');
-        assert_non_null(value);
-        *value++ = '\0';
-        if (!is_trainer_key(word)) CHECK_OK(lm_settings_set(settings, "", word, value));
-    }
-}
-
-static lm_status open_preset(const char *name, const char *more, lm_image_info info,
-                             lm_model **model) {
-    const lm_preset *preset;
-    lm_settings settings;
-    CHECK_OK(lm_preset_find(&lm_family_ddpm, name, &preset));
-    CHECK_OK(lm_settings_init(&settings, lm_family_ddpm.options));
-    apply_preset(&settings, preset->settings);
-    CHECK_OK(lm_settings_apply(&settings, more));
-    return lm_model_open(&lm_family_ddpm, &settings, &info, model);
-}
-
 /* 35.7 million (Ho et al. 2020, appendix B); to the last one, as their code counts. */
 static void test_parameters(void **state) {
     lm_model *model;
-    CHECK_OK(open_preset("cifar10", "", (lm_image_info){32, 32, 3, 10}, &model));
+    CHECK_OK(open_preset(&lm_family_ddpm, "cifar10", "", (lm_image_info){32, 32, 3, 10},
+                         &model));
     assert_int_equal(lm_model_parameters(model), 35746307);
     lm_model_close(model);
 }
 
+/* Every preset opens on the images that it is made for. */
 static void test_presets_open(void **state) {
+    for (int f = 0; lm_families[f]; f++)
+        for (const lm_preset *p = lm_families[f]->presets; p && p->name; p++) {
+            lm_model *model;
+            CHECK_OK(open_preset(lm_families[f], p->name, "", p->info, &model));
+            lm_model_close(model);
+        }
+}
+
+/* Those of ddpm for greys and colours, with and without labels. */
+static void test_presets_open_on_others(void **state) {
     const lm_image_info infos[] = {{28, 28, 1, 10}, {32, 32, 3, 10}};
     static const char *const names[] = {"mnist", "tiny"};
     for (int i = 0; i < 4; i++) {
         lm_model *model;
-        CHECK_OK(open_preset(names[i / 2], "", infos[i % 2], &model));
+        CHECK_OK(open_preset(&lm_family_ddpm, names[i / 2], "", infos[i % 2], &model));
         lm_model_close(model);
     }
 }
 
 static void test_refusals(void **state) {
-    const struct {
-        const char *settings;
-        lm_image_info info;
-        const char *says;
-    } rows[] = {
+    static const refusal rows[] = {
         {"mult=1,2,2,2", {28, 28, 1, 10}, "7x7 at level 3"},
         {"mult=1,2 patch=3", {28, 28, 1, 10}, "patch"},
         {"mult=1,2 attention=16", {28, 28, 1, 10}, "attention"},
@@ -86,25 +61,18 @@ static void test_refusals(void **state) {
         {"base=33", {28, 28, 1, 10}, "base"},
         {"", {0, 28, 1, 10}, "0x28"},
     };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        lm_model *model;
-        int64_t before = lm_mem_get_stats().blocks;
-        CHECK_FAILS(open_preset("mnist", rows[i].settings, rows[i].info, &model), LM_ARG);
-        if (!strstr(lm_message(), rows[i].says))
-            fail_msg("\"%s\" does not say \"%s\"", lm_message(), rows[i].says);
-        assert_null(model);
-        assert_int_equal(lm_mem_get_stats().blocks, before);
-    }
+    check_refusals(&lm_family_ddpm, "mnist", rows, sizeof rows / sizeof *rows);
 }
 
 /* Groups shrink to divide the channels; non-square and odd maps are fine while they need
  * no half. */
 static void test_odd_shapes(void **state) {
     lm_model *model;
-    CHECK_OK(open_preset("mnist", "base=10 mult=1,3 blocks=1 attention=0",
+    CHECK_OK(open_preset(&lm_family_ddpm, "mnist",
+                         "base=10 mult=1,3 blocks=1 attention=0",
                          (lm_image_info){14, 22, 2, 0}, &model));
     lm_model_close(model);
-    CHECK_OK(open_preset("mnist", "base=6 mult=1 blocks=1 attention=7",
+    CHECK_OK(open_preset(&lm_family_ddpm, "mnist", "base=6 mult=1 blocks=1 attention=7",
                          (lm_image_info){7, 5, 1, 0}, &model));
     lm_model_close(model);
 }
@@ -141,9 +109,13 @@ static void test_out_of_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_find),         cmocka_unit_test(test_parameters),
-        cmocka_unit_test(test_presets_open), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_odd_shapes),   cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_presets_open),
+        cmocka_unit_test(test_presets_open_on_others),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_odd_shapes),
+        cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* Sampling data of which the best possible prediction is known: pixels from N(m, s^2),
  * independent of each other. Then x_t is normal with mean sqrt(a) m and variance
  * a s^2 + 1 - a, and E[eps | x_t] is linear in x_t. */
-#include "testing.h"
+#include "opening.h"
 
 #include "exec/exec.h"
 #include "families/ddpm.h"
@@ -17,14 +17,11 @@ typedef struct moments {
     double mean, variance;
 } moments;
 
-static lm_model *open_model(const char *more) {
-    lm_settings settings;
+static lm_model *open_small(const char *more) {
     lm_model *model;
     lm_image_info info = {SIDE, SIDE, 1, 0};
-    CHECK_OK(lm_settings_init(&settings, lm_family_ddpm.options));
-    CHECK_OK(lm_settings_apply(&settings, "base=2 mult=1 blocks=1 attention=0"));
-    CHECK_OK(lm_settings_apply(&settings, more));
-    CHECK_OK(lm_model_open(&lm_family_ddpm, &settings, &info, &model));
+    CHECK_OK(open_model(&lm_family_ddpm, "base=2 mult=1 blocks=1 attention=0", more, info,
+                        &model));
     return model;
 }
 
@@ -133,7 +130,7 @@ static const struct {
 static void test_normal_data(void **state) {
     static float x[COUNT];
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        lm_model *model = open_model(rows[i].settings);
+        lm_model *model = open_small(rows[i].settings);
         lm_sample_request request = {.steps = rows[i].steps,
                                      .eta = rows[i].eta,
                                      .sampler = rows[i].sampler,
@@ -164,7 +161,7 @@ static void test_normal_data(void **state) {
 static void test_clipping(void **state) {
     static float x[COUNT];
     for (int clip = 0; clip < 2; clip++) {
-        lm_model *model = open_model(clip ? "" : "clip-x0=false");
+        lm_model *model = open_small(clip ? "" : "clip-x0=false");
         lm_sample_request request = {
             .steps = 1, .eta = 0, .sampler = "ddim", .label = -1};
         lm_sampler sampler;

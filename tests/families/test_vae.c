@@ -1,6 +1,6 @@
 /* Variational autoencoders: which settings fit which images, how beta grows, what is
  * logged, and that draws have the size of the data. */
-#include "testing.h"
+#include "opening.h"
 
 #include "exec/exec.h"
 #include "families/vae.h"
@@ -9,19 +9,12 @@
 #include <math.h>
 #include <string.h>
 
-static lm_status open_vae(const char *text, lm_image_info info, lm_model **model) {
-    lm_settings settings;
-    CHECK_OK(lm_settings_init(&settings, lm_family_vae.options));
-    CHECK_OK(lm_settings_apply(&settings, text));
-    return lm_model_open(&lm_family_vae, &settings, &info, model);
-}
-
 static void test_any_size(void **state) {
     static const int sizes[] = {28, 31, 32, 45, 64, 96, 128};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         lm_model *model;
-        CHECK_OK(open_vae("base=4 mult=1,1,1,1",
-                          (lm_image_info){sizes[i], sizes[i], 3, 0}, &model));
+        CHECK_OK(open_model(&lm_family_vae, "base=4 mult=1,1,1,1", "",
+                            (lm_image_info){sizes[i], sizes[i], 3, 0}, &model));
         lm_graph *g;
         CHECK_OK(lm_graph_new(&g));
         lm_nn nn = {.graph = g, .params = model->groups[0], .var = "model"};
@@ -35,23 +28,16 @@ static void test_any_size(void **state) {
 }
 
 static void test_wrong_settings(void **state) {
-    static const struct {
-        const char *settings, *named;
-        lm_image_info info;
-    } wrong[] = {
-        {"conditional=true", "conditional", {28, 28, 1, 0}},
-        {"samples=5 free-bits=0.1", "free-bits", {28, 28, 1, 10}},
-        {"likelihood=logistic scale=optimal", "scale", {28, 28, 1, 10}},
-        {"likelihood=bernoulli range=signed", "range", {28, 28, 1, 10}},
-        {"mult=1,1,1,1,1,1,1", "mult", {28, 28, 1, 10}},
-        {"mult=1,1,1,1,1,1,1,1,1", "mult", {512, 512, 1, 10}},
-        {"likelihood=gaussian", "channels", {28, 28, 2, 10}},
+    static const refusal rows[] = {
+        {"conditional=true", {28, 28, 1, 0}, "conditional"},
+        {"samples=5 free-bits=0.1", {28, 28, 1, 10}, "free-bits"},
+        {"likelihood=logistic scale=optimal", {28, 28, 1, 10}, "scale"},
+        {"likelihood=bernoulli range=signed", {28, 28, 1, 10}, "range"},
+        {"mult=1,1,1,1,1,1,1", {28, 28, 1, 10}, "mult"},
+        {"mult=1,1,1,1,1,1,1,1,1", {512, 512, 1, 10}, "mult"},
+        {"likelihood=gaussian", {28, 28, 2, 10}, "channels"},
     };
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        lm_model *model;
-        CHECK_FAILS(open_vae(wrong[i].settings, wrong[i].info, &model), LM_ARG);
-        assert_non_null(strstr(lm_message(), wrong[i].named));
-    }
+    check_refusals(&lm_family_vae, NULL, rows, sizeof rows / sizeof *rows);
 }
 
 /* ---- one step of training ---------------------------------------------------- */
@@ -66,7 +52,8 @@ typedef struct rig {
 
 static void rig_open(rig *r, const char *settings) {
     lm_graph *g;
-    CHECK_OK(open_vae(settings, (lm_image_info){SIDE, SIDE, 1, 3}, &r->model));
+    CHECK_OK(open_model(&lm_family_vae, settings, "", (lm_image_info){SIDE, SIDE, 1, 3},
+                        &r->model));
     const lm_params *group = r->model->groups[0];
     CHECK_OK(lm_engine_new("ref", &r->engine));
     CHECK_OK(lm_engine_add_var(r->engine, "model", group->count));

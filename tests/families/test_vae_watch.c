@@ -1,5 +1,5 @@
 /* When posterior collapse is said to begin and to end. */
-#include "testing.h"
+#include "opening.h"
 
 #include "base/mem.h"
 #include "families/vae.h"
@@ -15,12 +15,9 @@ typedef struct rig {
 
 static void rig_open(rig *r, const char *text) {
     const lm_image_info info = {4, 4, 1, 0};
-    lm_settings settings;
     *r = (rig){0};
-    CHECK_OK(lm_settings_init(&settings, lm_family_vae.options));
-    CHECK_OK(lm_settings_apply(&settings, "net=mlp hidden=4 latent=20"));
-    CHECK_OK(lm_settings_apply(&settings, text));
-    CHECK_OK(lm_model_open(&lm_family_vae, &settings, &info, &r->model));
+    CHECK_OK(
+        open_model(&lm_family_vae, "net=mlp hidden=4 latent=20", text, info, &r->model));
     r->memory = lm_calloc(1, lm_vae_watch.size);
     assert_non_null(r->memory);
 }

@@ -3,6 +3,7 @@
 #include "testing.h"
 
 #include "families/ddpm.h"
+#include "families/opening.h"
 #include "families/vae.h"
 #include "train/bound.h"
 
@@ -50,15 +51,12 @@ static const lm_image_source source = {.name = "ramps",
                                        .read = read_images};
 
 /* All weights are zero, so that the network says 0. */
-static void open_model(const char *more, lm_opened_run *opened) {
-    lm_settings settings;
+static void open_zero(const char *more, lm_opened_run *opened) {
     const lm_image_info info = {SIDE, SIDE, 1, 0};
     *opened = (lm_opened_run){.raw = true};
-    CHECK_OK(lm_settings_init(&settings, lm_family_ddpm.options));
-    CHECK_OK(lm_settings_apply(&settings, "base=2 mult=1 blocks=1 attention=0 "
-                                          "timesteps=20 clip-x0=false"));
-    CHECK_OK(lm_settings_apply(&settings, more));
-    CHECK_OK(lm_model_open(&lm_family_ddpm, &settings, &info, &opened->model));
+    CHECK_OK(open_model(&lm_family_ddpm,
+                        "base=2 mult=1 blocks=1 attention=0 timesteps=20 clip-x0=false",
+                        more, info, &opened->model));
     const lm_params *group = opened->model->groups[0];
     CHECK_OK(lm_engine_new("cpu", &opened->engine));
     CHECK_OK(lm_engine_add_var(opened->engine, group->name, group->count));
@@ -111,7 +109,7 @@ static void the_bound_is_what_it_should_be(void **state) {
     for (int k = 0; k < 6; k++) {
         lm_opened_run opened;
         lm_bound_meter *meter;
-        open_model(settings[k % 3], &opened);
+        open_zero(settings[k % 3], &opened);
         CHECK_OK(lm_bound_meter_new(&opened, terms[k / 3], 11, &meter));
         CHECK_OK(lm_bound_measure(meter, &source, 0, IMAGES, nats));
         double sum = 0, squares = 0, truth = true_nats(k % 3 == 1, k % 3 == 2);
@@ -141,7 +139,7 @@ static void clipping_helps(void **state) {
     lm_opened_run opened;
     lm_bound_meter *meter;
     for (int k = 0; k < 2; k++) {
-        open_model(k ? "clip-x0=true" : "", &opened);
+        open_zero(k ? "clip-x0=true" : "", &opened);
         CHECK_OK(lm_bound_meter_new(&opened, 0, 11, &meter));
         CHECK_OK(lm_bound_measure(meter, &source, 0, 64, k ? clipped : free_nats));
         lm_bound_meter_free(meter);
@@ -158,7 +156,7 @@ static void numbers_are_of_the_index(void **state) {
     double all[100], some[10];
     lm_opened_run opened;
     lm_bound_meter *meter;
-    open_model("", &opened);
+    open_zero("", &opened);
     CHECK_OK(lm_bound_meter_new(&opened, 3, 11, &meter));
     CHECK_OK(lm_bound_measure(meter, &source, 0, 100, all));
     CHECK_OK(lm_bound_measure(meter, &source, 45, 10, some));
@@ -173,13 +171,11 @@ static void numbers_are_of_the_index(void **state) {
 }
 
 static void not_every_family_has_one(void **state) {
-    lm_settings settings;
     const lm_image_info info = {28, 28, 1, 0};
     lm_opened_run opened = {.raw = true};
     lm_bound_meter *meter;
-    CHECK_OK(lm_settings_init(&settings, lm_family_vae.options));
-    CHECK_OK(lm_settings_apply(&settings, "net=mlp hidden=4 latent=2"));
-    CHECK_OK(lm_model_open(&lm_family_vae, &settings, &info, &opened.model));
+    CHECK_OK(
+        open_model(&lm_family_vae, "net=mlp hidden=4 latent=2", "", info, &opened.model));
     CHECK_FAILS(lm_bound_meter_new(&opened, 0, 1, &meter), LM_UNSUPPORTED);
     lm_run_close(&opened);
 }

@@ -2,6 +2,7 @@
  * images have one code and one reconstruction, so that every number is known. */
 #include "testing.h"
 
+#include "families/opening.h"
 #include "families/vae.h"
 #include "train/coding.h"
 
@@ -51,13 +52,10 @@ typedef struct rig {
 } rig;
 
 static void rig_open(rig *r) {
-    lm_settings settings;
     const lm_image_info info = {SIDE, SIDE, 1, 0};
     *r = (rig){.opened = {.raw = true}};
-    CHECK_OK(lm_settings_init(&settings, lm_family_vae.options));
-    CHECK_OK(
-        lm_settings_apply(&settings, "net=mlp hidden=4 latent=2 likelihood=bernoulli"));
-    CHECK_OK(lm_model_open(&lm_family_vae, &settings, &info, &r->opened.model));
+    CHECK_OK(open_model(&lm_family_vae, "net=mlp hidden=4 latent=2 likelihood=bernoulli",
+                        "", info, &r->opened.model));
     const lm_params *group = r->opened.model->groups[0];
     CHECK_OK(lm_engine_new("cpu", &r->opened.engine));
     CHECK_OK(lm_engine_add_var(r->opened.engine, group->name, group->count));

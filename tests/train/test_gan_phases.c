@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "families/gan.h"
+#include "families/opening.h"
 #include "train/phases.h"
 #include "train/settings.h"
 #include "train/trainer.h"
@@ -26,12 +27,9 @@ typedef struct bench {
 
 /* R1 in a phase of its own, D without norms. Profiles count operations. */
 static void bench_init(bench *b, const char *more) {
-    lm_settings settings;
     const lm_image_info info = {SIDE, SIDE, COLOURS, 0};
-    CHECK_OK(lm_settings_init(&settings, lm_family_gan.options));
-    CHECK_OK(lm_settings_apply(&settings, "base=4 z=5 d-norm=none r1=2 penalty-every=4"));
-    CHECK_OK(lm_settings_apply(&settings, more));
-    CHECK_OK(lm_model_open(&lm_family_gan, &settings, &info, &b->model));
+    CHECK_OK(open_model(&lm_family_gan, "base=4 z=5 d-norm=none r1=2 penalty-every=4",
+                        more, info, &b->model));
     CHECK_OK(lm_settings_init(&b->trainer, lm_trainer_options));
     CHECK_OK(lm_engine_new("cpu", &b->engine));
     CHECK_OK(lm_checkpoint_add_vars(b->model, b->engine));

@@ -2,6 +2,7 @@
  * whatever its code, so that every posterior leads to the same probability. */
 #include "testing.h"
 
+#include "families/opening.h"
 #include "families/vae.h"
 #include "train/importance.h"
 
@@ -26,13 +27,11 @@ static const lm_image_source source = {.name = "stripes",
                                        .read = read_images};
 
 /* All weights zero, but the biases of the posterior and the decoder. */
-static void open_model(const char *text, float mean, float logit, lm_opened_run *opened) {
-    lm_settings settings;
+static void open_biased(const char *text, float mean, float logit,
+                        lm_opened_run *opened) {
     const lm_image_info info = {SIDE, SIDE, 1, 0};
     *opened = (lm_opened_run){.raw = true};
-    CHECK_OK(lm_settings_init(&settings, lm_family_vae.options));
-    CHECK_OK(lm_settings_apply(&settings, text));
-    CHECK_OK(lm_model_open(&lm_family_vae, &settings, &info, &opened->model));
+    CHECK_OK(open_model(&lm_family_vae, text, "", info, &opened->model));
     const lm_params *group = opened->model->groups[0];
     CHECK_OK(lm_engine_new("cpu", &opened->engine));
     CHECK_OK(lm_engine_add_var(opened->engine, group->name, group->count));
@@ -66,11 +65,11 @@ static double worst_error(const lm_opened_run *opened, int samples, double truth
 
 static void samples_find_the_probability(void **state) {
     lm_opened_run opened;
-    open_model(BINARY, 0, 0.7F, &opened);
+    open_biased(BINARY, 0, 0.7F, &opened);
     assert_true(worst_error(&opened, 1, true_nats(0.7F)) < 1e-4);
     lm_run_close(&opened);
     /* A posterior that is off: single weights differ, their mean does not. */
-    open_model(BINARY, 0.8F, 0.7F, &opened);
+    open_biased(BINARY, 0.8F, 0.7F, &opened);
     double few = worst_error(&opened, 2, true_nats(0.7F));
     double many = worst_error(&opened, 2000, true_nats(0.7F));
     assert_true(few > 0.2);
@@ -82,7 +81,7 @@ static void units_and_errors(void **state) {
     lm_opened_run opened;
     lm_importance *importance;
     double mean, error;
-    open_model(BINARY, 0, 0.7F, &opened);
+    open_biased(BINARY, 0, 0.7F, &opened);
     CHECK_OK(lm_importance_new(&opened, 20, 7, &importance));
     lm_eval_likelihood likelihood = lm_importance_likelihood(importance);
     assert_string_equal(likelihood.unit, "nats, 20 importance samples");
@@ -90,7 +89,7 @@ static void units_and_errors(void **state) {
     assert_true(fabs(mean - true_nats(0.7F)) < 1e-4 && error >= 0 && error < 1e-4);
     lm_importance_free(importance);
     lm_run_close(&opened);
-    open_model("net=mlp hidden=4 latent=2 likelihood=logistic", 0, 0, &opened);
+    open_biased("net=mlp hidden=4 latent=2 likelihood=logistic", 0, 0, &opened);
     CHECK_OK(lm_importance_new(&opened, 1, 7, &importance));
     likelihood = lm_importance_likelihood(importance);
     assert_string_equal(likelihood.unit, "bits/dim, 1 importance samples");
@@ -104,7 +103,7 @@ static void wrong_use_is_refused(void **state) {
     lm_opened_run opened;
     lm_importance *importance;
     double nats[1];
-    open_model(BINARY, 0, 0, &opened);
+    open_biased(BINARY, 0, 0, &opened);
     CHECK_FAILS(lm_importance_new(&opened, 0, 7, &importance), LM_ARG);
     CHECK_OK(lm_importance_new(&opened, 3, 7, &importance));
     lm_image_source wide = source;

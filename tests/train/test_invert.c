@@ -2,6 +2,7 @@
 #include "testing.h"
 
 #include "base/mem.h"
+#include "families/opening.h"
 #include "image/image.h"
 #include "tensor/philox.h"
 #include "train/checkpoint.h"
@@ -45,14 +46,10 @@ static void write_weights(const world *w) {
 
 static void make_world(world *w, const char *text) {
     const lm_family *family;
-    lm_settings settings;
     const lm_image_info info = {SIDE, SIDE, 1, CLASSES};
     *w = (world){.source = {"made", COUNT, SIDE, SIDE, 1, CLASSES, read_images, w}};
     CHECK_OK(lm_family_find("gan", &family));
-    CHECK_OK(lm_settings_init(&settings, family->options));
-    CHECK_OK(lm_settings_apply(&settings, "base=4 z=6 g-norm=none"));
-    CHECK_OK(lm_settings_apply(&settings, text));
-    CHECK_OK(lm_model_open(family, &settings, &info, &w->model));
+    CHECK_OK(open_model(family, "base=4 z=6 g-norm=none", text, info, &w->model));
     CHECK_OK(lm_engine_new("cpu", &w->engine));
     CHECK_OK(lm_checkpoint_add_vars(w->model, w->engine));
     write_weights(w);
