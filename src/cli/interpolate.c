@@ -101,14 +101,9 @@ static lm_status decode_all(job *j) {
 }
 
 static lm_status write_sheet(const job *j, const char *path) {
-    const lm_image_info *info = &j->latent.opened.run.info;
     const lm_grid_spec grid = {.columns = columns(j), .gap = 2, .background = 64};
-    lm_image sheet;
-    LM_TRY(lm_image_grid(j->pixels, j->pairs * columns(j), info->height, info->width,
-                         info->channels, &grid, &sheet));
-    lm_status status = lm_png_write(path, &sheet, "limn interpolate");
-    lm_image_release(&sheet);
-    return status;
+    return cli_latent_write(&j->latent, j->pixels, j->pairs * columns(j), &grid,
+                            "interpolate", path);
 }
 
 static lm_status run_job(job *j) {

@@ -1,9 +1,9 @@
 #include "cli/latent.h"
 
 #include "base/mem.h"
-#include "image/image.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 enum { BATCH = 64, ENDLESS = 10000, INVERTED = 64 };
 
@@ -87,6 +87,21 @@ lm_status cli_latent_decode(cli_latent *latent, const float *states, int64_t cou
                                            labels, images, go_on, NULL);
     if (status == LM_OK) lm_image_from_signed(images, pixels, values);
     lm_free(images);
+    return status;
+}
+
+lm_status cli_latent_write(const cli_latent *latent, const uint8_t *pixels, int count,
+                           const lm_grid_spec *grid, const char *verb, const char *path) {
+    const lm_run *run = &latent->opened.run;
+    const lm_image_info *info = &run->info;
+    char text[256];
+    lm_image sheet;
+    snprintf(text, sizeof text, "limn %s: %s on %s, step %" PRId64, verb,
+             run->family->name, run->data, latent->opened.state.step);
+    LM_TRY(lm_image_grid(pixels, count, info->height, info->width, info->channels, grid,
+                         &sheet));
+    lm_status status = lm_png_write(path, &sheet, text);
+    lm_image_release(&sheet);
     return status;
 }
 

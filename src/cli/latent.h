@@ -5,6 +5,7 @@
 
 #include "cli/drawing.h"
 #include "eval/source.h"
+#include "image/image.h"
 #include "train/aggregate.h"
 #include "train/encoder.h"
 
@@ -57,6 +58,10 @@ void cli_latent_close(cli_latent *latent);
 /* States to images, u8, drawn by batches. labels: as lm_drawer_draw. */
 lm_status cli_latent_decode(cli_latent *latent, const float *states, int64_t count,
                             const int32_t *labels, uint8_t *pixels);
+
+/* A sheet of `count` such images. `verb` made it: "traverse", for the text within. */
+lm_status cli_latent_write(const cli_latent *latent, const uint8_t *pixels, int count,
+                           const lm_grid_spec *grid, const char *verb, const char *path);
 
 /* What the option says, else samples/NAME-stepN.png in the run; lm_free'd by the
  * caller. */

@@ -146,14 +146,8 @@ static void fill_states(const job *j, float *states) {
 }
 
 static lm_status write_grid(const job *j, const uint8_t *pixels, const char *path) {
-    const lm_image_info *info = &j->latent.opened.run.info;
     const lm_grid_spec grid = {.columns = j->grid};
-    lm_image sheet;
-    LM_TRY(lm_image_grid(pixels, j->grid * j->grid, info->height, info->width,
-                         info->channels, &grid, &sheet));
-    lm_status status = lm_png_write(path, &sheet, "limn map");
-    lm_image_release(&sheet);
-    return status;
+    return cli_latent_write(&j->latent, pixels, j->grid * j->grid, &grid, "map", path);
 }
 
 static lm_status draw_plane(job *j, const char *path) {

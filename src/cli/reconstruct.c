@@ -58,7 +58,6 @@ static lm_status reconstruct(job *j) {
 
 /* Rows of originals, each with its reconstructions below. */
 static lm_status write_sheet(const job *j, const char *path) {
-    const lm_image_info *info = &j->latent.opened.run.info;
     const lm_grid_spec grid = {.columns = COLUMNS, .gap = 2, .background = 64};
     int64_t rows = (j->shown + COLUMNS - 1) / COLUMNS, cells = 2 * rows * COLUMNS;
     uint8_t *pixels = lm_alloc((size_t)cells * j->size);
@@ -71,13 +70,9 @@ static lm_status write_sheet(const job *j, const char *path) {
         memcpy(pixels + (size_t)(at + COLUMNS) * j->size,
                j->decoded + (size_t)i * j->size, j->size);
     }
-    lm_image sheet;
-    lm_status status = lm_image_grid(pixels, (int)cells, info->height, info->width,
-                                     info->channels, &grid, &sheet);
+    lm_status status =
+        cli_latent_write(&j->latent, pixels, (int)cells, &grid, "reconstruct", path);
     lm_free(pixels);
-    LM_TRY(status);
-    status = lm_png_write(path, &sheet, "limn reconstruct");
-    lm_image_release(&sheet);
     return status;
 }
 

@@ -105,14 +105,9 @@ static void fill_states(const job *j, float *states, int32_t *labels) {
 }
 
 static lm_status write_sheet(const job *j, const uint8_t *pixels, const char *path) {
-    const lm_image_info *info = &j->latent.opened.run.info;
     const lm_grid_spec grid = {.columns = j->frames, .gap = 2, .background = 64};
-    lm_image sheet;
-    LM_TRY(lm_image_grid(pixels, j->rows * j->frames, info->height, info->width,
-                         info->channels, &grid, &sheet));
-    lm_status status = lm_png_write(path, &sheet, "limn traverse");
-    lm_image_release(&sheet);
-    return status;
+    return cli_latent_write(&j->latent, pixels, j->rows * j->frames, &grid, "traverse",
+                            path);
 }
 
 static lm_status draw_sheet(job *j, const char *path) {
