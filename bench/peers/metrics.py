@@ -15,12 +15,11 @@ import time
 from statistics import median
 
 import machine
+from output import publish, say, table
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
+HEAD = ["metric", "limn, s", "peer", "s", "ratio", "of rounds", "goal",
+        "of processor time", "limn, MB besides features", "processes, MB"]
 
 
 # ---- peers -------------------------------------------------------------------------------
@@ -133,17 +132,6 @@ def compare(comparison, limn, paths, rounds, threads):
             f"{mine['process']:.0f}, {other['process']:.0f}"], blas
 
 
-def table(rows):
-    head = ["metric", "limn, s", "peer", "s", "ratio", "of rounds", "goal",
-            "of processor time", "limn, MB besides features", "processes, MB"]
-    rows = [head] + rows
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
-             for row in rows]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return lines
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--limn", default=os.path.join(ROOT, "build", "limn"))
@@ -170,12 +158,8 @@ def main():
              f"{load:.2f}; rounds: {arguments.rounds}",
              f"- two sets of {arguments.count} features of length {arguments.dim}, real-valued "
              "and random; from features to the number", "",
-             *table([row for row, _ in results])]
-    text = "\n".join(lines) + "\n"
-    print(text, end="")
-    if arguments.out:
-        with open(arguments.out, "w", encoding="utf-8") as file:
-            file.write(text)
+             table(HEAD, [row for row, _ in results])]
+    publish("\n".join(lines) + "\n", arguments.out)
 
 
 if __name__ == "__main__":

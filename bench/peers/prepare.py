@@ -19,15 +19,14 @@ import PIL
 from PIL import Image
 
 import machine
+from output import publish, say, table
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PILLOW = os.path.join(os.path.dirname(os.path.abspath(__file__)), "prepare_pillow.py")
 GOAL = 2.0
 LEVELS = 1  # that images may differ by
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
+HEAD = ["JPEGs to 64 x 64", "limn, images/s", "Pillow", "ratio", "of rounds", "goal",
+        "of processor time", "limn, peak MB", "Pillow", "levels apart at most, of samples"]
 
 
 # ---- pictures --------------------------------------------------------------------------
@@ -171,17 +170,6 @@ def memory(limn, folder, work):
     return ", ".join(lines)
 
 
-def table(rows):
-    head = ["JPEGs to 64 x 64", "limn, images/s", "Pillow", "ratio", "of rounds", "goal",
-            "of processor time", "limn, peak MB", "Pillow", "levels apart at most, of samples"]
-    rows = [head] + rows
-    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
-             for row in rows]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return lines
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--limn", default=os.path.join(ROOT, "build", "limn"))
@@ -207,12 +195,8 @@ def main():
              f"{os.cpu_count()} cores; {machine.system()}",
              f"- limn: commit {machine.commit(ROOT)}; Pillow {PIL.__version__}, a process "
              f"a core; load before the start {load:.2f}; rounds: {arguments.rounds}",
-             f"- memory of limn, parts of one folder: {peaks}", "", *table(rows)]
-    text = "\n".join(lines) + "\n"
-    print(text, end="")
-    if arguments.out:
-        with open(arguments.out, "w", encoding="utf-8") as file:
-            file.write(text)
+             f"- memory of limn, parts of one folder: {peaks}", "", table(HEAD, rows)]
+    publish("\n".join(lines) + "\n", arguments.out)
 
 
 if __name__ == "__main__":

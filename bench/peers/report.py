@@ -1,16 +1,7 @@
-"""The tables, as Markdown that also reads well on a terminal."""
+"""The tables of the comparison with PyTorch."""
 import plan
+from output import table
 from results import OURS, speeds_of
-
-
-def table(head, rows):
-    cells = [head, *rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-
-    def line(row):
-        return "| " + " | ".join(text.ljust(w) for text, w in zip(row, widths)) + " |"
-    return "\n".join([line(head), "|" + "|".join("-" * (w + 2) for w in widths) + "|",
-                      *map(line, rows)])
 
 
 def speed_text(value):

@@ -13,16 +13,13 @@ import machine
 import plan
 import report
 from limn import Limn
+from output import publish, say
 from peer import Peer, PeerError
 from results import OURS, Results
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOLERANCE = 1e-4  # relative
 BUSY = 0.5  # load average
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 def parse_arguments():
@@ -122,10 +119,7 @@ def main():
     checks = compare_losses(limn, peer, arguments.works)
     starts = time_startup(arguments, limn, peer)
     text = report.whole(facts, checks, starts, measure(arguments, limn, peer))
-    print(text, end="")
-    if arguments.out:
-        with open(arguments.out, "w", encoding="utf-8") as file:
-            file.write(text)
+    publish(text, arguments.out)
 
 
 if __name__ == "__main__":
