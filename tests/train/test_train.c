@@ -1,92 +1,31 @@
 /* Whole training runs, small ones: determinism, exact resume, and what must not be lost
  * when things go wrong. */
-#include "testing.h"
+#include "small.h"
 
-#include "base/file.h"
-#include "base/mem.h"
 #include "tensor/safetensors.h"
 #include "train/draw.h"
-#include "train/trainer.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static char folder[128];
 
 static char *path_of(const char *run, const char *name) {
     static char paths[16][256];
     static int next;
     char *path = paths[next++ % 16];
-    snprintf(path, sizeof paths[0], "%s/%s%s%s", folder, run, name ? "/" : "",
+    snprintf(path, sizeof paths[0], "%s/%s%s%s", scratch_folder, run, name ? "/" : "",
              name ? name : "");
     return path;
 }
 
-static int make_folder(void **state) {
-    snprintf(folder, sizeof folder, "/tmp/limn-train-%d", (int)getpid());
-    return mkdir(folder, 0700);
-}
-
-static int remove_folder(void **state) {
-    char command[200];
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
-
-/* A model of a few thousand parameters; a step takes milliseconds. Dropout is on, so that
- * random numbers inside the network are part of what must be reproduced. */
-static const char *const small_model[] = {"base=8",      "mult=1,2", "blocks=1",
-                                          "attention=7", "batch=4",  "groups=4",
-                                          "dropout=0.1", "warmup=2", "lr=1e-3"};
-enum { N_SMALL = sizeof small_model / sizeof *small_model };
-
-static lm_train_request small_run(const char *name, int64_t steps) {
-    return (lm_train_request){.family = "ddpm",
-                              .data = "builtin:digits",
-                              .preset = "tiny",
-                              .out = path_of(name, NULL),
-                              .assignments = small_model,
-                              .n_assignments = N_SMALL,
-                              .limits = {.steps = steps},
-                              .seed = 3,
-                              .save_every = 1000,
-                              .snapshot_every = 1000,
-                              .log_every = 1,
-                              .snapshot_count = 2,
-                              .snapshot_steps = 2};
-}
-
 static void assert_same_bytes(const char *a, const char *b) {
-    void *x, *y;
-    size_t m, n;
-    CHECK_OK(lm_file_read(a, 1 << 28, &x, &m));
-    CHECK_OK(lm_file_read(b, 1 << 28, &y, &n));
-    assert_int_equal(m, n);
-    if (memcmp(x, y, m) != 0) fail_msg("%s and %s differ", a, b);
-    lm_free(x);
-    lm_free(y);
-}
-
-static bool same_bytes(const char *a, const char *b) {
-    void *x, *y;
-    size_t m, n;
-    CHECK_OK(lm_file_read(a, 1 << 28, &x, &m));
-    CHECK_OK(lm_file_read(b, 1 << 28, &y, &n));
-    bool same = m == n && memcmp(x, y, m) == 0;
-    lm_free(x);
-    lm_free(y);
-    return same;
+    if (!same_bytes(a, b)) fail_msg("%s and %s differ", a, b);
 }
 
 #define CHECKPOINT(n) "checkpoints/step-0000000" #n ".safetensors"
 
 static void test_same_seed_same_bytes(void **state) {
     lm_train_result a, b, c;
-    lm_train_request request = small_run("first", 5);
+    lm_train_request request = small_run("first", 5, NULL);
     CHECK_OK(lm_train(&request, &a));
     request.out = path_of("second", NULL);
     CHECK_OK(lm_train(&request, &b));
@@ -112,7 +51,7 @@ static bool stop_at(void *user) {
 
 static void test_resume_continues_bit_for_bit(void **state) {
     lm_train_result whole, part;
-    lm_train_request request = small_run("whole", 6);
+    lm_train_request request = small_run("whole", 6, NULL);
     request.data = "builtin:digits?limit=13&flip&pad-crop=3"; /* ends within batches */
     request.keep = 10;
     CHECK_OK(lm_train(&request, &whole));
@@ -144,7 +83,7 @@ static void test_resume_continues_bit_for_bit(void **state) {
 /* Killed before its first checkpoint, a run begins again at its start. */
 static void test_resume_without_a_checkpoint(void **state) {
     lm_train_result result;
-    lm_train_request request = small_run("early", 2);
+    lm_train_request request = small_run("early", 2, NULL);
     CHECK_OK(lm_train(&request, &result));
     const char *kept = path_of("early", "kept");
     assert_int_equal(rename(path_of("early", CHECKPOINT(2)), kept), 0);
@@ -193,7 +132,7 @@ static void test_resume_rewinds_the_log(void **state) {
 
 static void test_resume_refuses_what_differs(void **state) {
     lm_train_result result;
-    lm_train_request request = small_run("whole", 9);
+    lm_train_request request = small_run("whole", 9, NULL);
     CHECK_FAILS(lm_train(&request, &result), LM_ARG); /* no --resume */
     request.resume = true;
     request.seed = 4;
@@ -218,12 +157,12 @@ static void test_flip_by_setting(void **state) {
     memcpy(flipped, small_model, sizeof small_model);
     flipped[N_SMALL] = "flip=on";
     lm_train_result plain, by_spec, by_setting;
-    lm_train_request request = small_run("plain", 2);
+    lm_train_request request = small_run("plain", 2, NULL);
     CHECK_OK(lm_train(&request, &plain));
-    request = small_run("by-spec", 2);
+    request = small_run("by-spec", 2, NULL);
     request.data = "builtin:digits?flip";
     CHECK_OK(lm_train(&request, &by_spec));
-    request = small_run("by-setting", 2);
+    request = small_run("by-setting", 2, NULL);
     request.assignments = flipped;
     request.n_assignments = N_SMALL + 1;
     CHECK_OK(lm_train(&request, &by_setting));
@@ -242,7 +181,7 @@ static void make_older(const char *run) {
 /* The order of a set's images changed; endless sets have none. */
 static void test_resume_refuses_another_order(void **state) {
     lm_train_result result;
-    lm_train_request request = small_run("shuffled", 1);
+    lm_train_request request = small_run("shuffled", 1, NULL);
     request.data = "builtin:digits?limit=9";
     CHECK_OK(lm_train(&request, &result));
     make_older("shuffled");
@@ -250,7 +189,7 @@ static void test_resume_refuses_another_order(void **state) {
     request.limits.steps = 2;
     CHECK_FAILS(lm_train(&request, &result), LM_MISMATCH);
     assert_non_null(strstr(lm_message(), "earlier version"));
-    request = small_run("endless", 1);
+    request = small_run("endless", 1, NULL);
     CHECK_OK(lm_train(&request, &result));
     make_older("endless");
     request.resume = true;
@@ -274,7 +213,7 @@ static bool try_to_join(void *user) {
 
 static void test_two_in_one_folder(void **state) {
     lm_train_result result;
-    lm_train_request request = small_run("shared", 1);
+    lm_train_request request = small_run("shared", 1, NULL);
     request.hooks = (lm_train_hooks){.user = &request, .stop = try_to_join};
     CHECK_OK(lm_train(&request, &result));
     request.hooks = (lm_train_hooks){0};
@@ -300,7 +239,7 @@ static void test_checkpoint_of_another_model(void **state) {
     const char *wider[N_SMALL + 1];
     memcpy(wider, small_model, sizeof small_model);
     wider[N_SMALL] = "base=16";
-    lm_train_request request = small_run("wider", 1);
+    lm_train_request request = small_run("wider", 1, NULL);
     request.assignments = wider;
     request.n_assignments = N_SMALL + 1;
     CHECK_OK(lm_train(&request, &result));
@@ -322,7 +261,7 @@ static void test_not_finite_stops_and_names_the_tensor(void **state) {
     memcpy(wild, small_model, sizeof small_model);
     wild[N_SMALL] = "lr=1e30";
     wild[N_SMALL + 1] = "warmup=0";
-    lm_train_request request = small_run("wild", 50);
+    lm_train_request request = small_run("wild", 50, NULL);
     request.assignments = wild;
     request.n_assignments = N_SMALL + 2;
     request.save_every = 1;
@@ -338,7 +277,7 @@ static void test_not_finite_stops_and_names_the_tensor(void **state) {
 
 static void test_unwritable_folder(void **state) {
     lm_train_result result;
-    lm_train_request request = small_run("x", 1);
+    lm_train_request request = small_run("x", 1, NULL);
     request.out = "/proc/limn-cannot-be-here";
     CHECK_FAILS(lm_train(&request, &result), LM_IO);
     assert_non_null(strstr(lm_message(), "/proc/limn-cannot-be-here"));
@@ -347,11 +286,6 @@ static void test_unwritable_folder(void **state) {
 /* Writes beyond the limit fail as on a full disk. */
 static void test_full_disk_keeps_the_old_checkpoint(void **state) {
     lm_train_result result;
-    struct rlimit old, small;
-    getrlimit(RLIMIT_FSIZE, &old);
-    small = old;
-    small.rlim_cur = 20000;
-    signal(SIGXFSZ, SIG_IGN);
     copy_file(path_of("first", CHECKPOINT(5)), path_of("first", "kept"), SIZE_MAX);
     lm_train_request request = {.out = path_of("first", NULL),
                                 .resume = true,
@@ -359,9 +293,9 @@ static void test_full_disk_keeps_the_old_checkpoint(void **state) {
                                 .keep = 1,
                                 .snapshot_count = 2,
                                 .snapshot_steps = 2};
-    setrlimit(RLIMIT_FSIZE, &small);
+    disk_is_full_at(20000);
     lm_status status = lm_train(&request, &result);
-    setrlimit(RLIMIT_FSIZE, &old);
+    disk_has_room();
     CHECK_FAILS(status, LM_IO);
     assert_non_null(strstr(lm_message(), CHECKPOINT(6)));
     assert_same_bytes(path_of("first", CHECKPOINT(5)), path_of("first", "kept"));
@@ -388,7 +322,7 @@ static void test_wrong_settings(void **state) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         lm_train_result result;
-        lm_train_request request = small_run("never", 1);
+        lm_train_request request = small_run("never", 1, NULL);
         request.assignments = &cases[i].assignment;
         request.n_assignments = 1;
         CHECK_FAILS(lm_train(&request, &result), LM_ARG);
@@ -450,5 +384,5 @@ int main(void) {
         cmocka_unit_test(test_wrong_settings),
         cmocka_unit_test(test_drawing_by_index),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, scratch_begin, scratch_end);
 }
