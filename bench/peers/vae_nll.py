@@ -2,7 +2,8 @@
 """The published dense VAE of binarised MNIST in PyTorch, trained and measured as its
 reproduction says: 784-400-40 with ReLU, Adam 1e-4, batches of 100, 500 epochs of the
 50,000 training images, the rate 10^-0.2 times as large after 200 and 350 of them; then
-log p(x) of the test images by 200 importance samples. Needs torch and numpy.
+log p(x) of the test images by 200 importance samples. Needs torch and numpy. The
+reproduction's script has a second layer of 400 in both networks as comments: --layers 2.
 
 TRAIN and TEST are Larochelle's files, binarized_mnist_train.amat and _test.amat, as text
 or as .npy: rows of 784 zeros and ones."""

@@ -38,9 +38,13 @@ static char *find_archive(const char *folder) {
     for (size_t i = 0; i < count; i++) {
         char *path = lm_path_join(folder, names[i]);
         int64_t size = path && lm_is_archive(path) ? lm_file_size(path) : 0;
-        char *other = size > most ? found : path;
-        if (size > most) found = path, most = size;
-        lm_free(other);
+        if (size <= most) {
+            lm_free(path);
+            continue;
+        }
+        lm_free(found);
+        found = path;
+        most = size;
     }
     lm_names_free(names, count);
     return found;
