@@ -6,7 +6,7 @@
 
 #include "families/family.h"
 
-/* With the settings that are not as the family has them, and `more` of them. */
+/* The family's defaults but for `settings`, then `more`. */
 lm_status open_model(const lm_family *family, const char *settings, const char *more,
                      lm_image_info info, lm_model **model);
 

@@ -8,6 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Judges are trained by them, in a known time. */
+static void presets_have_a_length(void **state) {
+    for (const lm_preset *p = lm_family_classifier.presets; p->name; p++)
+        assert_true(p->steps > 0);
+}
+
 static void refuses_what_does_not_fit(void **state) {
     static const refusal rows[] = {
         {"", {28, 28, 1, 0}, "label"},
@@ -97,6 +103,7 @@ static void images_without_label_do_not_count(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(presets_have_a_length),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(each_change_changes_training),
         cmocka_unit_test(images_without_label_do_not_count)};

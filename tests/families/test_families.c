@@ -40,7 +40,7 @@ static void test_presets_open(void **state) {
         }
 }
 
-/* Those of ddpm for greys and colours, with and without labels. */
+/* Those of ddpm for greys and for colours. */
 static void test_presets_open_on_others(void **state) {
     const lm_image_info infos[] = {{28, 28, 1, 10}, {32, 32, 3, 10}};
     static const char *const names[] = {"mnist", "tiny"};
