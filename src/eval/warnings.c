@@ -36,11 +36,19 @@ static lm_status warn_few(const lm_eval_context *context, lm_evaluation *evaluat
     return add(evaluation, &text);
 }
 
+static bool looks_at_features(const lm_eval_spec *spec, const lm_evaluation *evaluation) {
+    bool looks = spec->save_stats || spec->sheet;
+    for (int i = 0; i < evaluation->count; i++)
+        looks |= evaluation->results[i].metric->needs & LM_NEED_FEATURES;
+    return looks;
+}
+
 /* Fréchet and kernel distances of pixels follow what no eye does: they are a last resort
  * that nobody should get without knowing. */
 static lm_status warn_pixels(const lm_eval_context *context, lm_evaluation *evaluation) {
     if (context->spec->extractor || strcmp(context->extractor->id, "pixels") != 0)
         return LM_OK;
+    if (!looks_at_features(context->spec, evaluation)) return LM_OK;
     lm_str text = LM_STR_INIT;
     lm_str_append(&text, "there is neither a judge for these images nor Inception "
                          "(docs/evaluation.md says how to have them); features are the "

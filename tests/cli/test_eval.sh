@@ -57,6 +57,12 @@ check "say the same as the set" holds \
     "($(value stats.json fid) - $(value same.json fid))^2 < 1e-12 * $(value same.json fid)^2"
 refuses 1 "statistics of 64 features" "of another size" eval builtin:digits:test -n 50 --extractor pixels --stats set.npz
 refuses 1 "set.png" "statistics that are not there" eval "$test8" -n 50 --extractor pixels --stats set.png
+shapes='builtin:shapes:test?size=32&grey&limit=40'
+works "images without a judge" "see little" eval "$shapes" --data 'builtin:shapes?size=32&grey' \
+    -n 40 --reference 40 --metrics kid
+works "what needs no features" "^mse" eval "$shapes" --data 'builtin:shapes?size=32&grey' \
+    -n 40 --reference 40 --metrics mse --pairs "$shapes"
+check "says nothing of them" sh -c '! grep -q "see little" out'
 works "the digits' own judge" "judge:digits" eval builtin:digits:test --data builtin:digits -n 60 \
     --reference 60 --metrics conditional_accuracy,missing_classes --quiet
 
