@@ -128,9 +128,12 @@ static lm_status profile_sampling(bench *b, lm_drawer *drawer) {
 
 static lm_status time_sampling(bench *b) {
     const lm_image_info *info = &b->subject.model->info;
-    const lm_drawer_spec how = {
-        .request = {.steps = b->sample_steps, .preview = true, .label = -1},
-        .batch = SAMPLES};
+    const lm_drawer_spec how = {.request = {.steps = b->sample_steps,
+                                            .cut_steps = true,
+                                            .eta = -1,
+                                            .preview = true,
+                                            .label = -1},
+                                .batch = SAMPLES};
     lm_drawer *drawer;
     LM_TRY(lm_drawer_new(b->subject.engine, b->subject.model, &how, &drawer));
     size_t pixels = (size_t)info->height * info->width * info->channels;

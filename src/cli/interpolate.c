@@ -67,12 +67,13 @@ static lm_status encode_ends(job *j) {
  * own. */
 static lm_status find_ends(job *j) {
     int classes = j->latent.opened.run.info.classes;
+    bool conditional = j->latent.opened.model->conditional;
     if (j->encoded) return encode_ends(j);
     for (int i = 0; i < 2 * j->pairs; i++)
         j->of_end[i] = classes > 0 ? i / 2 % classes : -1;
     return lm_drawer_states(j->latent.drawer,
                             (uint64_t)lm_setting_int(&j->cli->options, "seed"), 0,
-                            2 * j->pairs, j->ends);
+                            2 * j->pairs, conditional ? j->of_end : NULL, j->ends);
 }
 
 static void walk_all(job *j) {

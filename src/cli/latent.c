@@ -12,7 +12,8 @@ static lm_status open_drawer(const cli_context *cli, const lm_sample_request *re
     lm_drawer_spec spec = {
         .request = *request, .batch = BATCH, .raw = latent->opened.raw};
     spec.request.preview = !request->sampler;
-    if (!lm_setting(&cli->options, "eta")->is_set) spec.request.eta = 0;
+    bool has_steps = latent->opened.model->family->sample_step != NULL;
+    if (has_steps && !lm_setting(&cli->options, "eta")->is_set) spec.request.eta = 0;
     LM_TRY(lm_drawer_new(latent->opened.engine, latent->opened.model, &spec,
                          &latent->drawer));
     latent->size = lm_shape_count(lm_drawer_sampler(latent->drawer)->state);

@@ -25,15 +25,19 @@ static lm_spacing parse_spacing(const char *name) {
     return (lm_spacing)i;
 }
 
-static lm_status choose_steps(const lm_model *model, int64_t wanted, sampling *chain) {
+/* Of a preset's own steps there may be more than noise levels. */
+static lm_status choose_steps(const lm_model *model, const lm_sample_request *request,
+                              sampling *chain) {
     const lm_ddpm *ddpm = model->state;
-    int most = ddpm->timesteps;
+    int64_t most = ddpm->timesteps, wanted = request->steps;
+    bool cut = request->cut_steps || wanted == 0;
     if (wanted == 0) wanted = lm_setting_int(&model->settings, "sample-steps");
+    if (cut && wanted > most) wanted = most;
     if (wanted == 0) wanted = chain->ddim && most > 50 ? 50 : most;
     LM_RETURN_IF(
         wanted < 1 || wanted > most, LM_ARG,
-        "sample-steps: %lld is not within 1 and the %d noise levels of the model",
-        (long long)wanted, most);
+        "sample-steps: %lld is not within 1 and the %lld noise levels of the model",
+        (long long)wanted, (long long)most);
     chain->steps = (int)wanted;
     return LM_OK;
 }
@@ -79,7 +83,7 @@ static lm_status read_request(const lm_model *model, const lm_sample_request *re
     chain->large = strcmp(lm_setting_text(s, "variance"), "large") == 0;
     chain->predicts_v = ((const lm_ddpm *)model->state)->predicts_v;
     chain->spacing = parse_spacing(lm_setting_text(s, "spacing"));
-    return choose_steps(model, request->steps, chain);
+    return choose_steps(model, request, chain);
 }
 
 /* From the level `now` to the level `next` (shares of signal, next > now). */

@@ -59,6 +59,7 @@ typedef struct lm_phase {
 
 typedef struct lm_sample_request {
     int steps;           /* 0: the family's own */
+    bool cut_steps;      /* to as many as there are; `steps` is only a limit */
     double eta;          /* DDIM; negative: the family's own */
     const char *sampler; /* NULL: the family's own */
     bool preview; /* the quickest way will do: `sampler` is the family's to choose */

@@ -109,14 +109,27 @@ static lm_status compile_image(lm_drawer *drawer, lm_engine *engine) {
     return lm_model_graph_end(&sg.mg, engine, &drawer->image);
 }
 
+/* What is asked for must not be passed over. */
+static lm_status check_request(const lm_drawer *drawer,
+                               const lm_sample_request *request) {
+    const char *name = drawer->model->family->name;
+    const lm_sampler *sampler = &drawer->sampler;
+    LM_RETURN_IF(request->truncation > 0 && sampler->truncation == 0, LM_ARG,
+                 "truncation: family %s has no normal codes to keep within bounds", name);
+    if (sampler->n_steps > 0) return LM_OK;
+    LM_RETURN_IF(request->steps > 0 && !request->cut_steps, LM_ARG,
+                 "steps: family %s draws in one pass", name);
+    LM_RETURN_IF(request->eta >= 0, LM_ARG, "eta: family %s draws in one pass", name);
+    LM_RETURN_IF(request->guidance > 0, LM_ARG, "guidance: family %s has none", name);
+    return LM_OK;
+}
+
 static lm_status build(lm_drawer *drawer, lm_engine *engine,
                        const lm_sample_request *request) {
     snprintf(drawer->state, sizeof drawer->state, "sample.state.%d", drawer->batch);
     const lm_model *model = drawer->model;
     LM_TRY(model->family->sampler(model, request, &drawer->sampler));
-    LM_RETURN_IF(request->truncation > 0 && drawer->sampler.truncation == 0, LM_ARG,
-                 "truncation: family %s has no normal codes to keep within bounds",
-                 model->family->name);
+    LM_TRY(check_request(drawer, request));
     int64_t state = drawer->batch * lm_shape_count(drawer->sampler.state);
     LM_TRY(lm_engine_add_var(engine, drawer->state, state));
     drawer->pixels =
@@ -220,6 +233,8 @@ static lm_status finish_batch(lm_drawer *drawer, uint64_t seed, int64_t first,
             return lm_fail(LM_INTERRUPTED, "interrupted while sampling");
     }
     LM_TRY(run_with_key(drawer->image, seed, 0, first));
+    if (sampler->n_steps == 0 && hook && !hook(user, 1, 1))
+        return lm_fail(LM_INTERRUPTED, "interrupted while sampling");
     return lm_program_get(drawer->image, "image", LM_F32, drawer->images,
                           drawer->batch * drawer->pixels);
 }
@@ -232,6 +247,12 @@ static lm_status check_labels(const lm_drawer *drawer, const int32_t *labels, in
     return LM_OK;
 }
 
+/* Of the batch's first `given` images; the others are as the first. */
+static void label_batch(lm_drawer *drawer, const int32_t *labels, int given) {
+    for (int i = 0; i < drawer->batch; i++)
+        drawer->labels[i] = labels ? labels[i < given ? i : 0] : drawer->label;
+}
+
 lm_status lm_drawer_draw_from(lm_drawer *drawer, const float *states, uint64_t seed,
                               int64_t first, int count, const int32_t *labels,
                               float *images, lm_draw_hook hook, void *user) {
@@ -239,8 +260,7 @@ lm_status lm_drawer_draw_from(lm_drawer *drawer, const float *states, uint64_t s
     LM_TRY(check_labels(drawer, labels, count));
     for (int done = 0; done < count; done += drawer->batch) {
         int now = count - done < drawer->batch ? count - done : drawer->batch;
-        for (int i = 0; i < drawer->batch; i++)
-            drawer->labels[i] = labels ? labels[done + (i < now ? i : 0)] : drawer->label;
+        label_batch(drawer, labels ? labels + done : NULL, now);
         LM_TRY(set_labels(drawer));
         LM_TRY(start_batch(drawer, states ? states + done * state : NULL, now, seed,
                            first + done));
@@ -259,11 +279,12 @@ lm_status lm_drawer_draw(lm_drawer *drawer, uint64_t seed, int64_t first, int co
 }
 
 lm_status lm_drawer_states(lm_drawer *drawer, uint64_t seed, int64_t first, int count,
-                           float *states) {
+                           const int32_t *labels, float *states) {
     int64_t state = lm_shape_count(drawer->sampler.state);
+    LM_TRY(check_labels(drawer, labels, count));
     for (int done = 0; done < count; done += drawer->batch) {
         int now = count - done < drawer->batch ? count - done : drawer->batch;
-        for (int i = 0; i < drawer->batch; i++) drawer->labels[i] = drawer->label;
+        label_batch(drawer, labels ? labels + done : NULL, now);
         LM_TRY(draw_states(drawer, seed, first + done));
         LM_TRY(lm_engine_read_var(drawer->engine, drawer->state, 0, now * state, LM_F32,
                                   states + done * state));

@@ -7,7 +7,8 @@
 
 typedef struct lm_drawer lm_drawer;
 
-/* Called after each step; returning false stops with LM_INTERRUPTED. */
+/* Called after each step, without steps after each batch as 1 of 1; returning false stops
+ * with LM_INTERRUPTED. */
 typedef bool (*lm_draw_hook)(void *user, int step, int steps);
 
 typedef struct lm_drawer_spec {
@@ -47,7 +48,7 @@ lm_status lm_drawer_draw(lm_drawer *drawer, uint64_t seed, int64_t first, int co
 
 /* The states that these images begin with: f32, count times the sampler's state. */
 lm_status lm_drawer_states(lm_drawer *drawer, uint64_t seed, int64_t first, int count,
-                           float *states);
+                           const int32_t *labels, float *states);
 /* As lm_drawer_draw, from states that are given. What a sampler draws on the way is of
  * `seed` and `first`. */
 lm_status lm_drawer_draw_from(lm_drawer *drawer, const float *states, uint64_t seed,

@@ -143,7 +143,8 @@ static lm_status open_drawn(lm_run_eval *eval, const lm_dataset *set, lm_drawer 
                                 .hook = on_draw,
                                 .user = eval};
     int64_t batch = lm_drawer_batch(drawer);
-    eval->steps = (n + batch - 1) / batch * lm_drawer_sampler(drawer)->n_steps;
+    int steps = lm_drawer_sampler(drawer)->n_steps;
+    eval->steps = (n + batch - 1) / batch * (steps > 0 ? steps : 1);
     return lm_drawn_init(&eval->drawn, drawer, eval->run->folder, &spec);
 }
 

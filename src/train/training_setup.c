@@ -99,6 +99,7 @@ static lm_status start_data(lm_training *t) {
 
 static lm_status start_drawing(lm_training *t) {
     const lm_drawer_spec how = {.request = {.steps = t->request.snapshot_steps,
+                                            .cut_steps = true,
                                             .eta = -1,
                                             .preview = true,
                                             .label = -1},

@@ -26,6 +26,11 @@ works "interpolate between its draws" "walks" interpolate pair --truncation 1
 refuses 2 "truncation: family vae" "bounds where they have no meaning" \
     sample plain -n 4 --truncation 0.7
 
+refuses 2 "steps: family gan draws in one pass" "steps where there are none" \
+    sample pair -n 4 --steps 7
+refuses 2 "guidance: family vae" "guidance where there is none" \
+    sample classes -n 4 --guidance 4
+
 works "interpolate between draws" "^8 walks of 10 images" interpolate plain
 check "a sheet in the run" test -s plain/samples/interpolate-step3.png
 cp plain/samples/interpolate-step3.png first.png
@@ -87,6 +92,9 @@ works "a map of found codes" "codes of 64 images" map game --grid 2 --invert-ste
 refuses 2 "starts" "too many starts" reconstruct game --starts 65
 
 check "train a diffusion model" small noise ddpm --preset tiny --set base=8
+check "one of few noise levels" small few ddpm --preset tiny --set base=8 --set timesteps=10
+works "sample it" "steps=10" sample few -n 2 --out few.png
+refuses 2 "sample-steps: 11" "more steps than it has" sample few -n 2 --steps 11
 works "interpolate its noise" "2 walks of 3" interpolate noise --pairs 2 --frames 3 --steps 2
 refuses 1 "family ddpm has no encoder" "encode by a family that cannot" reconstruct noise
 refuses 1 "28x28x3, but the model is of 28x28x1" "images of another shape" \

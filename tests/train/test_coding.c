@@ -61,7 +61,8 @@ static void rig_open(rig *r) {
     CHECK_OK(lm_engine_add_var(r->opened.engine, group->name, group->count));
     write_bias(&r->opened, "encoder.posterior.bias", 1, MEAN); /* of the first unit */
     write_bias(&r->opened, "decoder.out.bias", PIXELS, LOGIT);
-    const lm_drawer_spec how = {.request = {.label = -1}, .batch = 16, .raw = true};
+    const lm_drawer_spec how = {
+        .request = {.eta = -1, .label = -1}, .batch = 16, .raw = true};
     CHECK_OK(lm_drawer_new(r->opened.engine, r->opened.model, &how, &r->drawer));
     CHECK_OK(lm_coding_meter_new(&r->opened, r->drawer, &r->meter));
     r->coding = lm_coding_meter_coding(r->meter);

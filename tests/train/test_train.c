@@ -356,7 +356,7 @@ static void test_drawing_by_index(void **state) {
     for (int i = 0; i < 5 * 784; i++) assert_true(all[i] >= -1 && all[i] <= 1);
     static float states[4 * 784], again[4 * 784];
     assert_int_equal(lm_shape_count(lm_drawer_sampler(drawer)->state), 784);
-    CHECK_OK(lm_drawer_states(drawer, 9, 1, 4, states));
+    CHECK_OK(lm_drawer_states(drawer, 9, 1, 4, NULL, states));
     CHECK_OK(lm_drawer_draw_from(drawer, states, 9, 1, 4, NULL, again, NULL, NULL));
     assert_memory_equal(all + 784, again, sizeof again);
     CHECK_OK(lm_drawer_draw_from(drawer, states + 784, 9, 1, 2, NULL, late, NULL, NULL));
