@@ -80,6 +80,14 @@ lm_status lm_phases_run(lm_phases *phases, const lm_step_input *input) {
     return LM_OK;
 }
 
+void lm_phases_forget(lm_phases *phases) {
+    for (int i = 0; i < LM_MAX_PHASES; i++) {
+        phases->ran[i] = false;
+        phases->results[i] = (lm_phase_result){0};
+        lm_str_clear(&phases->members[i]);
+    }
+}
+
 void lm_phases_profile(lm_phases *phases, bool on) {
     for (int i = 0; i < phases->turns.count; i++)
         if (phases->programs[i]) lm_program_profile(phases->programs[i], on);

@@ -24,6 +24,9 @@ lm_status lm_phases_init(const lm_model *model, const lm_settings *trainer, int 
 lm_status lm_phases_compile(lm_phases *phases, lm_engine *engine);
 void lm_phases_release(lm_phases *phases);
 
+/* As if no phase had run yet. */
+void lm_phases_forget(lm_phases *phases);
+
 /* What a step is given. */
 typedef struct lm_step_input {
     const uint8_t *pixels; /* turns.reads batches, one after the other */

@@ -85,7 +85,7 @@ static double recorded_value(const lm_safetensors *file, const lm_eval_metric *m
     return counts ? value : NAN;
 }
 
-static lm_status recall_best(lm_run_eval *eval, int64_t step) {
+lm_status lm_run_eval_go_back(lm_run_eval *eval, int64_t step) {
     eval->best_value = NAN;
     if (!eval->best) return LM_OK;
     char *path = lm_checkpoint_best(eval->run);
@@ -152,7 +152,7 @@ static lm_status open_eval(const lm_run_eval_spec *spec,
                            const lm_run_eval_subject *subject, int64_t step,
                            lm_run_eval *eval) {
     LM_TRY(choose_best(spec, &eval->best));
-    LM_TRY(recall_best(eval, step));
+    LM_TRY(lm_run_eval_go_back(eval, step));
     LM_TRY(lm_cache_init(&eval->cache, NULL, 0));
     LM_TRY(open_real(eval, subject->set, spec->n));
     LM_TRY(open_drawn(eval, subject->set, subject->drawer, spec->n));

@@ -32,6 +32,9 @@ lm_status lm_run_eval_new(const lm_run_eval_spec *spec,
                           lm_run_eval **eval);
 void lm_run_eval_free(lm_run_eval *eval);
 
+/* The run stands at this step now: a best checkpoint of later ones counts no more. */
+lm_status lm_run_eval_go_back(lm_run_eval *eval, int64_t step);
+
 typedef struct lm_run_eval_result {
     char text[96]; /* "fid 12.3 (floor 0.8)", for people */
     bool is_best;  /* better than all before */

@@ -9,6 +9,19 @@
 
 enum { MOST_ROLLBACKS = 3 };
 
+/* What undone steps have left in memory. */
+static lm_status forget_undone(lm_training *t) {
+    lm_phases_forget(&t->phases);
+    lm_phases_text(&t->phases, t->losses);
+    t->result->eval[0] = t->result->best[0] = '\0';
+    lm_notices_release(&t->notices);
+    LM_TRY(lm_notices_init(&t->run, t->model, &t->notices));
+    lm_loader_seek(t->loader, t->state.images);
+    t->rate_images = t->state.images;
+    t->saved_step = -1;
+    return t->eval ? lm_run_eval_go_back(t->eval, t->state.step) : LM_OK;
+}
+
 /* Files first: a run that is killed in between does it again. */
 static lm_status begin_again(lm_training *t, const char *healthy, const char *why) {
     lm_notice notice = {.name = "rollback", .begins = true};
@@ -23,11 +36,7 @@ static lm_status begin_again(lm_training *t, const char *healthy, const char *wh
              ", other random numbers, learning rates halved; %s",
              rollbacks, MOST_ROLLBACKS, from, t->state.step, why);
     LM_TRY(lm_notice_tell(&t->run, &t->state, lm_training_seconds(t), &notice));
-    lm_notices_release(&t->notices);
-    LM_TRY(lm_notices_init(&t->run, t->model, &t->notices));
-    lm_loader_seek(t->loader, t->state.images);
-    t->rate_images = t->state.images;
-    t->saved_step = -1;
+    LM_TRY(forget_undone(t));
     return lm_training_save(t);
 }
 

@@ -331,6 +331,12 @@ static void test_describe(void **state) {
              r[0].loss, r[1].loss, r[2].loss);
     assert_string_equal(text, expected);
     assert_true(lm_phases_first(&b.phases).loss == r[0].loss);
+    lm_phases_forget(&b.phases); /* nothing of undone steps is told */
+    lm_str_clear(&members);
+    CHECK_OK(lm_phases_describe(&b.phases, &members));
+    assert_string_equal(members.text, "");
+    lm_phases_text(&b.phases, text);
+    assert_string_equal(text, "");
     lm_str_release(&members);
     bench_release(&b);
 }
