@@ -1,10 +1,12 @@
 #include "train/aggregate.h"
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "metrics/gaussian_mixture.h"
 #include "tensor/safetensors.h"
+#include "train/checkpoint.h"
 #include "train/encoder.h"
 
 #include <inttypes.h>
@@ -24,6 +26,8 @@ struct lm_aggregate {
     lm_gaussian_mixture *mixtures; /* [groups] */
     double *shares;                /* [groups]: of the images, sum 1 */
     char *protocol;
+    char weights[20]; /* hash of those that made the codes, which a step's number is not:
+                       * checkpoints come from elsewhere, and runs go back */
 };
 
 void lm_aggregate_free(lm_aggregate *a) {
@@ -191,8 +195,8 @@ static lm_status write_file(const lm_aggregate *a, const char *path) {
         entries[i] = (lm_st_entry){rows[i].name, LM_F64, rows[i].shape, rows[i].values};
     if (status == LM_OK) {
         entries[count] = (lm_st_entry){"shares", LM_F64, LM_SHAPE(a->groups), a->shares};
-        const lm_st_meta meta[] = {{"protocol", a->protocol}};
-        status = lm_safetensors_write(path, entries, count + 1, meta, 1);
+        const lm_st_meta meta[] = {{"protocol", a->protocol}, {"weights", a->weights}};
+        status = lm_safetensors_write(path, entries, count + 1, meta, 2);
     }
     lm_free(rows);
     lm_free(entries);
@@ -223,10 +227,15 @@ static lm_status read_entries(lm_aggregate *a, const lm_safetensors *file) {
     return a->protocol ? LM_OK : LM_NOMEM;
 }
 
-static lm_status read_file(lm_aggregate *a, const char *path) {
+/* *found: the file is there and of these weights. */
+static lm_status read_file(lm_aggregate *a, const char *path, bool *found) {
     lm_safetensors file;
+    *found = false;
+    if (!lm_file_exists(path)) return LM_OK;
     LM_TRY(lm_safetensors_open(&file, path));
-    lm_status status = read_entries(a, &file);
+    const char *weights = lm_safetensors_meta(&file, "weights");
+    *found = weights && strcmp(weights, a->weights) == 0;
+    lm_status status = *found ? read_entries(a, &file) : LM_OK;
     lm_safetensors_release(&file);
     return status;
 }
@@ -252,14 +261,31 @@ static void draw_state(void *user, uint64_t seed, int64_t index, int32_t label,
     lm_gaussian_mixture_draw(&a->mixtures[group], &rng, state);
 }
 
+static lm_status hash_weights(lm_aggregate *a) {
+    const lm_params *params = a->opened->model->groups[0];
+    lm_group_part part = a->opened->raw ? LM_GROUP_WEIGHTS : LM_GROUP_EMA;
+    char name[LM_GROUP_NAME];
+    float *values = lm_alloc(sizeof *values * (size_t)params->count);
+    if (!values) return LM_NOMEM;
+    lm_status status =
+        lm_engine_read_var(a->opened->engine, lm_group_var(params, part, name), 0,
+                           params->count, LM_F32, values);
+    if (status == LM_OK)
+        snprintf(
+            a->weights, sizeof a->weights, "%016" PRIx64,
+            lm_hash_bytes(LM_HASH_SEED, values, sizeof *values * (size_t)params->count));
+    lm_free(values);
+    return status;
+}
+
 static lm_status find(lm_aggregate *a) {
     LM_TRY(allocate(a));
+    LM_TRY(hash_weights(a));
     char *path = path_of(a);
     if (!path) return LM_NOMEM;
-    lm_status status;
-    if (lm_file_exists(path)) {
-        status = read_file(a, path);
-    } else {
+    bool found;
+    lm_status status = read_file(a, path, &found);
+    if (status == LM_OK && !found) {
         status = fit(a);
         if (status == LM_OK) keep(a, path);
     }

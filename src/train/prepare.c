@@ -137,8 +137,7 @@ static lm_status start_run(const lm_train_request *request, lm_run *run,
     LM_TRY(check_size(request, *set));
     LM_TRY(check_limits(run, *set));
     LM_TRY(describe_data(run, *set));
-    lm_model
-        *model; /* refuses settings that do not fit the data before a folder is made */
+    lm_model *model; /* settings that do not fit are refused before a folder is made */
     LM_TRY(lm_run_model(run, &model));
     lm_model_close(model);
     if (request->preset) compare_size(run, *set);
@@ -161,6 +160,15 @@ static lm_status must_agree(const char *option, const char *given, const char *r
                  "%s %s: the run in %s was started with %s", option, given, run->folder,
                  recorded);
     return LM_OK;
+}
+
+/* With --size as it was given, or with the option that it became. */
+static lm_status data_agrees(const lm_train_request *request, const lm_run *run) {
+    if (!request->data || strcmp(request->data, run->data) == 0) return LM_OK;
+    char *sized = join_size(request);
+    lm_status status = sized ? must_agree("--data", sized, run->data, run) : LM_NOMEM;
+    lm_free(sized);
+    return status;
 }
 
 static lm_status settings_agree(const lm_settings *given, const lm_settings *recorded,
@@ -200,7 +208,7 @@ static lm_status continue_run(const lm_train_request *request, lm_run *run,
                  "--resume: which run? give its folder with --out");
     LM_TRY(lm_run_read(request->out, run));
     LM_TRY(must_agree("family", request->family, run->family->name, run));
-    LM_TRY(must_agree("--data", request->data, run->data, run));
+    LM_TRY(data_agrees(request, run));
     LM_TRY(must_agree("--preset", request->preset, run->preset, run));
     LM_RETURN_IF(request->seed_given && request->seed != run->seed, LM_MISMATCH,
                  "--seed %" PRIu64 ": the run in %s was started with %" PRIu64,

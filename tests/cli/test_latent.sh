@@ -16,6 +16,11 @@ check "the log has the parts of its loss" \
     grep -q '"kl": [0-9.]*, "active_units": [0-9.]*, "unit_kl": \[' plain/log.jsonl
 check "train a conditional one" small classes vae $vae --set conditional=true
 
+check "train on images of another size" small sized vae $vae --size 14
+check "resume with the same words" small sized vae $vae --size 14 --steps 5 --resume
+refuses 1 "size=16: the run in sized was started with .*size=14" "but not with another" \
+    train vae --data builtin:digits --size 16 --out sized --resume --steps 7
+
 gan="--preset hinge --set base=4"
 check "train an adversarial pair" small pair gan $gan
 works "sample it" "normal z" sample pair -n 4 --out pair.png
@@ -47,6 +52,14 @@ check "it is kept" test -s plain/mixtures/step-00000003-3-diagonal.safetensors
 works "draw from it again" "fitted to 10000 codes" sample plain -n 4 --sampler mixture \
     --components 3 --covariance diagonal --out again.png
 check "has the same bytes" cmp mixture.png again.png
+check "train with another seed" small other vae $vae --seed 5
+works "another checkpoint of that step" "fitted to 10000 codes" sample plain -n 4 \
+    --checkpoint other/checkpoints/step-00000003.safetensors --sampler mixture \
+    --components 3 --covariance diagonal --out foreign.png
+check "has another mixture" test "$(cmp again.png foreign.png >diff 2>&1; echo $?)" = 1
+works "the run's own once more" "fitted to 10000 codes" sample plain -n 4 \
+    --sampler mixture --components 3 --covariance diagonal --out own.png
+check "has its own" cmp again.png own.png
 works "a mixture for each class" "covariance=full for each class" \
     sample classes -n 4 --sampler mixture --components 2 --class 3 --out mixture.png
 works "walk between its draws" "walks" interpolate classes --sampler mixture --components 2
