@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
+#include <math.h>
 #include <string.h>
 
 lm_status lm_json_read(const char *path, size_t limit, json_t **json) {
@@ -26,6 +27,10 @@ json_t *lm_json_text(const char *text) {
     json = json_string(copy);
     lm_free(copy);
     return json;
+}
+
+json_t *lm_json_number(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
 }
 
 lm_status lm_json_put(json_t *to, const char *name, json_t *value) {

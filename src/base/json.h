@@ -14,6 +14,9 @@ lm_status lm_json_read(const char *path, size_t limit, json_t **json);
  * ASCII. NULL: no memory. */
 json_t *lm_json_text(const char *text);
 
+/* A number; null where it is not finite, which JSON does not have. */
+json_t *lm_json_number(double value);
+
 /* Sets a member of an object, or appends to an array (name NULL); takes over `value`,
  * for which NULL, what jansson's makers return when memory is out, is LM_NOMEM. */
 lm_status lm_json_put(json_t *to, const char *name, json_t *value);

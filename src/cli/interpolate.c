@@ -1,6 +1,7 @@
 /* limn interpolate: walks between states, decoded frame by frame. */
 #include "cli/latent.h"
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "image/image.h"
 #include "train/walk.h"
@@ -115,8 +116,8 @@ static lm_status run_job(job *j) {
     char *path = cli_latent_path(j->cli, &j->latent, "out", "interpolate");
     lm_status status = path ? write_sheet(j, path) : LM_NOMEM;
     if (status == LM_OK && j->cli->json)
-        cli_print_json(json_pack("{s:i, s:i, s:s}", "pairs", j->pairs, "frames",
-                                 j->frames, "out", path));
+        cli_print_json(json_pack("{s:i, s:i, s:o}", "pairs", j->pairs, "frames",
+                                 j->frames, "out", lm_json_text(path)));
     else if (status == LM_OK)
         printf("%d walks of %d images\n%s\n", j->pairs, j->frames, path);
     lm_free(path);
@@ -130,7 +131,8 @@ static lm_status run(cli_context *cli) {
              .frames = (int)lm_setting_int(o, "frames"),
              .encoded = strcmp(lm_setting_text(o, "between"), "images") == 0};
     cli_watch_signals();
-    LM_TRY(cli_latent_open(cli, j.encoded ? 2 * (int64_t)j.pairs : 0, &j.latent));
+    int64_t ends = j.encoded ? 2 * (int64_t)j.pairs : 0;
+    LM_TRY(cli_latent_open(cli, ends, ends, &j.latent));
     lm_status status = run_job(&j);
     lm_free(j.ends);
     lm_free(j.states);

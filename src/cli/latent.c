@@ -33,7 +33,8 @@ static int64_t count_all(const cli_latent *latent) {
     return set->endless ? ENDLESS : 0;
 }
 
-static lm_status open_images(const cli_context *cli, int64_t count, cli_latent *latent) {
+static lm_status open_images(const cli_context *cli, int64_t count, int64_t least,
+                             cli_latent *latent) {
     const char *spec = cli_text(cli, "data");
     lm_opened_run *opened = &latent->opened;
     const lm_encoder_spec how = {
@@ -49,18 +50,19 @@ static lm_status open_images(const cli_context *cli, int64_t count, cli_latent *
     LM_TRY(lm_set_source_init(&latent->images, latent->set, count,
                               (uint64_t)lm_setting_int(&cli->options, "seed")));
     LM_TRY(lm_encoder_check(latent->encoder, &latent->images.source));
-    LM_RETURN_IF(latent->images.source.count < count, LM_ARG,
+    LM_RETURN_IF(latent->images.source.count < least, LM_ARG,
                  "%s: %" PRId64 " images are needed; it has %" PRId64, latent->set->name,
-                 count, latent->images.source.count);
+                 least, latent->images.source.count);
     return LM_OK;
 }
 
-lm_status cli_latent_open(const cli_context *cli, int64_t images, cli_latent *latent) {
+lm_status cli_latent_open(const cli_context *cli, int64_t images, int64_t least,
+                          cli_latent *latent) {
     *latent = (cli_latent){0};
     const lm_run_source_spec how = cli_drawing(cli, cli->args[0], 1);
     LM_TRY(lm_run_open(&how.choice, &latent->opened));
     lm_status status = open_drawer(cli, &how.request, latent);
-    if (status == LM_OK && images != 0) status = open_images(cli, images, latent);
+    if (status == LM_OK && images != 0) status = open_images(cli, images, least, latent);
     if (status != LM_OK) cli_latent_close(latent);
     return status;
 }

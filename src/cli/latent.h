@@ -49,10 +49,12 @@ typedef struct cli_latent {
 enum { CLI_LATENT_ALL = -1 };
 
 /* Of the run in the command's first argument. `images`: so many of its data are to be
- * encoded, 0 none, CLI_LATENT_ALL all, of an endless set 10,000, without an encoder 64.
+ * encoded if there are, 0 none, CLI_LATENT_ALL all, of an endless set 10,000, without an
+ * encoder 64; fewer than `least` are LM_ARG.
  * Draws the quickest way and without noise, so that a state says all, unless the options
  * say otherwise. On failure there is nothing to close. Do not move the result. */
-lm_status cli_latent_open(const cli_context *cli, int64_t images, cli_latent *latent);
+lm_status cli_latent_open(const cli_context *cli, int64_t images, int64_t least,
+                          cli_latent *latent);
 void cli_latent_close(cli_latent *latent);
 
 /* States to images, u8, drawn by batches. labels: as lm_drawer_draw. */

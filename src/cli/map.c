@@ -2,6 +2,7 @@
  * images lie in it. */
 #include "cli/latent.h"
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "image/scatter.h"
 
@@ -183,10 +184,10 @@ static lm_status run_job(job *j) {
     lm_status status = plane && codes ? draw_plane(j, plane) : LM_NOMEM;
     if (status == LM_OK) status = draw_codes(j, codes);
     if (status == LM_OK && j->cli->json)
-        cli_print_json(json_pack("{s:[I,I], s:I, s:s, s:s}", "units",
+        cli_print_json(json_pack("{s:[I,I], s:I, s:o, s:o}", "units",
                                  (json_int_t)j->units[0], (json_int_t)j->units[1],
-                                 "images", (json_int_t)j->count, "out", plane, "scatter",
-                                 codes));
+                                 "images", (json_int_t)j->count, "out",
+                                 lm_json_text(plane), "scatter", lm_json_text(codes)));
     else if (status == LM_OK)
         printf("units %lld and %lld; %d x %d decoded images\n%s\ncodes of %lld images\n"
                "%s\n",
@@ -201,7 +202,8 @@ static lm_status run(cli_context *cli) {
     const lm_option_value *n = lm_setting(&cli->options, "n");
     job j = {.cli = cli, .grid = (int)lm_setting_int(&cli->options, "grid")};
     cli_watch_signals();
-    LM_TRY(cli_latent_open(cli, n->is_set ? n->integer : CLI_LATENT_ALL, &j.latent));
+    LM_TRY(cli_latent_open(cli, n->is_set ? n->integer : CLI_LATENT_ALL,
+                           n->is_set ? n->integer : 0, &j.latent));
     j.count = j.latent.images.source.count;
     lm_status status = run_job(&j);
     lm_free(j.codes);

@@ -1,6 +1,7 @@
 /* limn reconstruct: images, encoded and decoded, beside themselves. */
 #include "cli/latent.h"
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "image/image.h"
 #include "metrics/pixel_metrics.h"
@@ -76,14 +77,23 @@ static lm_status write_sheet(const job *j, const char *path) {
     return status;
 }
 
+/* A single image has no error, and one that is kept exactly no PSNR. */
+static void put_estimate(json_t *json, const char *name, const char *of_error,
+                         lm_estimate estimate) {
+    json_object_set_new(json, name, lm_json_number(estimate.value));
+    json_object_set_new(json, of_error, lm_json_number(estimate.error));
+}
+
 static void print_result(const job *j, const char *path) {
     const lm_pixel_summary *s = &j->summary;
     if (j->cli->json) {
-        cli_print_json(json_pack(
-            "{s:I, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:s}", "images",
-            (json_int_t)s->count, "data", j->latent.set->name, "mse", s->mse.value,
-            "mse_error", s->mse.error, "psnr", s->psnr.value, "psnr_error", s->psnr.error,
-            "ssim", s->ssim.value, "ssim_error", s->ssim.error, "out", path));
+        json_t *json =
+            json_pack("{s:I, s:o, s:o}", "images", (json_int_t)s->count, "data",
+                      lm_json_text(j->latent.set->name), "out", lm_json_text(path));
+        put_estimate(json, "mse", "mse_error", s->mse);
+        put_estimate(json, "psnr", "psnr_error", s->psnr);
+        put_estimate(json, "ssim", "ssim_error", s->ssim);
+        cli_print_json(json);
         return;
     }
     printf("%lld images of %s: MSE %.1f ± %.1f (values to 255), PSNR %.2f ± %.2f dB, "
@@ -106,7 +116,8 @@ static lm_status run(cli_context *cli) {
     const lm_option_value *n = lm_setting(&cli->options, "n");
     job j = {.cli = cli, .shown = lm_setting_int(&cli->options, "show")};
     cli_watch_signals();
-    LM_TRY(cli_latent_open(cli, n->is_set ? n->integer : CLI_LATENT_ALL, &j.latent));
+    LM_TRY(cli_latent_open(cli, n->is_set ? n->integer : CLI_LATENT_ALL,
+                           n->is_set ? n->integer : 0, &j.latent));
     j.count = j.latent.images.source.count;
     if (j.shown > j.count) j.shown = j.count;
     lm_status status = run_job(&j);

@@ -1,6 +1,7 @@
 /* limn sample: draws images from a run. */
 #include "cli/drawing.h"
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "train/sample.h"
 
@@ -40,10 +41,10 @@ static void print_result(const cli_context *cli, const lm_samples *s, const char
     const lm_eval_side drawn = lm_run_source_side(&s->from);
     int64_t count = drawn.source->count;
     if (cli->json) {
-        cli_print_json(json_pack("{s:I, s:f, s:i, s:I, s:s, s:s, s:s}", "images",
-                                 (json_int_t)count, "seconds", s->seconds, "nfe",
-                                 drawn.nfe, "step", (json_int_t)drawn.step, "weights",
-                                 drawn.weights, "sampler", drawn.sampler, "out", path));
+        cli_print_json(json_pack(
+            "{s:I, s:f, s:i, s:I, s:s, s:s, s:o}", "images", (json_int_t)count, "seconds",
+            s->seconds, "nfe", drawn.nfe, "step", (json_int_t)drawn.step, "weights",
+            drawn.weights, "sampler", drawn.sampler, "out", lm_json_text(path)));
         return;
     }
     printf("%" PRId64 " images in %.1f s (%d network evaluations each, %s weights of "

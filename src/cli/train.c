@@ -82,11 +82,12 @@ static lm_status print_json(const lm_train_result *result, const lm_profile *pro
     json_t *sums = NULL;
     if (profile) LM_TRY(cli_profile_json(profile, &sums));
     json_t *json = json_pack(
-        "{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:s, s:s}", "step",
+        "{s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:o, s:o}", "step",
         (json_int_t)result->state.step, "images", (json_int_t)result->state.images,
         "loss", result->loss, "seconds", result->seconds, "startup_seconds",
         result->startup, "first_step_seconds", result->first_step, "data_wait",
-        result->data_wait, "checkpoint", result->checkpoint, "sheet", result->sheet);
+        result->data_wait, "checkpoint", lm_json_text(result->checkpoint), "sheet",
+        lm_json_text(result->sheet));
     if (result->eval[0]) json_object_set_new(json, "eval", json_string(result->eval));
     if (result->best[0]) json_object_set_new(json, "best", lm_json_text(result->best));
     if (sums) json_object_set_new(json, "profile", sums);

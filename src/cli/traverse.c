@@ -1,6 +1,7 @@
 /* limn traverse: what each unit of a state does to an image. */
 #include "cli/latent.h"
 
+#include "base/json.h"
 #include "base/mem.h"
 #include "image/image.h"
 
@@ -20,7 +21,8 @@ static const lm_option options[] = {
     CLI_LATENT,
     {0}};
 
-enum { PROBES = 500 }; /* images whose codes tell which units are active */
+/* Images whose codes tell which units are active, if there are so many. */
+enum { PROBES = 500 };
 
 typedef struct unit {
     int64_t index;
@@ -63,9 +65,6 @@ static void measure_units(job *j, const float *codes, int64_t count) {
 static lm_status find_units(job *j) {
     int64_t size = j->latent.size, count = j->latent.images.source.count;
     const lm_option_value *image = lm_setting(&j->cli->options, "image");
-    LM_RETURN_IF(image->is_set && image->integer >= count, LM_ARG,
-                 "--image %lld: expected less than %lld", (long long)image->integer,
-                 (long long)count);
     float *codes = lm_alloc(sizeof *codes * (size_t)(count * size));
     j->units = lm_alloc(sizeof *j->units * (size_t)size);
     j->base = lm_calloc((size_t)size, sizeof *j->base);
@@ -147,8 +146,9 @@ static void print_result(const job *j, const char *path) {
         json_array_append_new(rows, json_pack("{s:I, s:f}", "unit",
                                               (json_int_t)j->units[r].index, "variance",
                                               j->units[r].variance));
-    cli_print_json(json_pack("{s:I, s:I, s:o, s:s}", "units", (json_int_t)j->latent.size,
-                             "active", (json_int_t)j->active, "rows", rows, "out", path));
+    cli_print_json(json_pack("{s:I, s:I, s:o, s:o}", "units", (json_int_t)j->latent.size,
+                             "active", (json_int_t)j->active, "rows", rows, "out",
+                             lm_json_text(path)));
 }
 
 static lm_status run_job(job *j) {
@@ -164,7 +164,9 @@ static lm_status run_job(job *j) {
 static lm_status run(cli_context *cli) {
     job j = {.cli = cli, .frames = (int)lm_setting_int(&cli->options, "frames")};
     cli_watch_signals();
-    LM_TRY(cli_latent_open(cli, PROBES, &j.latent));
+    const lm_option_value *image = lm_setting(&cli->options, "image");
+    int64_t least = image->is_set ? image->integer + 1 : 1;
+    LM_TRY(cli_latent_open(cli, least > PROBES ? least : PROBES, least, &j.latent));
     const lm_family *family = j.latent.opened.model->family;
     lm_status status = family->encode ? run_job(&j)
                                       : lm_fail(LM_UNSUPPORTED,

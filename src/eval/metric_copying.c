@@ -7,24 +7,21 @@
 #include <math.h>
 #include <stdio.h>
 
-static json_t *number(double value) {
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static lm_status describe(const lm_copying *c, lm_eval_result *result) {
     json_t *cells = json_array();
     for (int i = 0; i < c->cells; i++)
-        json_array_append_new(
-            cells,
-            json_pack("{s:I, s:I, s:I, s:o}", "train", (json_int_t)c->cell[i].train,
-                      "held_out", (json_int_t)c->cell[i].held_out, "generated",
-                      (json_int_t)c->cell[i].generated, "z", number(c->cell[i].z)));
-    result->detail =
-        json_pack("{s:o, s:o, s:f, s:f, s:f, s:o, s:o, s:i, s:o}", "z",
-                  number(c->whole.z), "p", number(c->whole.p_less), "closer", c->closer,
-                  "median_distance", c->median_generated, "median_distance_of_held_out",
-                  c->median_held_out, "cells_z", number(c->cells_z), "cells_p",
-                  number(c->cells_p), "cells_counted", c->counted, "cells", cells);
+        json_array_append_new(cells,
+                              json_pack("{s:I, s:I, s:I, s:o}", "train",
+                                        (json_int_t)c->cell[i].train, "held_out",
+                                        (json_int_t)c->cell[i].held_out, "generated",
+                                        (json_int_t)c->cell[i].generated, "z",
+                                        lm_json_number(c->cell[i].z)));
+    result->detail = json_pack(
+        "{s:o, s:o, s:f, s:f, s:f, s:o, s:o, s:i, s:o}", "z", lm_json_number(c->whole.z),
+        "p", lm_json_number(c->whole.p_less), "closer", c->closer, "median_distance",
+        c->median_generated, "median_distance_of_held_out", c->median_held_out, "cells_z",
+        lm_json_number(c->cells_z), "cells_p", lm_json_number(c->cells_p),
+        "cells_counted", c->counted, "cells", cells);
     return result->detail ? LM_OK : LM_NOMEM;
 }
 

@@ -22,18 +22,14 @@ const char *lm_eval_better_name(const lm_eval_metric *metric) {
     return names[metric->better];
 }
 
-static json_t *number(double value) {
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *result_json(const lm_eval_result *r) {
     return json_pack("{s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:I, s:I, s:o, s:O, s:O*}",
                      "metric", r->metric->name, "better", lm_eval_better_name(r->metric),
-                     "value", number(r->value), "error", number(r->error), "error_from",
-                     r->error_from, "floor", number(r->floor), "floor_error",
-                     number(r->floor_error), "floor_n", (json_int_t)r->floor_n, "n",
-                     (json_int_t)r->n, "note", lm_json_text(r->note), "protocol",
-                     r->protocol, "detail", r->detail);
+                     "value", lm_json_number(r->value), "error", lm_json_number(r->error),
+                     "error_from", r->error_from, "floor", lm_json_number(r->floor),
+                     "floor_error", lm_json_number(r->floor_error), "floor_n",
+                     (json_int_t)r->floor_n, "n", (json_int_t)r->n, "note",
+                     lm_json_text(r->note), "protocol", r->protocol, "detail", r->detail);
 }
 
 static lm_status fill(const lm_evaluation *evaluation, json_t *report) {

@@ -16,7 +16,9 @@ struct lm_encoder {
     int64_t size, pixels;  /* numbers of a state and of an image */
     uint8_t *images;       /* [BATCH][pixels] */
     int32_t labels[BATCH];
-    float *states; /* [BATCH][size] */
+    float *states;             /* [BATCH][size] */
+    bool (*go_on)(void *user); /* as lm_invert_spec's */
+    void *user;
 };
 
 static lm_status compile(lm_encoder *encoder, lm_engine *engine,
@@ -52,6 +54,8 @@ lm_status lm_encoder_new(lm_engine *engine, const lm_model *model,
     if (!made) return LM_NOMEM;
     made->model = model;
     made->batch = BATCH;
+    made->go_on = spec->invert.go_on;
+    made->user = spec->invert.user;
     made->pixels = (int64_t)info->height * info->width * info->channels;
     lm_status status =
         family->encode ? compile(made, engine, spec) : make_inverter(made, engine, spec);
@@ -124,6 +128,8 @@ lm_status lm_encoder_run(lm_encoder *encoder, const lm_image_source *source,
     for (int64_t done = 0; done < count; done += encoder->batch) {
         int64_t now = count - done < encoder->batch ? count - done : encoder->batch;
         LM_TRY(run_batch(encoder, source, first + done, now));
+        LM_RETURN_IF(encoder->go_on && !encoder->go_on(encoder->user), LM_INTERRUPTED,
+                     "interrupted while encoding");
         memcpy(states + done * encoder->size, encoder->states,
                sizeof *states * (size_t)(now * encoder->size));
     }

@@ -14,7 +14,7 @@ typedef struct lm_encoder_spec {
     bool raw;   /* by the weights themselves, not their average */
     bool draws; /* draws of codes where these have a distribution, not their means; each
                  * a function of the image's index */
-    lm_invert_spec invert; /* for families without an encoder */
+    lm_invert_spec invert; /* for families without an encoder; its go_on for all */
 } lm_encoder_spec;
 
 /* LM_UNSUPPORTED where the family has no encoder and cannot be inverted. The encoder must

@@ -118,6 +118,14 @@ static void compare_size(const lm_run *run, const lm_dataset *set) {
                     set->width, made->height);
 }
 
+/* run.json is of UTF-8 alone. */
+static lm_status check_text(const char *option, const char *text) {
+    json_t *json = json_string(text);
+    json_decref(json);
+    LM_RETURN_IF(!json, LM_ARG, "%s %s: not in UTF-8", option, text);
+    return LM_OK;
+}
+
 static lm_status start_run(const lm_train_request *request, lm_run *run,
                            lm_dataset **set) {
     LM_RETURN_IF(!request->family, LM_ARG,
@@ -129,6 +137,7 @@ static lm_status start_run(const lm_train_request *request, lm_run *run,
     run->preset = lm_strdup(preset);
     run->data = join_size(request);
     if (!run->preset || !run->data) return LM_NOMEM;
+    LM_TRY(check_text("--data", run->data));
     run->format = LM_RUN_FORMAT;
     run->seed = request->seed;
     run->limits = request->limits;

@@ -16,6 +16,9 @@ check "the log has the parts of its loss" \
     grep -q '"kl": [0-9.]*, "active_units": [0-9.]*, "unit_kl": \[' plain/log.jsonl
 check "train a conditional one" small classes vae $vae --set conditional=true
 
+mkdir "$(printf 'im\351')"
+refuses 2 "not in UTF-8" "a name that is not UTF-8" \
+    train vae --data "$(printf 'im\351')" --out nowhere
 check "train on images of another size" small sized vae $vae --size 14
 check "resume with the same words" small sized vae $vae --size 14 --steps 5 --resume
 refuses 1 "size=16: the run in sized was started with .*size=14" "but not with another" \
@@ -69,8 +72,14 @@ printf broken >plain/mixtures/step-00000003-3-diagonal.safetensors
 refuses 1 "step-00000003-3-diagonal" "a mixture that is none" sample plain -n 4 \
     --sampler mixture --components 3 --covariance diagonal
 works "reconstruct" "SSIM" reconstruct plain -n 20 --out rows.png
+works "a single image has no error" '"mse_error": null' reconstruct plain -n 1 --json
 works "reconstruct by class" '"images": 20' reconstruct classes -n 20 --json
 works "traverse" "of 6 units are active" traverse plain --out units.png
+works "by few images" "units are active" traverse plain --data 'builtin:digits:test?limit=40' \
+    --out few-units.png
+works "around a late one" "units are active" traverse plain --image 600 --out late.png
+refuses 2 "41 images are needed; it has 40" "around none" \
+    traverse plain --data 'builtin:digits:test?limit=40' --image 40
 works "traverse around an image" '"units": 6' traverse classes --image 3 --json
 
 works "map a plane of codes" "codes of 50 images" map plain -n 50 --grid 4
@@ -119,8 +128,6 @@ refuses 2 "1000 images are needed; it has 5" "too few images" \
 coded="reconstruction_mse,reconstruction_psnr,reconstruction_ssim,kl,active_units"
 works "judge codes" "active_units.* of 6 units" eval plain -n 40 --metrics $coded --no-cache
 works "of a conditional model" '"metric": "kl"' eval classes -n 40 --metrics kl --no-cache --json
-refuses 2 "--image 600: expected less than 500" "an image that is not encoded" \
-    traverse plain --image 600
 refuses 2 "frames" "a walk of one frame" interpolate plain --frames 1
 refuses 1 "nowhere" "a run that is not there" interpolate nowhere
 
