@@ -119,13 +119,21 @@ static void choose_rows(const lm_neighbours *nearest, int rows, int64_t *chosen)
     }
 }
 
-static json_t *row_json(const lm_neighbours *found, int64_t image) {
+/* Images by their index in the set, beside their place among those of this evaluation. */
+static json_t *row_json(const lm_eval_context *context, const lm_neighbours *found,
+                        int64_t image) {
+    const lm_image_source *train = context->train->side.source;
     json_t *list = json_array();
-    for (int j = 0; j < found->m; j++)
+    for (int j = 0; j < found->m; j++) {
+        int32_t place = found->index[image * found->m + j];
         json_array_append_new(
-            list, json_pack("{s:i, s:f}", "index", found->index[image * found->m + j],
+            list, json_pack("{s:I, s:i, s:f}", "index",
+                            (json_int_t)lm_source_index(train, place), "place", place,
                             "distance", sqrt(found->squared[image * found->m + j])));
-    return json_pack("{s:I, s:o}", "image", (json_int_t)image, "neighbours", list);
+    }
+    int64_t index = lm_source_index(context->generated->side.source, image);
+    return json_pack("{s:I, s:I, s:o}", "image", (json_int_t)index, "place",
+                     (json_int_t)image, "neighbours", list);
 }
 
 static lm_status add_rows(const lm_eval_context *context, const lm_neighbours *found,
@@ -137,7 +145,7 @@ static lm_status add_rows(const lm_eval_context *context, const lm_neighbours *f
     if (!result->detail) return LM_NOMEM;
     choose_rows(found, rows, chosen);
     for (int r = 0; r < rows; r++)
-        LM_TRY(lm_json_put(list, NULL, row_json(found, chosen[r])));
+        LM_TRY(lm_json_put(list, NULL, row_json(context, found, chosen[r])));
     return LM_OK;
 }
 

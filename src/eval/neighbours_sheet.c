@@ -28,14 +28,15 @@ static lm_status add_row(const lm_eval_context *context, const json_t *row,
     size_t i;
     json_t *neighbour;
     int64_t image = json_integer_value(json_object_get(row, "image"));
+    int64_t place = json_integer_value(json_object_get(row, "place"));
     d->row_labels[d->rows++] = label;
     snprintf(d->labels[cell], LABEL, "image %" PRId64, image);
-    LM_TRY(read_image(context->generated, image, &d->images[cell]));
+    LM_TRY(read_image(context->generated, place, &d->images[cell]));
     json_array_foreach(json_object_get(row, "neighbours"), i, neighbour) {
-        int64_t index = json_integer_value(json_object_get(neighbour, "index"));
+        place = json_integer_value(json_object_get(neighbour, "place"));
         snprintf(d->labels[++cell], LABEL, "%.3g",
                  json_real_value(json_object_get(neighbour, "distance")));
-        LM_TRY(read_image(context->train, index, &d->images[cell]));
+        LM_TRY(read_image(context->train, place, &d->images[cell]));
     }
     return LM_OK;
 }

@@ -12,8 +12,17 @@ lm_status lm_source_read(const lm_image_source *source, int64_t first, int64_t c
     return source->read(source, first, count, pixels, labels);
 }
 
+int64_t lm_source_index(const lm_image_source *source, int64_t place) {
+    return source->index_of ? source->index_of(source, place) : place;
+}
+
 bool lm_source_alike(const lm_image_source *a, const lm_image_source *b) {
     return a->height == b->height && a->width == b->width && a->channels == b->channels;
+}
+
+static int64_t index_in_set(const lm_image_source *source, int64_t place) {
+    const lm_set_source *from = source->state;
+    return from->shuffled ? lm_order_at(from->seed, 0, from->set->count, place) : place;
 }
 
 static lm_status read_set(const lm_image_source *source, int64_t first, int64_t count,
@@ -21,9 +30,8 @@ static lm_status read_set(const lm_image_source *source, int64_t first, int64_t 
     const lm_set_source *from = source->state;
     size_t size = (size_t)source->height * source->width * source->channels;
     for (int64_t i = 0; i < count; i++) {
-        int64_t index = first + i;
+        int64_t index = index_in_set(source, first + i);
         int32_t label;
-        if (from->shuffled) index = lm_order_at(from->seed, 0, from->set->count, index);
         LM_TRY(from->set->get(from->set, index, pixels + (size_t)i * size, &label));
         if (labels) labels[i] = label;
     }
@@ -43,6 +51,7 @@ lm_status lm_set_source_init(lm_set_source *from, const lm_dataset *set, int64_t
                                        .channels = set->channels,
                                        .classes = set->classes,
                                        .read = read_set,
+                                       .index_of = index_in_set,
                                        .state = from},
                             .set = set,
                             .seed = seed,

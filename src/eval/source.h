@@ -15,7 +15,11 @@ struct lm_image_source {
     lm_status (*read)(const lm_image_source *source, int64_t first, int64_t count,
                       uint8_t *pixels, int32_t *labels);
     void *state; /* of whoever made it */
+    /* The number that people know image `place` by: its index in the set. NULL: place. */
+    int64_t (*index_of)(const lm_image_source *source, int64_t place);
 };
+
+int64_t lm_source_index(const lm_image_source *source, int64_t place);
 
 /* Checks the range, then reads. */
 lm_status lm_source_read(const lm_image_source *source, int64_t first, int64_t count,

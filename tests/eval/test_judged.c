@@ -129,6 +129,27 @@ static void noisy_copies_are_found(void **state) {
     end(&f);
 }
 
+static void shuffled_images_keep_their_numbers(void **state) {
+    enum { COUNT = 50, DRAWN = 20 };
+    lm_dataset *set;
+    lm_set_source from;
+    uint8_t pixels[2][SIZE];
+    int moved = 0;
+    CHECK_OK(lm_dataset_open(DIGITS "&limit=50", LM_SPLIT_TRAIN, &set));
+    CHECK_OK(lm_set_source_init(&from, set, DRAWN, 7));
+    for (int place = 0; place < DRAWN; place++) {
+        int32_t label;
+        int64_t index = lm_source_index(&from.source, place);
+        assert_in_range(index, 0, COUNT - 1);
+        moved += index != place;
+        CHECK_OK(lm_source_read(&from.source, place, 1, pixels[0], NULL));
+        CHECK_OK(set->get(set, index, pixels[1], &label));
+        assert_memory_equal(pixels[0], pixels[1], SIZE);
+    }
+    assert_true(moved > DRAWN / 2);
+    lm_dataset_free(set);
+}
+
 static void exact_copies_are_counted(void **state) {
     fixture f;
     lm_evaluation e;
@@ -403,6 +424,7 @@ int main(void) {
         cmocka_unit_test(the_table_is_sound),
         cmocka_unit_test(real_images_lie_at_the_floor),
         cmocka_unit_test(noisy_copies_are_found),
+        cmocka_unit_test(shuffled_images_keep_their_numbers),
         cmocka_unit_test(exact_copies_are_counted),
         cmocka_unit_test(a_missing_class_is_found),
         cmocka_unit_test(pairs_are_compared),
