@@ -124,35 +124,63 @@ static void print_cell(const json_t *value, int width) {
         printf(" %*s", width, "-");
 }
 
-/* One row a class: of every metric that has a table of them, its columns. */
+static const char *class_of(const json_t *table, size_t row) {
+    const json_t *name = json_object_get(json_array_get(table, row), "class");
+    return json_is_string(name) ? json_string_value(name) : "?";
+}
+
+/* A judge's classes need not be those of the labels. */
+static bool same_classes(const json_t *a, const json_t *b) {
+    bool same = json_array_size(a) == json_array_size(b);
+    for (size_t c = 0; same && c < json_array_size(a); c++)
+        same = strcmp(class_of(a, c), class_of(b, c)) == 0;
+    return same;
+}
+
+/* Of a row, or of its columns' names. */
+static void print_members(const json_t *table, size_t row, bool names) {
+    enum { WIDTH = 12 };
+    const char *key;
+    json_t *value;
+    json_object_foreach(json_array_get(table, row), key, value) {
+        if (strcmp(key, "class") == 0) continue;
+        if (names)
+            printf(" %*s", WIDTH, key);
+        else
+            print_cell(value, WIDTH);
+    }
+}
+
+static void print_class_table(json_t *const *tables, int n) {
+    printf("\n%-16s", "class");
+    for (int t = 0; t < n; t++) print_members(tables[t], 0, true);
+    printf("\n");
+    for (size_t c = 0; c < json_array_size(tables[0]); c++) {
+        printf("%-16.16s", class_of(tables[0], c));
+        for (int t = 0; t < n; t++) print_members(tables[t], c, false);
+        printf("\n");
+    }
+}
+
+/* One row a class: of every metric that has a table of them, its columns, side by side
+ * where the classes are the same. */
 static void print_classes(const lm_evaluation *evaluation) {
-    const json_t *tables[8];
-    int n = 0, width = 12;
-    for (int i = 0; i < evaluation->count && n < 8; i++) {
+    enum { MOST = 8 };
+    json_t *tables[MOST], *group[MOST];
+    int n = 0;
+    for (int i = 0; i < evaluation->count && n < MOST; i++) {
         json_t *table = json_object_get(evaluation->results[i].detail, "by_class");
         if (json_array_size(table)) tables[n++] = table;
     }
-    if (!n) return;
-    printf("\n%-16s", "class");
     for (int t = 0; t < n; t++) {
-        const char *key;
-        json_t *value;
-        json_object_foreach(json_array_get(tables[t], 0), key, value) {
-            if (strcmp(key, "class") != 0) printf(" %*s", width, key);
+        const json_t *first = tables[t];
+        int size = 0;
+        for (int u = t; first && u < n; u++) {
+            if (!tables[u] || !same_classes(first, tables[u])) continue;
+            group[size++] = tables[u];
+            tables[u] = NULL;
         }
-    }
-    printf("\n");
-    for (size_t c = 0; c < json_array_size(tables[0]); c++) {
-        const char *key;
-        json_t *value;
-        const char *name =
-            json_string_value(json_object_get(json_array_get(tables[0], c), "class"));
-        printf("%-16.16s", name ? name : "?");
-        for (int t = 0; t < n; t++)
-            json_object_foreach(json_array_get(tables[t], c), key, value) {
-                if (strcmp(key, "class") != 0) print_cell(value, width);
-            }
-        printf("\n");
+        if (size) print_class_table(group, size);
     }
 }
 

@@ -94,9 +94,12 @@ lm_status lm_eval_need_moments(lm_eval_context *context, lm_eval_part *part);
 lm_status lm_eval_need_pixels(lm_eval_context *context, lm_eval_part *part);
 lm_status lm_eval_need_floats(lm_eval_context *context, lm_eval_part *part);
 
-/* A class's name, or its number, written into `number`. */
+/* The name of one of the judge's classes, or its number, written into `number`. */
 enum { LM_EVAL_NUMBER = 16 };
 const char *lm_eval_class_name(const lm_eval_context *context, int class,
+                               char number[LM_EVAL_NUMBER]);
+/* The same of a class as the reference's labels have it. */
+const char *lm_eval_label_name(const lm_eval_context *context, int class,
                                char number[LM_EVAL_NUMBER]);
 /* Tells the protocol which LPIPS network it is. */
 lm_status lm_eval_name_network(const lm_eval_context *context, lm_eval_result *result);

@@ -86,13 +86,23 @@ static bool is_missing(const histogram *h, int class) {
             (double)h->generated[class] < MISSING_BELOW * expected(h, class));
 }
 
+static const char *name_or_number(const char *const *names, int classes, int class,
+                                  char number[LM_EVAL_NUMBER]) {
+    if (names && class < classes) return names[class];
+    snprintf(number, LM_EVAL_NUMBER, "%d", class);
+    return number;
+}
+
 const char *lm_eval_class_name(const lm_eval_context *context, int class,
                                char number[LM_EVAL_NUMBER]) {
     const lm_extractor *judge = context->extractor;
-    bool known = judge->class_names && class < judge->classes;
-    if (known) return judge->class_names[class];
-    snprintf(number, LM_EVAL_NUMBER, "%d", class);
-    return number;
+    return name_or_number(judge->class_names, judge->classes, class, number);
+}
+
+const char *lm_eval_label_name(const lm_eval_context *context, int class,
+                               char number[LM_EVAL_NUMBER]) {
+    const lm_image_source *real = &context->reference->source;
+    return name_or_number(real->class_names, real->classes, class, number);
 }
 
 static lm_status list_classes(const lm_eval_context *context, const histogram *h,

@@ -130,10 +130,16 @@ static lm_status class_fid(lm_eval_context *context, const by_class *generated,
     return status;
 }
 
+static const char *name_class(const lm_eval_context *context, int class,
+                              char number[LM_EVAL_NUMBER]) {
+    return context->by_labels ? lm_eval_label_name(context, class, number)
+                              : lm_eval_class_name(context, class, number);
+}
+
 static lm_status add_class(lm_eval_context *context, int class, double fid,
                            json_t *list) {
     char number[LM_EVAL_NUMBER];
-    const char *name = lm_eval_class_name(context, class, number);
+    const char *name = name_class(context, class, number);
     return lm_json_put(list, NULL,
                        json_pack("{s:o, s:o}", "class", lm_json_text(name), "fid",
                                  isnan(fid) ? json_null() : json_real(fid)));
@@ -164,7 +170,7 @@ static lm_status measure_sorted(lm_eval_context *context, const by_class *genera
     if (!known) return LM_OK;
     result->value = sum / known;
     snprintf(result->note, sizeof result->note, "of %d classes; worst: %s, %.3g", known,
-             lm_eval_class_name(context, which, number), worst);
+             name_class(context, which, number), worst);
     return LM_OK;
 }
 

@@ -52,6 +52,7 @@ lm_status lm_set_source_init(lm_set_source *from, const lm_dataset *set, int64_t
                                        .classes = set->classes,
                                        .read = read_set,
                                        .index_of = index_in_set,
+                                       .class_names = set->class_names,
                                        .state = from},
                             .set = set,
                             .seed = seed,

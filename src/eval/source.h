@@ -17,6 +17,7 @@ struct lm_image_source {
     void *state; /* of whoever made it */
     /* The number that people know image `place` by: its index in the set. NULL: place. */
     int64_t (*index_of)(const lm_image_source *source, int64_t place);
+    const char *const *class_names; /* [classes], borrowed; NULL: numbers */
 };
 
 int64_t lm_source_index(const lm_image_source *source, int64_t place);

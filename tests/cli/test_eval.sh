@@ -57,6 +57,14 @@ check "say the same as the set" holds \
     "($(value stats.json fid) - $(value same.json fid))^2 < 1e-12 * $(value same.json fid)^2"
 refuses 1 "statistics of 64 features" "of another size" eval builtin:digits:test -n 50 --extractor pixels --stats set.npz
 refuses 1 "set.png" "statistics that are not there" eval "$test8" -n 50 --extractor pixels --stats set.png
+"$limn" data prepare 'builtin:digits?limit=900' --size 28 --out few/train --quiet >log 2>&1
+"$limn" data prepare 'builtin:digits:test?limit=400' --size 28 --out few/test --quiet >log 2>&1
+works "classes by labels and by the judge" "^class  *images  *expected" eval 'few:test?classes=3,5' \
+    --data 'few?classes=3,5' --extractor judge:digits -n 40 --metrics class_fid,class_histogram
+check "have a table each" test "$(grep -c '^class  ' out)" = 2
+works "the same classes" "^class  *fid  *images" eval 'builtin:digits:test?limit=100' \
+    --data 'builtin:digits?limit=200' -n 100 --metrics class_fid,class_histogram
+check "share one" test "$(grep -c '^class  ' out)" = 1
 shapes='builtin:shapes:test?size=32&grey&limit=40'
 works "images without a judge" "see little" eval "$shapes" --data 'builtin:shapes?size=32&grey' \
     -n 40 --reference 40 --metrics kid
