@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "data/label_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 static const lm_option options[] = {
     CLI_CLASSIFY_JUDGE,
     {"split", LM_OPT_CHOICE, "test", 0, 0, "train|test|valid|extra|unlabeled", NULL,
-     "which part of a set; a SPEC that says one, as mnist:train, decides"},
+     "which part of a set; a SPEC that says one, as mnist:train, decides; not given, "
+     "train where there is no test"},
     {"limit", LM_OPT_INT, "100", 1, INT32_MAX, NULL, "N",
      "the first N images of each set, folder or archive"},
     {"csv", LM_OPT_FLAG, "false", 0, 0, NULL, NULL, "as image,class,probability"},
@@ -144,11 +146,15 @@ static lm_status add_file(batch *b, const char *path) {
 
 /* A picture by itself is no set. */
 static bool is_picture(const char *path) {
-    static const char *const endings[] = {".png", ".jpg", ".jpeg", ".webp", ".bmp",
-                                          ".pnm", ".pgm", ".ppm",  NULL};
-    for (int i = 0; endings[i]; i++)
-        if (lm_path_ends(path, endings[i]) && !lm_is_folder(path)) return true;
-    return false;
+    return lm_is_picture_name(path) && !lm_is_folder(path);
+}
+
+/* A folder that says nothing of splits is all training images. */
+static lm_status open_set(const cli_context *cli, const char *spec, lm_dataset **set) {
+    lm_status status = lm_dataset_open_any(spec, cli_data_split(cli), set);
+    if (status != LM_NOT_FOUND || lm_setting(&cli->options, "split")->is_set)
+        return status;
+    return lm_dataset_open_any(spec, LM_SPLIT_TRAIN, set);
 }
 
 /* The judge of --judge, else of the first argument's set. */
@@ -165,8 +171,7 @@ static lm_status open_judge(const cli_context *cli, const lm_dataset *set,
 static lm_status add_argument(batch *b, const cli_context *cli, const char *argument,
                               lm_judge **judge) {
     lm_dataset *set = NULL;
-    if (!is_picture(argument))
-        LM_TRY(lm_dataset_open_any(argument, cli_data_split(cli), &set));
+    if (!is_picture(argument)) LM_TRY(open_set(cli, argument, &set));
     lm_status status = LM_OK;
     if (!*judge) {
         status = open_judge(cli, set, judge);
@@ -186,7 +191,10 @@ static lm_status run(cli_context *cli) {
         printf("image,class,probability\n");
     for (int i = 0; i < cli->n_args && status == LM_OK; i++)
         status = add_argument(&b, cli, cli->args[i], &judge);
-    if (status == LM_OK && b.count > 0) status = flush(&b);
+    if (b.count > 0 && status != LM_INTERRUPTED) { /* also of what came before an error */
+        lm_status last = flush(&b);
+        if (status == LM_OK) status = last;
+    }
     if (status == LM_OK && cli->json) cli_print_json(json_incref(b.list));
     batch_release(&b);
     lm_judge_free(judge);

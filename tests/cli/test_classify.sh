@@ -34,6 +34,19 @@ works "predict as JSON" '^\[{"image": "builtin:digits: image 0", "class": "[0-9]
 if [ -e 'one,1.png' ]; then
     works "predict a picture" '^"one,1.png",[0-9],' \
         classify predict 'one,1.png' --judge digits --csv
+    cp 'one,1.png' two.PNG
+    works "predict a picture in capitals" '^two.PNG,[0-9],' \
+        classify predict two.PNG --judge digits --csv
+    mkdir scans
+    for i in 1 2 3; do cp 'one,1.png' scans/$i.png; done
+    works "predict a folder that has no splits" '^scans: [0-9].png,[0-9],0' \
+        classify predict scans --judge digits --csv
+    check "all of it" test "$(grep -c ^scans out)" = 3
+    refuses 1 "no test images" "a split that it has not" \
+        classify predict scans --judge digits --split test
+    refuses 1 "nowhere" "a folder that is not there" \
+        classify predict scans nowhere --judge digits --csv
+    check "after one that is" test "$(grep -c ^scans out)" = 3
     refuses 2 "does not say which judge" "a picture without a judge" \
         classify predict 'one,1.png'
 fi
