@@ -60,14 +60,15 @@ static const char *choose_preset(const char *name, const lm_dataset *set) {
 
 /* The set that was trained on, and what follows from it. */
 typedef struct plan {
-    lm_dataset *set;
-    char *name; /* of the judge */
+    lm_dataset *set, *held_out; /* held_out NULL: there are no images to test it on */
+    char *name;                 /* of the judge */
     char *out;
     const char *preset;
 } plan;
 
 static void plan_release(plan *p) {
     lm_dataset_free(p->set);
+    lm_dataset_free(p->held_out);
     lm_free(p->name);
     lm_free(p->out);
 }
@@ -85,9 +86,20 @@ static lm_status choose_out(const cli_context *cli, plan *p) {
     return status;
 }
 
+/* Before training, which may take hours, and not when the judge is to be tested. */
+static lm_status open_held_out(const cli_context *cli, plan *p) {
+    LM_TRY(cli_data_open_held_out(cli, cli->args[0], p->set, &p->held_out));
+    LM_RETURN_IF(p->held_out && p->set->classes &&
+                     p->held_out->classes != p->set->classes,
+                 LM_MISMATCH, "%s: %d classes to test with, %s has %d", p->held_out->name,
+                 p->held_out->classes, p->set->name, p->set->classes);
+    return LM_OK;
+}
+
 static lm_status make_plan(const cli_context *cli, plan *p) {
     const char *name = cli_text(cli, "name"), *preset = cli_text(cli, "preset");
     LM_TRY(lm_dataset_open(cli->args[0], LM_SPLIT_TRAIN, &p->set));
+    LM_TRY(open_held_out(cli, p));
     p->name = name ? lm_strdup(name) : lm_judge_name(p->set->name);
     if (!p->name) return LM_NOMEM;
     p->preset = preset ? preset : choose_preset(p->name, p->set);
@@ -127,17 +139,14 @@ static lm_status train(const cli_context *cli, const plan *p, lm_train_result *r
 /* Without images that it has not learned from there is no test: score->count stays 0. */
 static lm_status test(const cli_context *cli, const plan *p, lm_judge *judge,
                       lm_class_score *score) {
-    lm_dataset *set;
     *score = (lm_class_score){0};
-    LM_TRY(cli_data_open_held_out(cli, cli->args[0], p->set, &set));
-    if (!set) {
+    if (!p->held_out) {
         cli_note(cli, "not tested: %s has no test split; --held-out SPEC gives one",
                  cli->args[0]);
         return LM_OK;
     }
-    lm_status status = cli_classify_score(cli, judge, set, 0, score);
+    lm_status status = cli_classify_score(cli, judge, p->held_out, 0, score);
     lm_judge_set_tested(judge, score->count, score->correct);
-    lm_dataset_free(set);
     return status;
 }
 

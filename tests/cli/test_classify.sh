@@ -82,6 +82,11 @@ works "a folder of images has no test split" "^installed  *judge:own" \
 check "which is said" grep -q 'not tested: own has no test split' err
 works "but may be tested on others" "of 40 images" \
     classify train own --held-out "builtin:shapes:test?limit=40&size=32" --steps 1 $small
+refuses 1 "shpaes" "images to test on that are not there" \
+    classify train "$set" --out r9 --held-out builtin:shpaes --steps 1 $small
+refuses 1 "2 classes to test with" "or that have other classes" \
+    classify train own --out r9 --held-out 'own:train?classes=0,1' --steps 1 $small
+check "are refused before training" test ! -e r9
 refuses 2 "no labels to learn" "images without labels" \
     classify train builtin:faces --out r5 --quiet
 refuses 2 "name for a judge" "a name that is a path" \
