@@ -281,10 +281,15 @@ lm_status lm_eval_need_floats(lm_eval_context *context, lm_eval_part *part) {
     return need(context, part, lm_eval_part_floats);
 }
 
+int64_t lm_eval_equal_count(const lm_eval_context *context) {
+    int64_t real = context->reference->source.count;
+    int64_t judged = context->generated->source.count;
+    return judged < real ? judged : real;
+}
+
 lm_status lm_eval_equal_reference(const lm_eval_context *context, lm_eval_result *result,
                                   int64_t *count) {
-    int64_t real = context->reference->source.count, judged = result->n;
-    *count = judged < real ? judged : real;
+    *count = lm_eval_equal_count(context);
     return lm_json_put(result->protocol, "reference_n", json_integer(*count));
 }
 

@@ -66,6 +66,9 @@ struct lm_eval_metric {
     lm_eval_better better;
     bool has_floor;
     int digits; /* after the point, for people */
+    /* What else it lacks where all that it needs is there, as "fewer than 20 images";
+     * NULL: nothing. May itself be NULL. */
+    const char *(*hindrance)(const lm_eval_context *context);
     /* Fills value, error, error_from, note and detail, and adds to the protocol what is
      * the metric's own. What it leaves alone is NAN, "", NULL. */
     lm_status (*measure)(lm_eval_context *context, lm_eval_result *result);
@@ -105,7 +108,9 @@ const char *lm_eval_label_name(const lm_eval_context *context, int class,
 lm_status lm_eval_name_network(const lm_eval_context *context, lm_eval_result *result);
 
 /* For measures of all pairs, which take as many real images as are judged: how many of
- * the reference's first these are. The protocol is told. */
+ * the reference's first these are; */
+int64_t lm_eval_equal_count(const lm_eval_context *context);
+/* and the protocol is told. */
 lm_status lm_eval_equal_reference(const lm_eval_context *context, lm_eval_result *result,
                                   int64_t *count);
 

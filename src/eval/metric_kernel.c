@@ -3,7 +3,6 @@
 #include "eval/metric.h"
 #include "metrics/kid.h"
 
-#include <inttypes.h>
 #include <math.h>
 
 /* As tables have it. Their "+-" is the deviation of subsets, kept as a detail: it shrinks
@@ -12,10 +11,7 @@ static lm_status take_subsets(lm_eval_context *context, const lm_kid_set *a,
                               const lm_kid_set *b, int dim, lm_eval_result *result) {
     int subsets = context->spec->subsets, size = context->spec->subset_size;
     lm_spread kid;
-    LM_RETURN_IF(size < 3 || size > a->n || size > b->n, LM_ARG,
-                 "--subset-size %d: expected 3 to the number of images, %" PRId64
-                 " and %" PRId64,
-                 size, a->n, b->n);
+    LM_RETURN_IF(size < 3, LM_ARG, "--subset-size %d: expected at least 3", size);
     LM_TRY(lm_json_put(result->protocol, "estimator", json_string("mean over subsets")));
     LM_TRY(lm_json_put(result->protocol, "subsets", json_integer(subsets)));
     LM_TRY(lm_json_put(result->protocol, "subset_size", json_integer(size)));
@@ -39,6 +35,14 @@ static lm_status take_all(lm_eval_context *context, const lm_kid_set *a,
     return LM_OK;
 }
 
+static const char *hinder_kid(const lm_eval_context *context) {
+    int64_t count = lm_eval_equal_count(context);
+    if (count < 3) return "fewer than 3 images";
+    return context->spec->subsets && context->spec->subset_size > count
+               ? "there are fewer images than in a subset; see --subset-size"
+               : NULL;
+}
+
 static lm_status measure_kid(lm_eval_context *context, lm_eval_result *result) {
     lm_kid_set a = {0}, b = {0};
     LM_TRY(lm_eval_need_features(context, context->generated));
@@ -47,9 +51,6 @@ static lm_status measure_kid(lm_eval_context *context, lm_eval_result *result) {
     a.x = context->generated->features.x;
     a.n = context->generated->features.count;
     b.x = context->reference->features.x;
-    LM_RETURN_IF(a.n < 3 || b.n < 3, LM_ARG,
-                 "kid: %" PRId64 " and %" PRId64 " images; expected at least 3", a.n,
-                 b.n);
     LM_TRY(lm_json_put(result->protocol, "kernel", json_string("(x.y/dim + 1)^3")));
     return (context->spec->subsets ? take_subsets : take_all)(
         context, &a, &b, context->extractor->dim, result);
@@ -63,4 +64,5 @@ const lm_eval_metric lm_kid_metric = {
     .better = LM_BETTER_LOW,
     .has_floor = true,
     .digits = 5,
+    .hindrance = hinder_kid,
     .measure = measure_kid};

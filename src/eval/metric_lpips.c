@@ -9,6 +9,10 @@ lm_status lm_eval_name_network(const lm_eval_context *context, lm_eval_result *r
                        json_string(lm_lpips_weights(context->lpips)));
 }
 
+static const char *hinder_diversity(const lm_eval_context *context) {
+    return context->generated->source.count < 4 ? "fewer than 4 images" : NULL;
+}
+
 static lm_status measure_diversity(lm_eval_context *context, lm_eval_result *result) {
     const lm_image_source *source = &context->generated->source;
     lm_lpips_diversity d;
@@ -29,4 +33,5 @@ const lm_eval_metric lm_lpips_diversity_metric = {
     .better = LM_BETTER_NEITHER,
     .has_floor = true,
     .digits = 4,
+    .hindrance = hinder_diversity,
     .measure = measure_diversity};

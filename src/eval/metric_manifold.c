@@ -3,8 +3,13 @@
 #include "eval/metric.h"
 #include "metrics/manifold.h"
 
-#include <inttypes.h>
 #include <stddef.h>
+
+static const char *hinder(const lm_eval_context *context) {
+    return context->spec->k < lm_eval_equal_count(context)
+               ? NULL
+               : "there are no more images than neighbours; see --k";
+}
 
 /* All four numbers come from the same distances, which are kept with the part. */
 static lm_status need_manifold(lm_eval_context *context, int64_t real) {
@@ -12,9 +17,6 @@ static lm_status need_manifold(lm_eval_context *context, int64_t real) {
     const lm_features *r = &context->reference->features, *f = &part->features;
     lm_manifold_rule rule = {context->spec->k, context->spec->closed};
     if (part->manifold.real) return LM_OK;
-    LM_RETURN_IF(rule.k >= real || rule.k >= f->count, LM_ARG,
-                 "--k %d: expected fewer than images, %" PRId64 " and %" PRId64, rule.k,
-                 f->count, real);
     context->what = "distances of features";
     return lm_manifold_measure(r->x, real, f->x, f->count, f->dim, &rule, 1,
                                &context->within, &part->manifold);
@@ -63,6 +65,7 @@ static lm_status measure_coverage(lm_eval_context *context, lm_eval_result *resu
         .better = LM_BETTER_HIGH,                                                        \
         .has_floor = true,                                                               \
         .digits = 4,                                                                     \
+        .hindrance = hinder,                                                             \
         .measure = measure_##metric}
 
 #define KYNKAANNIEMI "Kynkaanniemi et al. 2019, arXiv:1904.06991"

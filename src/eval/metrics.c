@@ -140,5 +140,5 @@ const char *lm_eval_hindrance(const lm_eval_context *context,
         if ((metric->needs & rows[i].need) && !rows[i].there) return rows[i].why;
     if (!context->spec->metrics && !lm_eval_is_quick(metric, context->extractor->dim))
         return "takes long with so many features; ask for it by name";
-    return NULL;
+    return metric->hindrance ? metric->hindrance(context) : NULL;
 }

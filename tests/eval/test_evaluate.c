@@ -4,6 +4,7 @@
 #include "eval/evaluate.h"
 #include "eval/protocol.h"
 
+#include <math.h>
 #include <string.h>
 
 typedef struct sides {
@@ -62,6 +63,57 @@ static void what_does_not_apply_is_said(void **state) {
     close_sides(&s);
 }
 
+/* Evaluates by pixels; on failure *evaluation is as it was. */
+static lm_status evaluate(const lm_eval_spec *spec, const sides *s,
+                          lm_evaluation *evaluation) {
+    lm_evaluator *evaluator;
+    CHECK_OK(lm_evaluator_new(spec, &s->train, &s->test, &evaluator));
+    lm_status status = lm_evaluator_run(evaluator, &s->subject, NULL, evaluation);
+    lm_evaluator_free(evaluator);
+    return status;
+}
+
+static void too_few_images_are_no_failure(void **state) {
+    static const char *const hindered[] = {"fid_infinity", "kid",     "precision",
+                                           "recall",       "density", "coverage"};
+    sides s;
+    lm_evaluation evaluation;
+    lm_eval_spec spec = lm_eval_spec_default();
+    spec.extractor = "pixels";
+    open_sides("builtin:digits?size=8", "builtin:digits?size=8", &s);
+    CHECK_OK(lm_eval_side_of_set(s.test_set, 2, 2, "two", &s.judged_from,
+                                 &s.subject.generated));
+    CHECK_OK(evaluate(&spec, &s, &evaluation));
+    assert_non_null(lm_evaluation_find(&evaluation, "fid"));
+    for (size_t i = 0; i < sizeof hindered / sizeof *hindered; i++)
+        assert_null(lm_evaluation_find(&evaluation, hindered[i]));
+    lm_evaluation_release(&evaluation);
+    for (size_t i = 0; i < sizeof hindered / sizeof *hindered; i++) {
+        spec.metrics = hindered[i];
+        CHECK_FAILS(evaluate(&spec, &s, &evaluation), LM_ARG);
+    }
+    close_sides(&s);
+}
+
+/* Of which there is no floor then; the numbers are there. */
+static void too_few_held_out_images_are_no_failure(void **state) {
+    sides s;
+    lm_evaluation evaluation;
+    lm_eval_spec spec = lm_eval_spec_default();
+    spec.extractor = "pixels";
+    spec.metrics = "fid_infinity,recall";
+    open_sides("builtin:digits?size=8", "builtin:digits?size=8", &s);
+    CHECK_OK(lm_eval_side_of_set(s.test_set, 4, 1, "four", &s.test_from, &s.test));
+    CHECK_OK(evaluate(&spec, &s, &evaluation));
+    for (int i = 0; i < evaluation.count; i++) {
+        assert_true(isfinite(evaluation.results[i].value));
+        assert_true(isnan(evaluation.results[i].floor));
+    }
+    assert_int_equal(evaluation.count, 2);
+    lm_evaluation_release(&evaluation);
+    close_sides(&s);
+}
+
 static void other_shapes_are_refused(void **state) {
     sides s;
     lm_evaluator *evaluator;
@@ -102,6 +154,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(unknown_metrics_name_the_nearest),
         cmocka_unit_test(what_does_not_apply_is_said),
+        cmocka_unit_test(too_few_images_are_no_failure),
+        cmocka_unit_test(too_few_held_out_images_are_no_failure),
         cmocka_unit_test(other_shapes_are_refused),
         cmocka_unit_test(protocols_differ_by_what_matters)};
     return cmocka_run_group_tests(tests, NULL, NULL);
