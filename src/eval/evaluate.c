@@ -87,10 +87,22 @@ static lm_status open_lpips(lm_evaluator *e) {
     return asked || status == LM_NOMEM ? status : LM_OK;
 }
 
-/* All that must be equal for features to be comparable, in a line. */
+/* All that must be equal for features to be comparable, in a line. Weights say more than
+ * their name, which anyone may change. */
 static void describe_extractor(const lm_extractor *extractor, lm_str *line) {
-    lm_str_printf(line, "%s; %s", extractor->id, extractor->input);
-    if (*extractor->weights) lm_str_printf(line, "; weights %s", extractor->weights);
+    bool weights = *extractor->weights;
+    int length = (int)(weights ? strcspn(extractor->id, ":") : strlen(extractor->id));
+    lm_str_printf(line, "%.*s; %s", length, extractor->id, extractor->input);
+    if (weights) lm_str_printf(line, "; weights %s", extractor->weights);
+}
+
+/* Whether a line of a file says ours; older ones have a name after the kind. */
+static bool is_same(const lm_extractor *extractor, const char *ours, const char *line) {
+    size_t kind = strcspn(ours, ";"), length = strlen(line), tail = strlen(ours) - kind;
+    if (strcmp(ours, line) == 0) return true;
+    return *extractor->weights && length > kind + tail && line[kind] == ':' &&
+           strncmp(line, ours, kind) == 0 &&
+           strcmp(line + length - tail, ours + kind) == 0;
 }
 
 /* made_by: as the file says, NULL where it does not. */
@@ -105,7 +117,7 @@ static lm_status check_stats(const lm_evaluator *e, const lm_moments *m,
     describe_extractor(e->extractor, &ours);
     const char *text = lm_str_text(&ours);
     lm_status status = text ? LM_OK : LM_NOMEM;
-    if (text && strcmp(text, made_by) != 0)
+    if (text && !is_same(e->extractor, text, made_by))
         status = lm_fail(LM_MISMATCH, "%s: of another extractor (%s), not of this (%s)",
                          path, made_by, text);
     lm_str_release(&ours);

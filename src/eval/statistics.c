@@ -166,13 +166,13 @@ lm_status lm_statistics_read(const char *path, lm_moments *moments, char **extra
 
 lm_status lm_statistics_write(const char *path, const lm_moments *m,
                               const char *extractor) {
+    int64_t length = extractor ? (int64_t)strlen(extractor) : 0;
     lm_npz_array arrays[4] = {{"mu", LM_F64, LM_SHAPE(m->dim), m->mean},
                               {"sigma", LM_F64, LM_SHAPE(m->dim, m->dim), m->covariance}};
     int count = 2;
     if (m->count > 0)
         arrays[count++] = (lm_npz_array){"count", LM_I64, LM_SCALAR, &m->count};
-    if (extractor)
-        arrays[count++] = (lm_npz_array){"extractor", LM_U8,
-                                         LM_SHAPE((int64_t)strlen(extractor)), extractor};
+    if (length && is_line((const uint8_t *)extractor, length))
+        arrays[count++] = (lm_npz_array){"extractor", LM_U8, LM_SHAPE(length), extractor};
     return lm_npz_write(path, arrays, count);
 }

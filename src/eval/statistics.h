@@ -16,8 +16,8 @@ bool lm_is_statistics(const char *path);
  * does not say. */
 lm_status lm_statistics_read(const char *path, lm_moments *moments, char **extractor);
 
-/* Of f64, atomically, equal moments to equal bytes. extractor: a line of
- * printable ASCII; NULL: not known. */
+/* Of f64, atomically, equal moments to equal bytes. extractor: a line of at most 1000
+ * bytes of printable ASCII; the file does not say what is none, or NULL. */
 lm_status lm_statistics_write(const char *path, const lm_moments *moments,
                               const char *extractor);
 

@@ -87,6 +87,13 @@ refuses 1 "shpaes" "images to test on that are not there" \
 refuses 1 "2 classes to test with" "or that have other classes" \
     classify train own --out r9 --held-out 'own:train?classes=0,1' --steps 1 $small
 check "are refused before training" test ! -e r9
+cp -r own größe
+works "a set whose name is not ASCII" "^installed  *judge:" \
+    classify train größe --out r10 --steps 1 --name dim --set batch=4 --set channels=4 --set patch=4
+works "has statistics" "not measured" eval größe -n 30 --extractor judge:dim --save-stats own.npz \
+    --no-cache --quiet
+works "that are read again" "^fid" eval own -n 30 --extractor judge:dim --stats own.npz --metrics fid \
+    --no-cache --quiet
 refuses 2 "no labels to learn" "images without labels" \
     classify train builtin:faces --out r5 --quiet
 refuses 2 "name for a judge" "a name that is a path" \

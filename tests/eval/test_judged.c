@@ -259,6 +259,51 @@ static void name_another_extractor(const char *path) {
     lm_moments_release(&moments);
 }
 
+/* Writes the line of a judge's statistics with a name after the kind. */
+static void name_judge(const char *path, const char *name, const char *weights) {
+    lm_moments moments;
+    char *extractor, line[300];
+    CHECK_OK(lm_statistics_read(path, &moments, &extractor));
+    assert_true(strncmp(extractor, "judge; 28x28x1", 14) == 0);
+    snprintf(line, sizeof line, "judge%s%s%s", name, extractor + 5, weights);
+    CHECK_OK(lm_statistics_write(path, &moments, line));
+    lm_free(extractor);
+    lm_moments_release(&moments);
+}
+
+static void a_judge_is_known_by_its_weights(void **state) {
+    fixture f;
+    lm_evaluation e;
+    char path[96];
+    lm_evaluator *evaluator;
+    snprintf(path, sizeof path, "%s/judge.npz", scratch_folder);
+    lm_eval_spec spec = pixels_spec("fid");
+    spec.extractor = "judge:digits";
+    begin(&f, LM_SPLIT_TEST, 0, 0);
+    spec.save_stats = path;
+    evaluate(&f, &spec, &e);
+    lm_evaluation_release(&e);
+    spec.save_stats = NULL;
+    spec.stats = path;
+    name_judge(path, "", "");
+    evaluate(&f, &spec, &e);
+    lm_evaluation_release(&e);
+    name_judge(path, "", "0");
+    CHECK_FAILS(lm_evaluator_new(&spec, &f.train, &f.test, &evaluator), LM_MISMATCH);
+    end(&f);
+    begin(&f, LM_SPLIT_TEST, 0, 0);
+    spec.stats = NULL;
+    spec.save_stats = path;
+    evaluate(&f, &spec, &e);
+    lm_evaluation_release(&e);
+    spec.save_stats = NULL;
+    spec.stats = path;
+    name_judge(path, ":another", ""); /* as older files have it */
+    evaluate(&f, &spec, &e);
+    lm_evaluation_release(&e);
+    end(&f);
+}
+
 static void statistics_stand_for_a_reference(void **state) {
     fixture f;
     lm_evaluation e;
@@ -429,6 +474,7 @@ int main(void) {
         cmocka_unit_test(a_missing_class_is_found),
         cmocka_unit_test(pairs_are_compared),
         cmocka_unit_test(likelihoods_are_asked_for),
+        cmocka_unit_test(a_judge_is_known_by_its_weights),
         cmocka_unit_test(statistics_stand_for_a_reference),
         cmocka_unit_test(nothing_but_time_depends_on_cache_and_threads),
         cmocka_unit_test(it_can_be_stopped_anywhere),

@@ -75,6 +75,32 @@ static void what_was_written_is_read(void **state) {
     lm_moments_release(&m);
 }
 
+/* What could not be read again is not written. */
+static void what_is_no_line_is_left_out(void **state) {
+    static char longest[1002];
+    static const char *const lines[] = {"",
+                                        "judge:gr\xc3\xb6\xc3\x9f"
+                                        "e; 8x8x1",
+                                        "two\nlines", longest};
+    lm_moments m, again;
+    char *extractor;
+    CHECK_OK(lm_moments_init(&m, 2));
+    memset(longest, 'x', 1001);
+    for (int i = 0; i < 4; i++) {
+        CHECK_OK(lm_statistics_write(scratch("line.npz"), &m, lines[i]));
+        CHECK_OK(lm_statistics_read(scratch("line.npz"), &again, &extractor));
+        assert_null(extractor);
+        lm_moments_release(&again);
+    }
+    longest[1000] = 0;
+    CHECK_OK(lm_statistics_write(scratch("line.npz"), &m, longest));
+    CHECK_OK(lm_statistics_read(scratch("line.npz"), &again, &extractor));
+    assert_string_equal(extractor, longest);
+    lm_free(extractor);
+    lm_moments_release(&again);
+    lm_moments_release(&m);
+}
+
 static void broken_files_are_refused(void **state) {
     static const double mu[2] = {0, 1}, sigma[4] = {2, 1, 1, 2}, lone[4] = {2, 1, 0, 2},
                         negative[4] = {2, 0, 0, -1}, huge[4] = {2, INFINITY, INFINITY, 2},
@@ -190,6 +216,7 @@ static void what_is_no_such_file_is_said(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(files_of_numpy_are_read),
                                        cmocka_unit_test(what_was_written_is_read),
+                                       cmocka_unit_test(what_is_no_line_is_left_out),
                                        cmocka_unit_test(broken_files_are_refused),
                                        cmocka_unit_test(damaged_files_do_no_harm),
                                        cmocka_unit_test(what_is_no_such_file_is_said)};
