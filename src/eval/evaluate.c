@@ -326,6 +326,9 @@ static bool floor_key(const lm_eval_context *c, const lm_eval_metric *metric,
     }
     bool known = lm_eval_part_key(c->generated, key);
     known = lm_eval_part_key(c->reference, key) && known;
+    /* Which the reference need not be. */
+    if (metric->needs & LM_NEED_TRAIN) known = lm_eval_part_key(c->train, key) && known;
+    if (metric->needs & LM_NEED_TEST) known = lm_eval_part_key(c->test, key) && known;
     return known && lm_str_text(key);
 }
 

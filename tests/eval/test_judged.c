@@ -372,6 +372,38 @@ static void nothing_but_time_depends_on_cache_and_threads(void **state) {
     end(&f);
 }
 
+/* Also of images that are not the reference. */
+static void kept_floors_are_of_the_same_images(void **state) {
+    fixture f;
+    lm_evaluation e;
+    lm_cache cache;
+    char folder[96], stats[96];
+    double floor[2], kept[2];
+    snprintf(folder, sizeof folder, "%s/floors", scratch_folder);
+    snprintf(stats, sizeof stats, "%s/floors.npz", scratch_folder);
+    CHECK_OK(lm_cache_init(&cache, folder, 0));
+    lm_eval_spec spec = pixels_spec("neighbours,pixel_neighbours");
+    begin(&f, LM_SPLIT_TEST, 700, 0);
+    spec.save_stats = stats;
+    evaluate(&f, &spec, &e);
+    lm_evaluation_release(&e);
+    spec.save_stats = NULL;
+    spec.stats = stats;
+    for (int run = 0; run < 4; run++) { /* without a cache, then with one */
+        int64_t train = run % 2 ? TRAIN / 4 : TRAIN;
+        spec.cache = run < 2 ? NULL : &cache;
+        CHECK_OK(
+            lm_eval_side_of_set(f.train_set, train, 0, DIGITS, &f.train_from, &f.train));
+        evaluate(&f, &spec, &e);
+        (run < 2 ? floor : kept)[run % 2] = get(&e, "neighbours")->floor;
+        lm_evaluation_release(&e);
+    }
+    assert_true(floor[0] < floor[1]);
+    assert_true(kept[0] == floor[0] && kept[1] == floor[1]);
+    lm_cache_release(&cache);
+    end(&f);
+}
+
 static bool stop(void *user, const char *what, double share) {
     int *left = user;
     return (*left)-- > 0;
@@ -477,6 +509,7 @@ int main(void) {
         cmocka_unit_test(a_judge_is_known_by_its_weights),
         cmocka_unit_test(statistics_stand_for_a_reference),
         cmocka_unit_test(nothing_but_time_depends_on_cache_and_threads),
+        cmocka_unit_test(kept_floors_are_of_the_same_images),
         cmocka_unit_test(it_can_be_stopped_anywhere),
         cmocka_unit_test(no_memory_is_no_crash),
         cmocka_unit_test(reports_are_whole)};
