@@ -52,6 +52,7 @@ lm_status lm_eval_side_of_set(const lm_dataset *set, int64_t n, uint64_t seed,
                            .split = lm_split_name(set->split),
                            .available = set->endless ? from->source.count : set->count,
                            .seed = seed,
+                           .shuffled = from->shuffled,
                            .hash = set->hash};
     return LM_OK;
 }
@@ -301,7 +302,11 @@ int64_t lm_eval_equal_count(const lm_eval_context *context) {
 
 lm_status lm_eval_equal_reference(const lm_eval_context *context, lm_eval_result *result,
                                   int64_t *count) {
+    const lm_eval_side *side = &context->reference->side;
     *count = lm_eval_equal_count(context);
+    if (side->shuffled && *count < side->available) /* other seeds have others first */
+        LM_TRY(lm_json_put(result->protocol, "reference_seed",
+                           json_integer((json_int_t)side->seed)));
     return lm_json_put(result->protocol, "reference_n", json_integer(*count));
 }
 

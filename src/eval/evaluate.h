@@ -16,7 +16,8 @@ typedef struct lm_eval_side {
     const char *spec;              /* "mnist", "runs/a": for people */
     const char *split;             /* "train" */
     int64_t available;             /* images that the source's were drawn from, */
-    uint64_t seed;                 /* and by which seed */
+    uint64_t seed;                 /* and by which seed, */
+    bool shuffled;                 /* in an order of its own; else as they come */
     uint64_t hash;                 /* of all that are available; 0: is not known */
     const char *resize;            /* by which rule they came to their size */
     const char *quantisation;      /* by which rule they became bytes */

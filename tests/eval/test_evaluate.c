@@ -114,6 +114,41 @@ static void too_few_held_out_images_are_no_failure(void **state) {
     close_sides(&s);
 }
 
+static int64_t reference_seed(const lm_evaluation *evaluation, const char *metric) {
+    const lm_eval_result *result = lm_evaluation_find(evaluation, metric);
+    json_t *seed = json_object_get(result->protocol, "reference_seed");
+    return seed ? json_integer_value(seed) : -1;
+}
+
+/* Where it decides which images they are. */
+static void the_seed_of_a_part_of_the_reference_is_said(void **state) {
+    static const struct {
+        const char *set;
+        int64_t n, fid, kid;
+    } cases[] = {{"builtin:digits?size=8&limit=60", 0, -1, 1}, /* 30 of them for kid */
+                 {"builtin:digits?size=8&limit=60", 50, 1, 1},
+                 {"builtin:digits?size=8&limit=30", 0, -1, -1},
+                 {"builtin:digits?size=8", 60, -1, -1}}; /* endless: the first ones */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        sides s;
+        lm_evaluation evaluation;
+        lm_eval_spec spec = lm_eval_spec_default();
+        spec.extractor = "pixels";
+        spec.metrics = "fid,kid,recall";
+        open_sides("builtin:digits?size=8", "builtin:digits?size=8", &s);
+        lm_dataset_free(s.train_set);
+        CHECK_OK(lm_dataset_open(cases[i].set, LM_SPLIT_TRAIN, &s.train_set));
+        CHECK_OK(lm_eval_side_of_set(s.train_set, cases[i].n, 1, cases[i].set,
+                                     &s.train_from, &s.train));
+        CHECK_OK(evaluate(&spec, &s, &evaluation));
+        assert_int_equal(reference_seed(&evaluation, "fid"), cases[i].fid);
+        assert_int_equal(reference_seed(&evaluation, "kid"), cases[i].kid);
+        assert_int_equal(reference_seed(&evaluation, "recall"), cases[i].kid);
+        lm_evaluation_release(&evaluation);
+        close_sides(&s);
+    }
+}
+
 static void other_shapes_are_refused(void **state) {
     sides s;
     lm_evaluator *evaluator;
@@ -156,6 +191,7 @@ int main(void) {
         cmocka_unit_test(what_does_not_apply_is_said),
         cmocka_unit_test(too_few_images_are_no_failure),
         cmocka_unit_test(too_few_held_out_images_are_no_failure),
+        cmocka_unit_test(the_seed_of_a_part_of_the_reference_is_said),
         cmocka_unit_test(other_shapes_are_refused),
         cmocka_unit_test(protocols_differ_by_what_matters)};
     return cmocka_run_group_tests(tests, NULL, NULL);
