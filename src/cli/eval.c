@@ -87,7 +87,7 @@ static lm_eval_spec make_spec(const cli_context *cli, const cli_eval_sides *side
     spec.lpips = cli_text(cli, "lpips");
     spec.sheet = cli_text(cli, "neighbours");
     spec.metrics = cli_text(cli, "metrics");
-    spec.against_test = strcmp(lm_setting_text(o, "against"), "test") == 0;
+    spec.against_test = sides->against_test;
     spec.floor = !lm_setting_flag(o, "no-floor");
     spec.k = (int)lm_setting_int(o, "k");
     spec.closed = strcmp(lm_setting_text(o, "tie"), "le") == 0;
@@ -95,7 +95,7 @@ static lm_eval_spec make_spec(const cli_context *cli, const cli_eval_sides *side
     spec.subsets = (int)lm_setting_int(o, "subsets");
     spec.subset_size = (int)lm_setting_int(o, "subset-size");
     spec.seed = (uint64_t)lm_setting_int(o, "seed");
-    spec.stats = cli_text(cli, "stats");
+    spec.stats = sides->stats;
     spec.save_stats = cli_text(cli, "save-stats");
     spec.like = sides->subject.generated.source;
     spec.cache = cache;

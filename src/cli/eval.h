@@ -22,6 +22,8 @@ typedef struct cli_eval_sides {
     lm_dataset *images_set, *train_set, *test_set, *pairs_set;
     lm_set_source images_from, train_from, test_from, pairs_from;
     lm_eval_side train, test;
+    bool against_test; /* the reference is the test side, */
+    const char *stats; /* or a file of statistics; NULL: is not */
     lm_eval_subject subject;
     char *data;    /* the SPEC that a run says; NULL: the user did */
     lm_str resize; /* how images came to the reference's size; empty: had it */

@@ -51,7 +51,7 @@ static lm_status open_test(const cli_context *cli, int64_t judged,
                            cli_eval_sides *sides) {
     const lm_settings *o = &cli->options;
     const lm_dataset *set = sides->test_set;
-    bool reference = strcmp(lm_setting_text(o, "against"), "test") == 0;
+    bool reference = sides->against_test;
     LM_RETURN_IF(reference && !set, LM_ARG,
                  "--against test: %s has no test split; --held-out SPEC gives one",
                  sides->train.spec);
@@ -198,10 +198,12 @@ static lm_status open_run(const cli_context *cli, const char *folder,
 
 lm_status cli_eval_open_sides(const cli_context *cli, cli_eval_sides *sides) {
     const char *data = cli_text(cli, "data"), *pairs = cli_text(cli, "pairs");
-    *sides = (cli_eval_sides){0};
+    *sides = (cli_eval_sides){
+        .against_test = strcmp(lm_setting_text(&cli->options, "against"), "test") == 0,
+        .stats = cli_text(cli, "stats")};
     if (lm_folder_has(cli->args[0], "run.json"))
         return open_run(cli, cli->args[0], sides);
-    LM_RETURN_IF(!data && !cli_text(cli, "stats") && !cli_text(cli, "save-stats"), LM_ARG,
+    LM_RETURN_IF(!data && !sides->stats && !cli_text(cli, "save-stats"), LM_ARG,
                  "--data: not given; expected the set to compare with");
     if (data) LM_TRY(open_real(cli, data, sides));
     LM_TRY(open_images(cli, cli->args[0], sides));

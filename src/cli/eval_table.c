@@ -57,6 +57,15 @@ static void print_side(const char *title, const lm_eval_side *side) {
     print_titled("", &line);
 }
 
+/* The reference first. */
+static void print_real(const cli_eval_sides *sides) {
+    bool stats = sides->stats, test = sides->against_test && !stats;
+    if (stats) printf("%-10s %s\n", "reference", sides->stats);
+    if (test) print_side("reference", &sides->test);
+    print_side(stats || test ? "training" : "reference", &sides->train);
+    if (!test) print_side("held out", &sides->test);
+}
+
 /* The first value of a field among the results' protocols. */
 static json_t *find_field(const lm_evaluation *evaluation, const char *name) {
     for (int i = 0; i < evaluation->count; i++) {
@@ -221,7 +230,7 @@ static void print_skipped(const lm_evaluation *evaluation) {
     }
 }
 
-static void print_legend(const lm_evaluation *evaluation) {
+static void print_legend(const cli_eval_sides *sides, const lm_evaluation *evaluation) {
     bool errors = false;
     int64_t floor_n = 0;
     for (int i = 0; i < evaluation->count; i++) {
@@ -231,20 +240,19 @@ static void print_legend(const lm_evaluation *evaluation) {
     if (errors) printf("+- is one standard error.\n");
     if (floor_n)
         printf("real images: the same of %" PRId64
-               " held-out ones, which no model can be asked to beat.\n",
-               floor_n);
+               " %s ones, which no model can be asked to beat.\n",
+               floor_n, sides->against_test ? "training" : "held-out");
 }
 
 void cli_eval_print(const cli_eval_sides *sides, const lm_evaluation *evaluation) {
     print_side("images", &sides->subject.generated);
-    print_side("reference", &sides->train);
-    print_side("held out", &sides->test);
+    print_real(sides);
     print_extractor(evaluation);
     print_protocol(evaluation);
     print_table(evaluation);
     print_classes(evaluation);
     printf("\n");
-    print_legend(evaluation);
+    print_legend(sides, evaluation);
     print_skipped(evaluation);
     for (int i = 0; i < evaluation->n_warnings; i++)
         print_wrapped("note: ", evaluation->warnings[i]);

@@ -388,13 +388,19 @@ static lm_eval_part *floor_part(lm_evaluator *e, int64_t n) {
     return &e->few;
 }
 
+/* Distances of training images to themselves are no floor. */
+static bool has_floor(const lm_evaluator *e, const lm_eval_metric *metric) {
+    if (!e->spec.floor || !e->real || !metric->has_floor) return false;
+    return e->real != &e->train || !(metric->needs & LM_NEED_TRAIN);
+}
+
 /* By what the judged images were measured: labels of real ones that those have not are
  * not looked at. */
 static lm_status add_floor(lm_evaluator *e, int index, const lm_eval_context *judged,
                            lm_eval_result *result) {
     const lm_eval_metric *metric = e->metrics[index];
     floor_value *floor = &e->floors[index];
-    if (!e->spec.floor || !e->real || !metric->has_floor) return LM_OK;
+    if (!has_floor(e, metric)) return LM_OK;
     lm_eval_part *real = floor_part(e, result->n);
     lm_eval_context context = make_context(e, real, judged->hook);
     context.is_floor = true;

@@ -44,6 +44,12 @@ check "are far away" holds "$(value other.json fid) > 5 * $(value same.json fid)
 check "say how they came to their size" grep -q '"resize": "size=8&filter=bicubic&grey"' other.json
 works "JSON" '"reference_n": 400' eval "$test8" $eval8 -n 300 --json
 works "against test" '"reference_split": "test"' eval "$test8" $eval8 -n 300 --json --against test
+works "and in words" "^reference  builtin:digits?size=8, test: 400 " eval "$test8" $eval8 -n 300 \
+    --against test --out test.json
+check "what the training images are" grep -q '^training   builtin:digits?size=8, train: 400 ' out
+check "and of which images floors are" grep -q '^real images: the same of 300 training ones' out
+check "where they have one" test "$(value test.json neighbours floor)" = null
+check "others do" holds "$(value test.json fid floor) > 0"
 works "no floor" '"floor": null' eval "$test8" $eval8 -n 300 --json --no-floor
 refuses 1 "cannot write" "a report in no folder" eval "$test8" $eval8 -n 100 --out none/a.json
 
@@ -55,6 +61,10 @@ works "statistics" "not measured" eval "$set8" -n 400 --extractor pixels --save-
 works "in place of a set" '"fid"' eval "$test8" -n 300 --extractor pixels --stats set.npz --metrics fid --quiet --json --out stats.json
 check "say the same as the set" holds \
     "($(value stats.json fid) - $(value same.json fid))^2 < 1e-12 * $(value same.json fid)^2"
+works "and beside one" "^reference  set.npz$" eval "$test8" -n 300 --extractor pixels --stats set.npz \
+    --data "$set8" --reference 200 --metrics fid,neighbours --quiet
+check "which says what it is" grep -q '^training   builtin:digits?size=8, train: 200 ' out
+check "and of which images floors are, too" grep -q '^real images: the same of 300 held-out ones' out
 refuses 1 "statistics of 64 features" "of another size" eval builtin:digits:test -n 50 --extractor pixels --stats set.npz
 refuses 1 "set.png" "statistics that are not there" eval "$test8" -n 50 --extractor pixels --stats set.png
 "$limn" data prepare 'builtin:digits?limit=900' --size 28 --out few/train --quiet >log 2>&1
