@@ -194,6 +194,20 @@ static lm_status open_run(const cli_context *cli, const char *folder,
     return open_test(cli, sides->subject.generated.source->count, sides);
 }
 
+/* What says how a run draws, and how its likelihood is measured, is not passed over where
+ * there is no run. */
+static lm_status refuse_drawing(const cli_context *cli) {
+    static const char *const names[] = {"steps",   "sampler",  "components", "covariance",
+                                        "eta",     "guidance", "truncation", "checkpoint",
+                                        "weights", "samples",  "terms",      NULL};
+    for (int i = 0; names[i]; i++)
+        LM_RETURN_IF(lm_setting(&cli->options, names[i])->is_set, LM_ARG,
+                     "--%s: of a run's samples; %s is no run", names[i], cli->args[0]);
+    LM_RETURN_IF(cli->n_sets, LM_ARG, "--set %s: of a run's model; %s is no run",
+                 cli->sets[0], cli->args[0]);
+    return LM_OK;
+}
+
 /* ---- all --------------------------------------------------------------------- */
 
 lm_status cli_eval_open_sides(const cli_context *cli, cli_eval_sides *sides) {
@@ -203,6 +217,7 @@ lm_status cli_eval_open_sides(const cli_context *cli, cli_eval_sides *sides) {
         .stats = cli_text(cli, "stats")};
     if (lm_folder_has(cli->args[0], "run.json"))
         return open_run(cli, cli->args[0], sides);
+    LM_TRY(refuse_drawing(cli));
     LM_RETURN_IF(!data && !sides->stats && !cli_text(cli, "save-stats"), LM_ARG,
                  "--data: not given; expected the set to compare with");
     if (data) LM_TRY(open_real(cli, data, sides));

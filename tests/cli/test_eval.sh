@@ -98,6 +98,11 @@ check "are not as the data" holds "$(value nine.json class_histogram) < 0.001"
 works "a run" "ema weights of step 2" eval run -n 20 --k 3 --reference 50 --steps 2 --quiet
 check "is written into it" sh -c 'ls run/eval/step-00000002-*.json'
 works "and compared" "nothing\|^fid " compare run run
+for option in steps=2 sampler=ddim components=3 covariance=full eta=0 guidance=2 truncation=1 \
+    checkpoint=best weights=ema samples=10 terms=3 set=base=8; do
+    refuses 2 "^limn eval: --${option%%=*}.*$test8 is no run" "${option%%=*} of what is no run" \
+        eval "$test8" $eval8 -n 100 "--${option%%=*}" "${option#*=}"
+done
 refuses 2 "a run have none" "pairs of a run" eval run --pairs "$set8"
 "$limn" eval run -n 5000 >out 2>err &
 pid=$!
