@@ -185,6 +185,8 @@ static lm_status open_run(const cli_context *cli, const char *folder,
     const char *data = cli_text(cli, "data");
     lm_run run;
     LM_RETURN_IF(cli_text(cli, "pairs"), LM_ARG, "--pairs: samples of a run have none");
+    LM_RETURN_IF(cli_text(cli, "resize"), LM_ARG,
+                 "--resize: samples of a run stay as they are");
     LM_TRY(lm_run_read(folder, &run));
     sides->data = lm_strdup(data ? data : run.data);
     lm_run_release(&run);
@@ -208,6 +210,15 @@ static lm_status refuse_drawing(const cli_context *cli) {
     return LM_OK;
 }
 
+/* Nor is what says how the set is read, where there is none. */
+static lm_status refuse_real(const cli_context *cli) {
+    static const char *const names[] = {"against", "held-out", "reference", NULL};
+    for (int i = 0; names[i]; i++)
+        LM_RETURN_IF(lm_setting(&cli->options, names[i])->is_set, LM_ARG,
+                     "--%s: there is no set; expected --data with it", names[i]);
+    return LM_OK;
+}
+
 /* ---- all --------------------------------------------------------------------- */
 
 lm_status cli_eval_open_sides(const cli_context *cli, cli_eval_sides *sides) {
@@ -220,7 +231,7 @@ lm_status cli_eval_open_sides(const cli_context *cli, cli_eval_sides *sides) {
     LM_TRY(refuse_drawing(cli));
     LM_RETURN_IF(!data && !sides->stats && !cli_text(cli, "save-stats"), LM_ARG,
                  "--data: not given; expected the set to compare with");
-    if (data) LM_TRY(open_real(cli, data, sides));
+    LM_TRY(data ? open_real(cli, data, sides) : refuse_real(cli));
     LM_TRY(open_images(cli, cli->args[0], sides));
     if (data) LM_TRY(open_test(cli, sides->subject.generated.source->count, sides));
     return pairs ? open_pairs(cli, pairs, sides) : LM_OK;

@@ -103,6 +103,11 @@ for option in steps=2 sampler=ddim components=3 covariance=full eta=0 guidance=2
     refuses 2 "^limn eval: --${option%%=*}.*$test8 is no run" "${option%%=*} of what is no run" \
         eval "$test8" $eval8 -n 100 "--${option%%=*}" "${option#*=}"
 done
+refuses 2 "resize: samples of a run" "a size for samples of a run" eval run --resize box
+for option in against=test held-out=builtin:digits reference=50; do
+    refuses 2 "^limn eval: --${option%%=*}: there is no set" "${option%%=*} without a set" \
+        eval "$test8" --extractor pixels --stats set.npz "--${option%%=*}" "${option#*=}"
+done
 refuses 2 "a run have none" "pairs of a run" eval run --pairs "$set8"
 "$limn" eval run -n 5000 >out 2>err &
 pid=$!
