@@ -97,15 +97,6 @@ static void describe_extractor(const lm_extractor *extractor, lm_str *line) {
     if (weights) lm_str_printf(line, "; weights %s", extractor->weights);
 }
 
-/* Whether a line of a file says ours; older ones have a name after the kind. */
-static bool is_same(const lm_extractor *extractor, const char *ours, const char *line) {
-    size_t kind = strcspn(ours, ";"), length = strlen(line), tail = strlen(ours) - kind;
-    if (strcmp(ours, line) == 0) return true;
-    return *extractor->weights && length > kind + tail && line[kind] == ':' &&
-           strncmp(line, ours, kind) == 0 &&
-           strcmp(line + length - tail, ours + kind) == 0;
-}
-
 /* made_by: as the file says, NULL where it does not. */
 static lm_status check_stats(const lm_evaluator *e, const lm_moments *m,
                              const char *made_by) {
@@ -118,7 +109,7 @@ static lm_status check_stats(const lm_evaluator *e, const lm_moments *m,
     describe_extractor(e->extractor, &ours);
     const char *text = lm_str_text(&ours);
     lm_status status = text ? LM_OK : LM_NOMEM;
-    if (text && !is_same(e->extractor, text, made_by))
+    if (text && strcmp(text, made_by) != 0)
         status = lm_fail(LM_MISMATCH, "%s: of another extractor (%s), not of this (%s)",
                          path, made_by, text);
     lm_str_release(&ours);

@@ -259,13 +259,13 @@ static void name_another_extractor(const char *path) {
     lm_moments_release(&moments);
 }
 
-/* Writes the line of a judge's statistics with a name after the kind. */
-static void name_judge(const char *path, const char *name, const char *weights) {
+/* Adds to what a file says of its judge's weights, and sees that it says no name. */
+static void change_weights(const char *path) {
     lm_moments moments;
     char *extractor, line[300];
     CHECK_OK(lm_statistics_read(path, &moments, &extractor));
     assert_true(strncmp(extractor, "judge; 28x28x1", 14) == 0);
-    snprintf(line, sizeof line, "judge%s%s%s", name, extractor + 5, weights);
+    snprintf(line, sizeof line, "%s0", extractor);
     CHECK_OK(lm_statistics_write(path, &moments, line));
     lm_free(extractor);
     lm_moments_release(&moments);
@@ -285,22 +285,10 @@ static void a_judge_is_known_by_its_weights(void **state) {
     lm_evaluation_release(&e);
     spec.save_stats = NULL;
     spec.stats = path;
-    name_judge(path, "", "");
     evaluate(&f, &spec, &e);
     lm_evaluation_release(&e);
-    name_judge(path, "", "0");
+    change_weights(path);
     CHECK_FAILS(lm_evaluator_new(&spec, &f.train, &f.test, &evaluator), LM_MISMATCH);
-    end(&f);
-    begin(&f, LM_SPLIT_TEST, 0, 0);
-    spec.stats = NULL;
-    spec.save_stats = path;
-    evaluate(&f, &spec, &e);
-    lm_evaluation_release(&e);
-    spec.save_stats = NULL;
-    spec.stats = path;
-    name_judge(path, ":another", ""); /* as older files have it */
-    evaluate(&f, &spec, &e);
-    lm_evaluation_release(&e);
     end(&f);
 }
 
