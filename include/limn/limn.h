@@ -90,8 +90,8 @@ typedef struct limn_sample_settings {
     const char *run;        /* run directory */
     const char *checkpoint; /* NULL: the newest */
     const char *sampler;    /* NULL: the model's */
-    int steps;              /* 0: the model's */
-    double eta;             /* DDIM's noise; negative: the model's */
+    int steps;              /* 0: the model's; what draws in one pass takes none */
+    double eta;             /* DDIM's noise; negative: the model's, or none */
     int count;
     uint64_t seed;
 } limn_sample_settings;

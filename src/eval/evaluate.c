@@ -88,15 +88,6 @@ static lm_status open_lpips(lm_evaluator *e) {
     return asked || status == LM_NOMEM ? status : LM_OK;
 }
 
-/* All that must be equal for features to be comparable, in a line. Weights say more than
- * their name, which anyone may change. */
-static void describe_extractor(const lm_extractor *extractor, lm_str *line) {
-    bool weights = *extractor->weights;
-    int length = (int)(weights ? strcspn(extractor->id, ":") : strlen(extractor->id));
-    lm_str_printf(line, "%.*s; %s", length, extractor->id, extractor->input);
-    if (weights) lm_str_printf(line, "; weights %s", extractor->weights);
-}
-
 /* made_by: as the file says, NULL where it does not. */
 static lm_status check_stats(const lm_evaluator *e, const lm_moments *m,
                              const char *made_by) {
@@ -106,7 +97,7 @@ static lm_status check_stats(const lm_evaluator *e, const lm_moments *m,
                  e->extractor->id, e->extractor->dim);
     if (!made_by) return LM_OK;
     lm_str ours = LM_STR_INIT;
-    describe_extractor(e->extractor, &ours);
+    lm_extractor_describe(e->extractor, &ours);
     const char *text = lm_str_text(&ours);
     lm_status status = text ? LM_OK : LM_NOMEM;
     if (text && strcmp(text, made_by) != 0)
@@ -453,7 +444,7 @@ static lm_status check_subject(const lm_evaluator *e, const lm_eval_subject *sub
 static lm_status save_stats(lm_eval_context *context, const char *path) {
     lm_str line = LM_STR_INIT;
     LM_TRY(lm_eval_need_moments(context, context->generated));
-    describe_extractor(context->extractor, &line);
+    lm_extractor_describe(context->extractor, &line);
     const char *extractor = lm_str_text(&line);
     lm_status status =
         extractor ? lm_statistics_write(path, &context->generated->moments, extractor)

@@ -51,6 +51,13 @@ void lm_extractor_free(lm_extractor *extractor) {
     lm_free(extractor);
 }
 
+void lm_extractor_describe(const lm_extractor *extractor, lm_str *line) {
+    bool weights = *extractor->weights;
+    int length = (int)(weights ? strcspn(extractor->id, ":") : strlen(extractor->id));
+    lm_str_printf(line, "%.*s; %s", length, extractor->id, extractor->input);
+    if (weights) lm_str_printf(line, "; weights %s", extractor->weights);
+}
+
 static lm_status allocate(const lm_extractor *extractor, int64_t count,
                           lm_features *features) {
     *features = (lm_features){

@@ -4,6 +4,7 @@
 #ifndef LIMN_EVAL_EXTRACTOR_H
 #define LIMN_EVAL_EXTRACTOR_H
 
+#include "base/str.h"
 #include "eval/source.h"
 #include "metrics/hook.h"
 
@@ -31,6 +32,11 @@ struct lm_extractor {
 lm_status lm_extractor_open(const char *spec, const lm_image_source *source,
                             lm_extractor **extractor);
 void lm_extractor_free(lm_extractor *extractor);
+
+/* Appends a line of all that must be equal for features to be comparable: "judge;
+ * 28x28x1,
+ * ..; weights 3310..". Weights say more than their name, which anyone may change. */
+void lm_extractor_describe(const lm_extractor *extractor, lm_str *line);
 
 /* A way of extraction: one file and one row in extractor.c. */
 typedef struct lm_extractor_kind {

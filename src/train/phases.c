@@ -81,11 +81,7 @@ lm_status lm_phases_run(lm_phases *phases, const lm_step_input *input) {
 }
 
 void lm_phases_forget(lm_phases *phases) {
-    for (int i = 0; i < LM_MAX_PHASES; i++) {
-        phases->ran[i] = false;
-        phases->results[i] = (lm_phase_result){0};
-        lm_str_clear(&phases->members[i]);
-    }
+    memset(phases->ran, 0, sizeof phases->ran);
 }
 
 void lm_phases_profile(lm_phases *phases, bool on) {
